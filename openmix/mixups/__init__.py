@@ -1,0 +1,10 @@
+"""Mixing methods, usable in any training loop: ``images, target = CutMix(alpha=1.0)(images, labels)``.
+
+Exporting a class here (in ``__all__``) makes it known to configs, contract tests and ``openmix.list_mixups()``.
+"""
+from .base import MaskMethod, MixMethod, Vanilla  # noqa: F401
+from .choice import RandomChoice
+from .cutmix import CutMix
+from .mixup import MixUp
+
+__all__ = ["CutMix", "MixUp", "RandomChoice", "Vanilla"]

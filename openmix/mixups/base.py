@@ -1,0 +1,210 @@
+"""What a mixing method is, and the methods that are made of a mask."""
+import torch
+from torch import Tensor, nn
+
+from .. import functional, sampling
+from ..target import Target, as_target, check_labels, pair_target
+
+PAIRINGS = ("roll", "perm")
+
+
+def row(draws: dict, i) -> dict:
+    """Step ``i`` of draws made for many steps; nested draws and host choices included."""
+    return {k: row(v, i) if isinstance(v, dict) else v[i] for k, v in draws.items()}
+
+
+def touch(module: nn.Module, loss: Tensor) -> Tensor:
+    """``loss`` plus zero times every trainable parameter of ``module``: DDP sees a gradient for each, of value 0."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    return loss if not parameters else loss + 0.0 * torch.stack([p.sum() for p in parameters]).sum().to(loss.dtype)
+
+
+class MixMethod(nn.Module):
+    """A way of making virtual examples, and the loss that trains on them.
+
+    Door one, ``method(images, labels)``, mixes a batch: (N, C, H, W) images (any trailing dimensions where the
+    method allows them) and labels, class indices (N,) or probabilities (N, C). Door two, :meth:`loss`, is there for
+    every method, also for those that need the network. ``lam`` and ``mask`` are the share kept of the first image.
+
+    Args:
+        alpha: parameter of the Beta(alpha, alpha) that ``lam`` is drawn from.
+        prob: share of the batches (with ``per_sample``: of the images) that are mixed.
+        per_sample: draw ``lam`` for each image instead of once a batch.
+        pairing: ``"roll"`` (partner of i is i - 1; the loader has shuffled already) or ``"perm"`` (a random
+            permutation, as papers write it).
+        num_classes: hand out dense probabilities (N, num_classes) instead of a :class:`Target`.
+
+    Raises:
+        ValueError: a parameter out of its range.
+    """
+
+    weight_from = "mask"  # where label weights come from: "mask" (mean of the mask used), "lam" (drawn) or "model"
+    needs = "batch"  # "batch", or what of the network the method needs: "gradient", "hidden", "learned"
+    blends = True  # the mixed image is mask * images + (1 - mask) * partner, pixel by pixel
+    pairs = 1  # how many independent pairings one step uses
+
+    def __init__(self, alpha: float = 1.0, *, prob: float = 1.0, per_sample: bool = False, pairing: str = "roll",
+                 num_classes: int | None = None):
+        super().__init__()
+        sampling.check_alpha(alpha)
+        if not 0 <= prob <= 1:
+            raise ValueError(f"prob must lie in [0, 1], got {prob!r}")
+        if pairing not in PAIRINGS:
+            raise ValueError(f"pairing must be one of {PAIRINGS}, got {pairing!r}")
+        if num_classes is not None and num_classes < 1:
+            raise ValueError(f"num_classes must be at least 1, got {num_classes!r}")
+        self.alpha, self.prob, self.per_sample = alpha, prob, per_sample
+        self.pairing, self.num_classes = pairing, num_classes
+
+    @classmethod
+    def example(cls) -> "MixMethod":
+        """An instance with default settings, for tests and galleries; methods with required arguments override it."""
+        return cls()
+
+    # -- draw --------------------------------------------------------------------------------------------------
+
+    def draw(self, n: int, size, generator=None, steps=(), device=None) -> dict:
+        """The small random things of ``steps`` batches of ``n`` images of ``size`` (H, W).
+
+        Returns:
+            dict of tensors (*steps, n or 1, ...), of Python ints (nested in lists for ``steps``) for choices
+            between programs, and of dicts of the same. Pure functions of these and the images do the rest.
+        """
+        rows = (*steps, n if self.per_sample else 1)
+        draws = dict(lam=sampling.beta(self.alpha, rows, generator, device))
+        return {**draws, **self.draw_common(n, generator, steps, device)}
+
+    def draw_common(self, n: int, generator=None, steps=(), device=None) -> dict:
+        """What ``prob`` and ``pairing="perm"`` need."""
+        draws = {}
+        if self.prob < 1:
+            rows = (*steps, n if self.per_sample else 1)
+            draws["on"] = sampling.uniform(0, 1, rows, generator, device) < self.prob
+        if self.pairing == "perm":  # sorting these gives a permutation, of any slice of them too
+            draws["order"] = sampling.uniform(0, 1, (*steps, n, self.pairs), generator, device)
+        return draws
+
+    def prepare(self, images: Tensor, draws: dict | None) -> dict:
+        """Draws for this batch: made now if ``None``, moved to the images' device otherwise."""
+        if draws is None:
+            draws = self.draw(len(images), images.shape[2:], device=images.device)
+        return {k: v.to(images.device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in draws.items()}
+
+    # -- pairing and targets -----------------------------------------------------------------------------------
+
+    def partner(self, values: Tensor, draws: dict, k: int = 1) -> Tensor:
+        """``values`` (N, ...) of the partners in the k-th independent pairing."""
+        if self.pairing == "roll":
+            return values.roll(k, 0)
+        return values[draws["order"][:, k - 1].argsort()]
+
+    def target(self, labels: Tensor, lam: Tensor, draws: dict, k: int = 1) -> Target | Tensor:
+        """Target of images mixed with their k-th partners, ``lam`` (N,) or (1,) kept; dense with ``num_classes``."""
+        return self.hand_out(pair_target(labels, self.partner(labels, draws, k), lam), labels)
+
+    def hand_out(self, target: Target, labels: Tensor) -> Target | Tensor:
+        """``target`` itself, or dense where ``num_classes`` asks for it."""
+        if self.num_classes is None:
+            return target
+        if labels.ndim == 2 and labels.shape[1] != self.num_classes:
+            raise ValueError(f"labels have {labels.shape[1]} columns but num_classes={self.num_classes}; "
+                             "leave num_classes out when labels are probabilities, or make them agree")
+        return target.dense(self.num_classes)
+
+    # -- the two doors -----------------------------------------------------------------------------------------
+
+    def forward(self, images: Tensor, labels: Tensor, draws: dict | None = None):
+        """Door one: mixed images (same shape and dtype) and their target. The inputs are not written to."""
+        raise TypeError(f"{type(self).__name__} needs the network ({self.needs}); "
+                        "call method.attach(net) once and then method.loss(net, images, labels, criterion)['loss']")
+
+    def attach(self, net: nn.Module) -> None:
+        """See the network once, before the optimizer is built."""
+
+    def loss(self, net, images, labels, criterion, draws=None, progress=0.0) -> dict[str, Tensor]:
+        """Door two: ``dict(loss=...)``, the scalar to differentiate; other entries are for the log.
+
+        Args:
+            net: images -> logits. criterion: (logits, Target or labels) -> scalar.
+            progress: share of the training run that is done, in [0, 1].
+        """
+        images, target = self(images, labels, draws)
+        return dict(loss=criterion(net(images), target))
+
+    def after_step(self, net: nn.Module, progress: float) -> None:
+        """Called after each optimizer step: momentum teachers follow here."""
+
+    def networks(self, net: nn.Module) -> dict:
+        """What validation and publishing evaluate, by name; the first is the run's accuracy unless configured."""
+        return dict(net=net)
+
+    def details(self, images: Tensor, draws: dict, net=None, labels=None) -> dict:
+        """What happens to a batch under ``draws``: ``lam`` (N,), ``mask`` (N, 1, H, W) or None, ``partner`` (N,).
+
+        ``net`` and ``labels`` serve the methods whose mask depends on them.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define details()")
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}, prob={self.prob}, per_sample={self.per_sample}, pairing={self.pairing!r}"
+
+
+class MaskMethod(MixMethod):
+    """``mask * images + (1 - mask) * partner``; a subclass says what the mask is."""
+
+    def mask(self, images: Tensor, draws: dict) -> Tensor:
+        """Share kept of each image, (N or 1, 1, H, W): bool where pixels are moved, float where they are blended."""
+        raise NotImplementedError
+
+    def kept(self, images: Tensor, draws: dict) -> tuple[Tensor, Tensor]:
+        """The mask and its weight ``lam`` (N or 1,), both 1 where ``prob`` leaves images alone."""
+        mask = self.mask(images, draws)
+        if mask.dtype != torch.bool and not images.is_floating_point():
+            raise ValueError(f"{type(self).__name__} blends pixels and needs float images, got {images.dtype}; "
+                             "convert them first, e.g. images.float() / 255")
+        if "on" in draws:
+            on = draws["on"].reshape(-1, *[1] * (mask.ndim - 1))
+            mask = mask | ~on if mask.dtype == torch.bool else torch.where(on, mask, 1.0)
+        return mask, self.weight(mask, draws)
+
+    def weight(self, mask: Tensor, draws: dict) -> Tensor:
+        """Label weight of the first image, (N or 1,)."""
+        if self.weight_from == "mask":
+            return mask.float().flatten(1).mean(1)
+        return torch.where(draws["on"], draws["lam"], 1.0) if "on" in draws else draws["lam"]
+
+    def forward(self, images, labels, draws=None):
+        check_labels(labels, len(images))
+        draws = self.prepare(images, draws)
+        mask, lam = self.kept(images, draws)
+        mixed = functional.blend(images, self.partner(images, draws), mask)
+        return mixed, self.target(labels, lam, draws)
+
+    def details(self, images, draws, net=None, labels=None):
+        draws = self.prepare(images, draws)
+        mask, lam = self.kept(images, draws)
+        n = len(images)
+        index = self.partner(torch.arange(n, device=images.device), draws)
+        return dict(lam=lam.expand(n), mask=mask.float().expand(n, *[-1] * (mask.ndim - 1)), partner=index)
+
+
+class Vanilla(MixMethod):
+    """No mixing: the baseline, so that it needs no branch anywhere."""
+
+    weight_from = "lam"
+
+    def __init__(self, num_classes: int | None = None):
+        super().__init__(num_classes=num_classes)
+
+    def draw(self, n, size, generator=None, steps=(), device=None):
+        return {}
+
+    def forward(self, images, labels, draws=None):
+        check_labels(labels, len(images))
+        return images, self.hand_out(as_target(labels), labels)
+
+    def details(self, images, draws, net=None, labels=None):
+        n = len(images)
+        ones = torch.ones(n, *[1] * (images.ndim - 1), device=images.device)
+        mask = ones.expand(n, 1, *images.shape[2:])
+        return dict(lam=ones.flatten(), mask=mask, partner=torch.arange(n, device=images.device))

@@ -1,0 +1,77 @@
+"""Several mixing methods in one run."""
+import torch
+from torch import nn
+
+from .. import sampling
+from .base import MixMethod, touch
+
+
+class RandomChoice(MixMethod):
+    """Each batch is mixed by one of several methods, drawn on the host with probabilities ``p``.
+
+    Every rank of a distributed run must draw the same choice: the training engine sees to it; in a loop of your own
+    hand ``draws`` from generators with equal seeds. Parameters of methods not chosen get a zero gradient, so that
+    DDP waits for nothing.
+
+    Args:
+        methods: the methods; in configs a list of ``dict(type=...)``.
+        p: their probabilities, summing to 1; equal by default. Use ``Vanilla`` for batches left alone.
+    """
+
+    weight_from = "model"  # whatever the chosen method does
+
+    def __init__(self, methods, p=None):
+        super().__init__()
+        methods = list(methods)
+        p = [1 / len(methods)] * len(methods) if p is None and methods else list(p or [])
+        if not methods or len(p) != len(methods) or min(p) < 0 or abs(sum(p) - 1) > 1e-6:
+            raise ValueError(f"RandomChoice needs methods and as many probabilities that sum to 1, got {len(methods)} "
+                             f"methods and p={p} (sum {sum(p):g}); for the remainder add a Vanilla")
+        self.methods, self.p = nn.ModuleList(methods), p
+
+    @classmethod
+    def example(cls):
+        from .cutmix import CutMix
+        from .mixup import MixUp
+
+        return cls([MixUp(), CutMix()])
+
+    def attach(self, net):
+        for method in self.methods:
+            method.attach(net)
+
+    def draw(self, n, size, generator=None, steps=(), device=None):
+        draws = dict(choice=sampling.choose(self.p, steps, generator))
+        draws |= {str(i): m.draw(n, size, generator, steps, device) for i, m in enumerate(self.methods)}
+        return draws
+
+    def chosen(self, images, draws):
+        """The method of this batch and its draws."""
+        if draws is None:
+            choice = sampling.choose(self.p)
+            return self.methods[choice], None
+        return self.methods[draws["choice"]], draws[str(draws["choice"])]
+
+    def forward(self, images, labels, draws=None):
+        method, draws = self.chosen(images, draws)
+        return method(images, labels, draws)
+
+    def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
+        method, draws = self.chosen(images, draws)
+        losses = method.loss(net, images, labels, criterion, draws, progress)
+        return {**losses, "loss": touch(self, losses["loss"])}
+
+    def after_step(self, net, progress):
+        for method in self.methods:
+            method.after_step(net, progress)
+
+    def networks(self, net):
+        named = {}
+        for method in self.methods:
+            named = {**named, **method.networks(net)}
+        return named
+
+    @torch.no_grad()
+    def details(self, images, draws, net=None, labels=None):
+        method, draws = self.chosen(images, draws)
+        return method.details(images, draws, net, labels)

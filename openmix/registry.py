@@ -1,0 +1,128 @@
+"""Config names to classes.
+
+A room (``openmix.mixups``, ``openmix.backbones`` ...) registers what its ``__all__`` exports: a new class is
+known to configs as soon as its room exports it. Users add their own by decorator and ``custom_imports``::
+
+    @MIXUPS.register_module()
+    class MyMix(MixMethod): ...
+"""
+import inspect
+from importlib import import_module
+
+import mmengine.registry as mm
+
+from .errors import did_you_mean
+
+SCOPE = "openmix"
+
+
+def accepted_keys(function) -> set[str] | None:
+    """Names that ``function`` (or a class) takes by keyword; ``None`` if it takes any.
+
+    A ``**kwargs`` of a class is followed to the constructors of its bases.
+    """
+    if not inspect.isclass(function):
+        parameters = inspect.signature(function).parameters.values()
+        if any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return None
+        return {p.name for p in parameters}
+    keys: set[str] = set()
+    for cls in function.__mro__:
+        if "__init__" not in vars(cls):
+            continue
+        if cls is object:
+            return keys
+        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        keys |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return keys
+    return None
+
+
+class Registry(mm.Registry):
+    """mmengine's registry, strict about unknown names and keys.
+
+    Args:
+        rooms: modules whose ``__all__`` is registered when a name is first looked up.
+        recursive: also build the ``dict(type=...)`` found among the arguments (a method made of methods).
+    """
+
+    def __init__(self, name, rooms=(), recursive=False, parent=None):
+        super().__init__(name, scope=SCOPE, parent=parent)
+        self.rooms, self.recursive = tuple(rooms), recursive
+
+    def import_from_location(self):
+        if self._imported:
+            return
+        self._imported = True
+        for room in self.rooms:
+            module = import_module(room)
+            for name in module.__all__:
+                member = getattr(module, name)
+                if inspect.isclass(member) and name not in self._module_dict:
+                    self._register_module(module=member, module_name=name)
+
+    def known(self) -> list[str]:
+        """All names this registry can build, its parents' included."""
+        self.import_from_location()
+        names, registry = set(), self
+        while registry is not None:
+            registry.import_from_location()
+            names |= set(registry._module_dict)
+            registry = registry.parent
+        return sorted(names)
+
+    def check(self, cfg, where: str = ""):
+        """Check the type and the keys of ``cfg`` without building it; returns the class.
+
+        Raises:
+            TypeError: ``cfg`` is no dict with a ``type``.
+            ValueError: unknown type or key; the message names the nearest known one.
+        """
+        where = where or self.name
+        if not isinstance(cfg, dict) or "type" not in cfg:
+            raise TypeError(f"{where} must be a dict with a 'type', got {cfg!r}; known types: {', '.join(self.known())}")
+        kind = cfg["type"]
+        cls = self.get(kind) if isinstance(kind, str) else kind
+        if cls is None:
+            raise ValueError(f"{where}: unknown type {kind!r}; {did_you_mean(kind, self.known())}")
+        known = accepted_keys(cls)
+        for key in cfg:
+            if key not in ("type", "_scope_") and known is not None and key not in known:
+                name = getattr(cls, "__name__", str(cls))
+                raise ValueError(f"{where}: {name} has no key {key!r}; {did_you_mean(key, known - {'self'})}")
+        if self.recursive:
+            for key, value in cfg.items():
+                for i, item in enumerate(value if isinstance(value, (list, tuple)) else [value]):
+                    if isinstance(item, dict) and "type" in item:
+                        self.check(item, f"{where}.{key}" + (f"[{i}]" if isinstance(value, (list, tuple)) else ""))
+        return cls
+
+    def build(self, cfg, *args, **kwargs):
+        """Build ``cfg`` (or hand back what is built already), after :meth:`check`."""
+        if not isinstance(cfg, dict):
+            return cfg
+        cls = self.check(cfg)
+        cfg = {k: v for k, v in cfg.items() if k not in ("type", "_scope_")}
+        if self.recursive:
+            cfg = {k: self._build_nested(v) for k, v in cfg.items()}
+        return cls(*args, **{**kwargs, **cfg})
+
+    def _build_nested(self, value):
+        if isinstance(value, (list, tuple)):
+            return [self._build_nested(v) for v in value]
+        return self.build(value) if isinstance(value, dict) and "type" in value else value
+
+
+BACKBONES = Registry("backbone", ["openmix.backbones"])
+HEADS = Registry("head", ["openmix.heads"])
+LOSSES = Registry("loss", ["openmix.losses"])
+MIXUPS = Registry("mixup", ["openmix.mixups"], recursive=True)
+DATASETS = Registry("dataset", ["openmix.datasets"])
+METRICS = Registry("metric", ["openmix.engine.metrics"])
+MODELS = Registry("model", ["openmix.models"], parent=mm.MODELS)
+HOOKS = Registry("hook", ["openmix.engine.hooks"], parent=mm.HOOKS)
+LOOPS = Registry("loop", ["openmix.engine.loops"], parent=mm.LOOPS)
+SCHEDULES = Registry("schedule", ["openmix.engine.schedules"])
+OPTIMIZERS = Registry("optimizer", parent=mm.OPTIMIZERS)
+VISBACKENDS = Registry("vis_backend", parent=mm.VISBACKENDS)
