@@ -27,19 +27,20 @@ def check_alpha(alpha, name: str = "alpha") -> None:
 def beta(alpha: float, shape: Sequence[int], generator: Generator | None = None, device=None, b: float | None = None):
     """Beta(alpha, b or alpha) in float32, ``shape``, as a quotient of gammas.
 
-    For tiny alpha both gammas underflow to 0; the distribution then is a fair coin of 0 and 1, which stands in.
+    Gammas of small parameters underflow (torch clamps them, and a quotient of two clamped ones is 1/2, where the
+    distribution is a coin of 0 and 1): logarithms of G(a) = G(a + 1) * U^(1/a) take their place.
     """
     device = _device(generator, device)
     # one call for both gammas: the second half of the leading axis has the second parameter
     shapes = torch.full((2, *shape), float(alpha), device=device)
     if b is not None:
         shapes[1].fill_(float(b))
-    first, second = torch._standard_gamma(shapes, generator=generator)
-    lam = first / (first + second)
-    if alpha >= 0.05 and (b is None or b >= 0.05):
-        return lam
-    coin = torch.randint(2, tuple(shape), generator=generator, device=device).to(lam.dtype)
-    return torch.where(lam.isnan(), coin, lam)
+    if min(alpha, alpha if b is None else b) >= 0.1:
+        first, second = torch._standard_gamma(shapes, generator=generator)
+        return first / (first + second)
+    roots = 1 - torch.rand(shapes.shape, generator=generator, device=device)  # (0, 1]
+    first, second = torch._standard_gamma(shapes + 1, generator=generator).log() + roots.log() / shapes
+    return torch.sigmoid(first - second)
 
 
 def uniform(low: float, high: float, shape: Sequence[int], generator=None, device=None) -> Tensor:
@@ -84,8 +85,8 @@ def keyed_uniform(key: Tensor, shape: Sequence[int]) -> Tensor:
     count = math.prod(shape)
     counter = torch.arange(1, count + 1, device=key.device) * -7046029254386353131
     bits = _mix_bits(_mix_bits(key)[..., None] + counter)
-    mantissa = ((bits >> 40) & 0xFFFFFF).to(torch.float32)
-    return ((mantissa + 0.5) * 2.0**-24).reshape(*key.shape, *shape)
+    mantissa = ((bits >> 41) & 0x7FFFFF).to(torch.float32)  # 23 bits: adding a half stays exact, so 1 is never reached
+    return ((mantissa + 0.5) * 2.0**-23).reshape(*key.shape, *shape)
 
 
 def keyed_normal(key: Tensor, shape: Sequence[int]) -> Tensor:
@@ -116,6 +117,81 @@ def inner_boxes(minmax: Sequence[float], size: Sequence[int], shape: Sequence[in
     for side in size:
         length = (uniform(*minmax, shape, generator, device) * side).long()
         room = side - length + 1
-        start = (uniform(0, 1, shape, generator, device) * room).long().clamp(max=side)
+        start = torch.minimum((uniform(0, 1, shape, generator, device) * room).long(), room - 1)  # the product may round up
         low_high += [start, start + length]
     return torch.stack(low_high, -1)
+
+
+# -- the epoch plan ------------------------------------------------------------------------------------------------
+
+ORDER, AUGMENT, MIX, STEP = range(4)  # streams: what one of them draws never shifts another
+
+
+def check_batch(num_images: int, total_batch: int, world: int = 1) -> None:
+    """Raise ValueError unless ``num_images`` make a batch and ``world`` processes can share ``total_batch`` evenly."""
+    if isinstance(total_batch, bool) or not isinstance(total_batch, int) or total_batch < 1:
+        raise ValueError(f"total_batch must be a positive whole number, got {total_batch!r}")
+    if num_images < total_batch:
+        raise ValueError(f"{num_images} images make no batch of total_batch={total_batch}; lower total_batch")
+    if world < 1 or total_batch % world:
+        valid = ", ".join(str(k) for k in range(1, min(total_batch, 1024) + 1) if total_batch % k == 0)
+        raise ValueError(f"total_batch={total_batch} cannot be shared evenly by {world} processes; use one of {valid} "
+                         "processes, or another total_batch")
+
+
+def epoch_plan(seed: int, epoch: int, num_images: int, total_batch: int, method, size: Sequence[int], padding: int = 4,
+               flip: float = 0.5) -> dict:
+    """Everything random about an epoch of S = num_images // total_batch steps, on the CPU.
+
+    A function of its arguments alone: neither earlier epochs nor the number of processes change it. The images that
+    fill no whole batch are left out, others each epoch.
+
+    Args:
+        method: mixing method whose ``draw`` fills ``mix``. size: (H, W) of the images.
+        padding: border of the random crop. flip: chance that an image is mirrored.
+
+    Returns:
+        ``index`` (S, B) int64 images, ``crop`` (S, B, 2) int16 in [0, 2 * padding], ``flip`` (S, B) bool, ``mix`` the
+        method's draws for steps (S,), ``seed`` a list of S ints that reseed the default generators.
+
+    Raises:
+        ValueError: fewer images than one batch.
+    """
+    check_batch(num_images, total_batch)
+    steps = num_images // total_batch
+    order, augment, mix, step = (keyed_generator(seed, epoch, stream) for stream in (ORDER, AUGMENT, MIX, STEP))
+    shape = (steps, total_batch)
+    return dict(
+        index=torch.randperm(num_images, generator=order)[:steps * total_batch].view(shape),
+        crop=integers(2 * padding + 1, (*shape, 2), augment).to(torch.int16),
+        flip=uniform(0, 1, shape, augment) < flip,
+        mix=method.draw(total_batch, size, mix, steps=(steps,)),
+        seed=keys((steps,), step).tolist(),  # host numbers on purpose
+    )
+
+
+def slice_plan(plan: dict, rank: int, world: int) -> dict:
+    """The part of an :func:`epoch_plan` that process ``rank`` of ``world`` works on: a slice of each global batch.
+
+    Tensors (S, B, ...) are sliced, tensors (S, 1, ...) or (S,) and host values are everybody's; nested dicts too.
+
+    Raises:
+        ValueError: ``world`` does not divide the batch, or a tensor has another number of rows.
+    """
+    steps, batch = plan["index"].shape
+    check_batch(batch, batch, world)
+    if not 0 <= rank < world:
+        raise ValueError(f"rank must lie in [0, {world}), got {rank}")
+    low, high = batch * rank // world, batch * (rank + 1) // world
+
+    def part(value, name):
+        if isinstance(value, dict):
+            return {k: part(v, f"{name}.{k}") for k, v in value.items()}
+        if not isinstance(value, Tensor) or value.ndim < 2 or value.shape[1] == 1:
+            return value
+        if value.shape[1] != batch:
+            raise ValueError(f"{name[1:]} has shape {tuple(value.shape)}; draws for {steps} steps of {batch} images "
+                             f"must be ({steps}, {batch}, ...) or ({steps}, 1, ...)")
+        return value[:, low:high]
+
+    return part(plan, "")

@@ -1,0 +1,103 @@
+"""Batches of a data set that lives on the device as uint8: an epoch costs one small upload and no workers."""
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ..mixups.base import MixMethod, Vanilla, row
+from ..sampling import check_batch, epoch_plan, slice_plan
+from .arrays import ArrayData
+from .augment import check_padding, crop_flip, normalise, per_channel
+
+
+class ResidentLoader:
+    """Augmented, normalised batches from images resident on ``device``.
+
+    Training follows the epoch plan: order, crops, flips and the draws of ``method`` are a function of (seed, epoch)
+    alone, so an epoch can be entered at any step, and each of ``world`` processes takes its slice of the same global
+    batches. Evaluation hands each process its contiguous share: every image once, whatever the number of processes.
+
+    Args:
+        data: the set; images uint8 (N, 3, H, W).
+        total_batch: images of one step over all processes (training). An incomplete last batch is dropped; which
+            images that are changes from epoch to epoch.
+        batch_size: images of one evaluation batch of one process; 100 on CPU, 1000 elsewhere by default.
+        padding, mode, flip: random crop with this border (``"reflect"`` or ``"zeros"``) and chance of mirroring.
+        mean, std: per channel, of pixels in [0, 1]; those of ``data`` by default.
+        dtype: of the images handed out.
+        rank, world: this process and how many there are; ``world`` must divide ``total_batch``.
+        train: training or evaluation batches.
+        method: mixing method whose draws belong to the plan; none by default.
+
+    Raises:
+        ValueError: a set smaller than one batch, an indivisible process count, an impossible augmentation.
+    """
+
+    def __init__(self, data: ArrayData, total_batch: int = 100, *, batch_size: int | None = None, padding: int = 4,
+                 mode: str = "reflect", flip: float = 0.5, mean=None, std=None, device="cpu", dtype=torch.float32,
+                 seed: int = 0, rank: int = 0, world: int = 1, train: bool = True, method: MixMethod | None = None):
+        self.data, self.total_batch, self.seed, self.train = data, total_batch, seed, train
+        self.padding, self.mode, self.flip, self.dtype = padding, mode, flip, dtype
+        self.rank, self.world, self.method = rank, world, Vanilla() if method is None else method
+        self.device, self.size = torch.device(device), tuple(data.images.shape[2:])
+        self.batch_size = batch_size or (100 if self.device.type == "cpu" else 1000)
+        if not 0 <= rank < world:
+            raise ValueError(f"rank must lie in [0, world), got rank {rank} of {world}")
+        if train:
+            check_batch(len(data), total_batch, world)
+            check_padding(padding, mode, self.size)
+        self.mean = per_channel(mean or data.mean, "mean", self.device)
+        self.std = per_channel(std or data.std, "std", self.device)
+        first, last = (0, len(data)) if train else (len(data) * r // world for r in (rank, rank + 1))
+        self.images = data.images[first:last].to(self.device)
+        self.labels = data.labels[first:last].to(self.device)
+
+    def __len__(self) -> int:
+        """Batches of an epoch for this process."""
+        return len(self.data) // self.total_batch if self.train else -(-len(self.labels) // self.batch_size)
+
+    def __iter__(self) -> Iterator:
+        return self.batches()
+
+    def plan(self, epoch: int) -> dict:
+        """This process's slice of the epoch plan, on the device; see :func:`openmix.sampling.epoch_plan`."""
+        plan = epoch_plan(self.seed, epoch, len(self.data), self.total_batch, self.method, self.size, self.padding,
+                          self.flip)
+        return upload(slice_plan(plan, self.rank, self.world), self.device)
+
+    def batch(self, step: dict) -> tuple[Tensor, Tensor]:
+        """Images (B, 3, H, W) and labels (B,) of one row of the plan; reads nothing back to the host."""
+        images = self.images.index_select(0, step["index"])
+        images = crop_flip(images, step["crop"], step["flip"], self.padding, self.mode)
+        return normalise(images, self.mean, self.std, self.dtype), self.labels.index_select(0, step["index"])
+
+    def batches(self, epoch: int = 0, start: int = 0) -> Iterator:
+        """The batches from step ``start`` on.
+
+        Yields:
+            training: (images, labels, draws of the mixing method, seed of the step); evaluation: (images, labels),
+            the last batch as small as it comes.
+        """
+        if self.train:
+            plan = self.plan(epoch)
+            for i in range(start, len(self)):
+                step = row(plan, i)
+                yield *self.batch(step), step["mix"], step["seed"]
+        else:
+            for first in range(start * self.batch_size, len(self.labels), self.batch_size):
+                part = slice(first, first + self.batch_size)
+                yield normalise(self.images[part], self.mean, self.std, self.dtype), self.labels[part]
+
+    def describe(self) -> dict:
+        """What a result records: the data's name, SHA-256 and sizes, and how batches are made of it."""
+        made = dict(total_batch=self.total_batch, padding=self.padding, mode=self.mode, flip=self.flip)
+        return {**self.data.describe(), **(made if self.train else {})}
+
+
+def upload(tree, device):
+    """Tensors of a nested dict on ``device``, from pinned memory where there is a GPU; other values as they are."""
+    if isinstance(tree, dict):
+        return {k: upload(v, device) for k, v in tree.items()}
+    if not isinstance(tree, Tensor):
+        return tree
+    return (tree.pin_memory() if device.type == "cuda" else tree).to(device, non_blocking=True)
