@@ -1,0 +1,2 @@
+_base_ = ["../_base_/cifar10_rx50.py"]
+model = dict(mixup=dict(type="ResizeMix", alpha=1.0))

@@ -1,0 +1,2 @@
+_base_ = ["./rx50_smoothmix.py"]
+model = dict(mixup=dict(swapped_labels=True))  # labels swapped, as in the published cell

@@ -1,0 +1,2 @@
+_base_ = ["../_base_/cifar100_r20.py"]
+model = dict(mixup=dict(type="SaliencyMix", alpha=0.2))

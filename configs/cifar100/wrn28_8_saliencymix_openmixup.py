@@ -1,0 +1,2 @@
+_base_ = ["./wrn28_8_saliencymix.py"]
+model = dict(mixup=dict(one_box=True))  # one saliency box a batch, as in the published cell

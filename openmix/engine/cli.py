@@ -1,0 +1,163 @@
+"""The command line of ``tools/train.py`` and ``tools/test.py``. Imports nothing heavy until the arguments are right."""
+import argparse
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+
+AMP = ("auto", "bf16", "fp16", "off")
+LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
+OK, FAILED, WRONG_INPUT, DIVERGED = 0, 1, 2, 3
+
+
+def common_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("config", help="config file (.py or .json)")
+    parser.add_argument("--work-dir", "--work_dir", help="default: work_dirs/<config path>/seed<k>")
+    parser.add_argument("--amp", nargs="?", const="auto", choices=AMP, help="precision (default: the config's, auto)")
+    parser.add_argument("--seed", type=int, help="seed of weights, order, augmentation and mixing (default: 0)")
+    parser.add_argument("--deterministic", action="store_true", help="only deterministic kernels")
+    parser.add_argument("--cfg-options", nargs="+", metavar="KEY=VALUE", default=[],
+                        help="override config keys, e.g. model.mixup.alpha=0.2 train_cfg.max_epochs=400")
+    parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="how processes were started")
+    parser.add_argument("--local-rank", "--local_rank", type=int, default=0, help=argparse.SUPPRESS)
+    return parser
+
+
+def train_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    common_arguments(parser)
+    parser.add_argument("--resume", "--auto_resume", nargs="?", const="auto", metavar="CHECKPOINT",
+                        help="continue from the newest valid checkpoint of the work dir, or from this one")
+    parser.add_argument("--resume-from", "--resume_from", dest="resume", metavar="CHECKPOINT", help=argparse.SUPPRESS)
+    parser.add_argument("--load-from", "--load_checkpoint", metavar="CHECKPOINT", help="start from these weights")
+    parser.add_argument("--auto-scale-lr", action="store_true",
+                        help="scale lr by total_batch / base_batch_size, if the batch was changed")
+    parser.add_argument("--no-validate", action="store_true", help="do not evaluate during training")
+    parser.add_argument("--dry-run", action="store_true",
+                        help="2 iterations of training and evaluation, save, resume, test; leaves nothing behind")
+    return parser
+
+
+def test_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    common_arguments(parser)
+    parser.add_argument("checkpoint", help="checkpoint file")
+    parser.add_argument("--out", help="write the accuracies to this JSON file")
+    return parser
+
+
+def parse_options(pairs: list[str]) -> dict:
+    """``KEY=VALUE`` strings to a dict; values are read as mmengine's DictAction reads them."""
+    from mmengine.config import DictAction
+
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--options", nargs="+", action=DictAction)
+    for pair in pairs:
+        if "=" not in pair:
+            raise ValueError(f"--cfg-options takes KEY=VALUE, got {pair!r}")
+    return vars(parser.parse_args(["--options", *pairs])).get("options") or {} if pairs else {}
+
+
+def configure(args):
+    """The config file with the command line merged into it, checked."""
+    from ..apis import default_work_dir, scale_lr
+    from .config import check_config, load_config
+
+    options = parse_options(args.cfg_options)
+    cfg = load_config(args.config, options)
+    cfg.setdefault("randomness", dict(seed=0))
+    if args.seed is not None:
+        cfg.randomness["seed"] = args.seed
+    if args.deterministic:
+        cfg.randomness["deterministic"] = True
+    if args.amp is not None:
+        cfg.setdefault("env_cfg", {})["amp"] = args.amp
+    cfg.launcher = args.launcher
+    cfg.config_name = str(args.config)
+    cfg.work_dir = args.work_dir or cfg.get("work_dir") or default_work_dir(args.config, cfg.randomness.get("seed", 0))
+    resume = getattr(args, "resume", None)
+    if resume:
+        cfg.resume, cfg.load_from = True, None if resume == "auto" else resume
+    if getattr(args, "load_from", None):
+        if resume:
+            raise ValueError("--resume and --load-from exclude each other: a resumed run has its weights already")
+        cfg.load_from = args.load_from
+    for path in (cfg.get("load_from"), getattr(args, "checkpoint", None)):
+        if path and not Path(path).is_file():
+            raise FileNotFoundError(f"no checkpoint {path}")
+    if getattr(args, "no_validate", False):
+        cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+    check_config(cfg)
+    if getattr(args, "auto_scale_lr", False):
+        scale_lr(cfg)
+    return cfg
+
+
+def show_result(record: dict) -> None:
+    """The row of one run, as the tables will show it."""
+    from prettytable import PrettyTable
+
+    table = PrettyTable(["network", "top-1 last", "top-1 best", "top-1 median of last 10", "top-5 last", "img/s"])
+    for name, found in record.get("networks", {}).items():
+        median = found["median_last10"]["top1"] if isinstance(found["median_last10"], dict) else found["median_last10"]
+        best = found["best"]["top1"] if isinstance(found["best"], dict) else found["best"]
+        mark = " *" if name == record["primary"] and len(record["networks"]) > 1 else ""
+        table.add_row([name + mark, f"{found['top1'][-1]:.2f}", f"{best:.2f}",
+                       "-" if median is None else f"{median:.2f}", f"{found['top5'][-1]:.2f}",
+                       f"{record['img_s']:,.0f}"])
+    print(table)
+
+
+def run(action: str, args) -> int:
+    """Do it and return the exit code: 0 done, 2 wrong input, 3 diverged, 128 + signal after a stop."""
+    try:
+        cfg = configure(args)
+        return (_train if action == "train" else _test)(cfg, args)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        from .loops import Stopped
+        from .step import Diverged
+
+        if isinstance(error, Stopped):
+            print(f"{error}; continue with --resume", file=sys.stderr)
+            return 128 + error.signal
+        if isinstance(error, Diverged):
+            print(f"diverged: {error}", file=sys.stderr)
+            return DIVERGED
+        if isinstance(error, (ValueError, TypeError, FileNotFoundError, ImportError, OSError)):
+            if sys.flags.dev_mode:
+                traceback.print_exc()
+            print(f"error: {error}", file=sys.stderr)
+            return WRONG_INPUT
+        traceback.print_exc()
+        return FAILED
+
+
+def _train(cfg, args) -> int:
+    from .. import apis
+    from .launch import leave_distributed
+
+    if args.dry_run:
+        found = apis.dry_run(cfg)
+        print(f"ok: trained, saved, resumed, tested {next(iter(found.values()))}")
+        return OK
+    record = apis.train(cfg)
+    if record and int(os.environ.get("RANK", 0)) == 0:
+        show_result(record)
+        print(f"result: {Path(cfg.work_dir) / 'result.json'}")
+    leave_distributed()
+    return OK
+
+
+def _test(cfg, args) -> int:
+    from .. import apis
+    from .launch import leave_distributed
+
+    found = apis.test(cfg, args.checkpoint)
+    if int(os.environ.get("RANK", 0)) == 0:
+        for name, metrics in found.items():
+            print(f"{name}: " + "  ".join(f"{k} {v:.2f}" if k != "count" else f"{v} images" for k, v in metrics.items()))
+        if args.out:
+            Path(args.out).write_text(json.dumps(found, indent=1))
+    leave_distributed()
+    return OK

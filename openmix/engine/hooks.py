@@ -1,0 +1,141 @@
+"""What happens beside the loss: checkpoints, weight averaging, a picture of mixed samples, a progress bar."""
+import copy
+import sys
+import time
+from pathlib import Path
+
+import torch
+from mmengine.hooks import Hook
+
+from .step import unwrap
+
+__all__ = ["CheckpointHook", "EMAHook", "MixPreviewHook", "ProgressHook"]
+
+
+class CheckpointHook(Hook):
+    """Save the run at epoch ends.
+
+    Args:
+        interval: every so many epochs; the last epoch always.
+        min_seconds: but not more often than this, so that short epochs are not spent on the disk.
+        max_keep: how many of the newest to keep; -1 keeps all.
+        save_best: keep the weights with the best accuracy of the run's network as ``best.pth``.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(self, interval: int = 1, min_seconds: float = 30.0, max_keep: int = 1, save_best: bool = True):
+        if interval < 1 or max_keep == 0:
+            raise ValueError(f"interval must be >= 1 and max_keep >= 1 or -1, got {interval} and {max_keep}")
+        self.interval, self.min_seconds, self.max_keep, self.save_best = interval, min_seconds, max_keep, save_best
+        self._saved = time.monotonic()
+
+    def after_epoch(self, runner, entry, force=False):
+        if self.save_best and entry["val"] is not None:
+            top1 = entry["val"][runner.val_loop.primary]["top1"]
+            before = [h["val"][runner.val_loop.primary]["top1"] for h in runner.history[:-1] if h["val"]]
+            if all(top1 > b for b in before):
+                runner.save_run("best.pth")
+        due = entry["epoch"] % self.interval == 0 and time.monotonic() - self._saved >= self.min_seconds
+        if due or force:
+            runner.save_run(f"epoch_{entry['epoch']}.pth", keep=self.max_keep)
+            self._saved = time.monotonic()
+
+
+class EMAHook(Hook):
+    """Exponential moving average of the network, evaluated as ``ema`` beside the trained one.
+
+    Args:
+        momentum: share of the new weights in each update (BatchNorm buffers are averaged likewise).
+        interval: update every so many iterations.
+    """
+
+    observer = False
+
+    def __init__(self, momentum: float = 2e-4, interval: int = 1):
+        if not 0 < momentum <= 1 or interval < 1:
+            raise ValueError(f"momentum must lie in (0, 1] and interval be >= 1, got {momentum} and {interval}")
+        self.momentum, self.interval, self.net = momentum, interval, None
+
+    def before_run(self, runner):
+        self.net = copy.deepcopy(unwrap(runner.model).net).requires_grad_(False).eval()
+
+    def networks(self, runner) -> dict:
+        return dict(ema=self.net)
+
+    @torch.no_grad()
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if (runner.iter + 1) % self.interval == 0:
+            net = unwrap(runner.model).net
+            torch._foreach_lerp_(list(self.net.parameters()), list(net.parameters()), self.momentum)
+            pairs = list(zip(self.net.buffers(), net.buffers(), strict=True))
+            floats = [(a, b) for a, b in pairs if a.is_floating_point()]
+            if floats:
+                torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], self.momentum)
+            for a, b in pairs:
+                if not a.is_floating_point():
+                    a.copy_(b)
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        checkpoint["ema"] = self.net.state_dict()
+
+    def after_load_checkpoint(self, runner, checkpoint):
+        if "ema" in checkpoint:
+            self.net.load_state_dict(checkpoint["ema"])
+
+
+class MixPreviewHook(Hook):
+    """Write a picture of mixed training samples to ``mixes/epoch_<n>.png`` of the work dir.
+
+    Args:
+        interval: at the start of every so many epochs, the first included; 0 for never.
+        count: how many samples.
+    """
+
+    priority = "LOW"
+
+    def __init__(self, interval: int = 50, count: int = 8):
+        self.interval, self.count = interval, count
+
+    def before_train_epoch(self, runner):
+        if self.interval and runner.rank == 0 and runner.epoch % self.interval == 0:
+            from ..visualization import save_mix_picture
+
+            path = Path(runner.work_dir) / "mixes" / f"epoch_{runner.epoch + 1}.png"
+            save_mix_picture(path, unwrap(runner.model), runner.train_loop.dataloader, runner.epoch, self.count)
+
+
+class ProgressHook(Hook):
+    """A progress bar on standard error, where a terminal watches.
+
+    Args:
+        enabled: True or False to decide yourself; by default only if standard error is a terminal.
+    """
+
+    observer = False
+
+    def __init__(self, enabled: bool | None = None):
+        self.enabled, self.bar = enabled, None
+
+    def before_train_epoch(self, runner):
+        enabled = sys.stderr.isatty() if self.enabled is None else self.enabled
+        if enabled and runner.rank == 0:
+            from rich.progress import Progress  # mmengine depends on rich
+
+            self.bar = Progress(transient=True)
+            steps = runner.train_loop.steps
+            done = runner.iter - runner.epoch * steps
+            self.task = self.bar.add_task(f"epoch {runner.epoch + 1}/{runner.max_epochs}", total=steps, completed=done)
+            self.bar.start()
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if self.bar is not None:
+            self.bar.advance(self.task)
+
+    def after_train_epoch(self, runner):
+        self.after_run(runner)
+
+    def after_run(self, runner):
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None

@@ -1,0 +1,152 @@
+"""Where a run executes: processes, device, threads, precision, and the signals that end it."""
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
+AMP = ("auto", "bf16", "fp16", "off")
+
+
+def device() -> torch.device:
+    """The GPU of this process where there is one, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
+    return torch.device("cpu")
+
+
+def _slurm_environment() -> dict:
+    env = os.environ
+    if "SLURM_PROCID" not in env:
+        raise ValueError("launcher 'slurm' expects to be started by srun (SLURM_PROCID is not set); "
+                         "use tools/slurm_train.sh, or launcher 'pytorch' under torchrun")
+    hosts = env.get("SLURM_STEP_NODELIST", env.get("SLURM_NODELIST", "localhost"))
+    first = "127.0.0.1"
+    if int(env.get("SLURM_NNODES", 1)) > 1:
+        first = subprocess.run(["scontrol", "show", "hostname", hosts], capture_output=True, text=True,
+                               check=True).stdout.split()[0]
+    port = 20000 + int(env.get("SLURM_JOB_ID", 0)) % 20000  # two jobs on one node must not meet
+    return dict(RANK=env["SLURM_PROCID"], WORLD_SIZE=env["SLURM_NTASKS"], LOCAL_RANK=env.get("SLURM_LOCALID", "0"),
+                MASTER_ADDR=first, MASTER_PORT=str(port))
+
+
+def _mpi_environment() -> dict:
+    env = os.environ
+    if "OMPI_COMM_WORLD_RANK" not in env:
+        raise ValueError("launcher 'mpi' expects Open MPI's variables (OMPI_COMM_WORLD_RANK is not set)")
+    return dict(RANK=env["OMPI_COMM_WORLD_RANK"], WORLD_SIZE=env["OMPI_COMM_WORLD_SIZE"],
+                LOCAL_RANK=env.get("OMPI_COMM_WORLD_LOCAL_RANK", "0"), MASTER_ADDR="127.0.0.1", MASTER_PORT="29500")
+
+
+def init_distributed(launcher: str, timeout_s: int = 1800) -> tuple[int, int]:
+    """Join the process group named by the launcher's environment: NCCL on GPUs, gloo on CPUs.
+
+    Returns:
+        (rank, world size); (0, 1) for launcher ``"none"``.
+    """
+    if launcher not in LAUNCHERS:
+        raise ValueError(f"launcher must be one of {LAUNCHERS}, got {launcher!r}")
+    if launcher == "none":
+        return 0, 1
+    if not dist.is_initialized():
+        if launcher != "pytorch":
+            found = _slurm_environment() if launcher == "slurm" else _mpi_environment()
+            for key, value in found.items():
+                if key.startswith("MASTER"):
+                    os.environ.setdefault(key, value)
+                else:
+                    os.environ[key] = value
+        missing = [k for k in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if k not in os.environ]
+        if missing:
+            raise ValueError(f"launcher 'pytorch' expects torchrun's environment, but {', '.join(missing)} is not set; "
+                             "start with: bash tools/dist_train.sh CONFIG GPUS")
+        _die_with_parent()
+        where = device()
+        if where.type == "cuda":
+            torch.cuda.set_device(where)
+        dist.init_process_group("nccl" if where.type == "cuda" else "gloo", timeout=timedelta(seconds=timeout_s))
+    return dist.get_rank(), dist.get_world_size()
+
+
+def _die_with_parent() -> None:
+    """Get SIGTERM when the launcher dies, even by kill -9: no orphan goes on writing the work dir (Linux)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+def leave_distributed() -> None:
+    """Orderly end of the process group; without the barrier gloo sometimes aborts at exit."""
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+def amp_dtype(amp: str, where: torch.device) -> torch.dtype | None:
+    """Autocast dtype for ``--amp``: ``auto`` is bf16 where the hardware multiplies it fast, else float32."""
+    if amp not in AMP:
+        raise ValueError(f"amp must be one of {AMP}, got {amp!r}")
+    if amp == "fp16" and where.type != "cuda":
+        raise ValueError("amp 'fp16' needs a GPU (its loss scaling does); on a CPU use --amp bf16 or off")
+    if amp == "auto":
+        fast = torch.cuda.is_bf16_supported() if where.type == "cuda" else torch.cpu._is_amx_tile_supported()
+        return torch.bfloat16 if fast else None
+    return dict(bf16=torch.bfloat16, fp16=torch.float16, off=None)[amp]
+
+
+def autocast(where: torch.device, dtype: torch.dtype | None):
+    """A context manager factory for the forward pass."""
+    if dtype is None:
+        return contextlib.nullcontext
+    return lambda: torch.autocast(where.type, dtype=dtype)
+
+
+def average_buffers(model: nn.Module) -> None:
+    """Bring BatchNorm statistics of all processes in step (their mean), so that any rank's checkpoint is the run's."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return
+    buffers = [b for b in model.buffers() if b.is_floating_point()]
+    if buffers:
+        flat = torch.cat([b.detach().float().flatten() for b in buffers])
+        dist.all_reduce(flat)
+        flat /= dist.get_world_size()
+        for buffer, mean in zip(buffers, flat.split([b.numel() for b in buffers]), strict=True):
+            buffer.copy_(mean.view_as(buffer))
+
+
+class StopSignal:
+    """Remembers SIGTERM (preemption, scancel, torchrun) and SIGUSR1/2 (time limit) until a step boundary."""
+
+    def __init__(self):
+        self.number = 0
+        self._previous = {}
+
+    def _handle(self, number, frame):
+        self.number = number
+
+    def __enter__(self):
+        with contextlib.suppress(ValueError):  # not in the main thread: signals go elsewhere
+            for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+                self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *exc):
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}
+
+
+def requeue(number: int) -> None:
+    """After a time-limit signal, ask SLURM to run this job again; SIGTERM never does (scancel must win)."""
+    job = os.environ.get("SLURM_JOB_ID", "")
+    if number not in (signal.SIGUSR1, signal.SIGUSR2) or not job.isdigit():
+        return
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID", ""), os.environ.get("SLURM_ARRAY_TASK_ID", "")
+    if array.isdigit() and task.isdigit():
+        job = f"{array}_{task}"
+    subprocess.run(["scontrol", "requeue", job], check=False)

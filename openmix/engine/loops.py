@@ -1,0 +1,280 @@
+"""The epoch loop and the evaluation loop.
+
+Losses are added up on the device and read once an interval. Hooks that only watch (loggers) run at that interval,
+hooks that act (a user's hook that overrides before_/after_train_iter) at every step; a hook says so itself with a
+class attribute ``observer = True`` or ``False``, and mmengine's own hooks are observers.
+"""
+import time
+
+import torch
+import torch.distributed as dist
+from mmengine.runner import BaseLoop
+
+from ..registry import METRICS
+from .launch import average_buffers
+from .optim import build_optimizer
+from .schedules import lr_table
+from .step import Diverged, make_step, unwrap
+
+__all__ = ["EpochLoop", "EvalLoop"]
+
+
+class Stopped(Exception):
+    """The run was asked to stop; its state is saved. ``signal`` is the signal's number, 0 for a planned stop."""
+
+    def __init__(self, signal: int):
+        super().__init__(f"stopped by signal {signal}" if signal else "stopped as planned")
+        self.signal = signal
+
+
+class Sums:
+    """Scalars of many steps, added up on the device."""
+
+    def __init__(self):
+        self.names, self.total, self.count = [], None, 0
+
+    def add(self, losses: dict) -> None:
+        if self.total is not None and list(losses) != self.names:  # another method of a RandomChoice: other terms
+            names = [*self.names, *(k for k in losses if k not in self.names)]
+            zero = self.total.new_zeros(())
+            old = dict(zip(self.names, self.total.unbind(), strict=True))
+            self.names, self.total = names, torch.stack([old.get(k, zero) for k in names])
+        if self.total is None:
+            self.names = list(losses)
+            self.total = torch.stack([losses[k] for k in self.names])
+        elif len(self.names) == len(losses):
+            self.total = self.total + torch.stack([losses[k] for k in self.names])
+        else:
+            zero = self.total.new_zeros(())
+            self.total = self.total + torch.stack([losses.get(k, zero) for k in self.names])
+        self.count += 1
+
+    def read(self) -> dict[str, float]:
+        """Means since the last read (one host read)."""
+        means = {} if not self.count else dict(zip(self.names, (self.total / self.count).tolist(), strict=True))
+        self.__init__()
+        return means
+
+    def state(self) -> dict:
+        return dict(names=self.names, total=self.total, count=self.count)
+
+    def load(self, state: dict, device) -> None:
+        self.names, self.count = list(state["names"]), state["count"]
+        self.total = None if state["total"] is None else state["total"].to(device)
+
+
+class EpochLoop(BaseLoop):
+    """Train for ``max_epochs`` epochs of an epoch plan, evaluating every ``val_interval`` epochs.
+
+    Args:
+        mixup_off_epochs: train the last epochs without mixing.
+        limit: at most so many batches an epoch, in training and evaluation (``--dry-run``).
+        stop_after: stop as if by a signal after this iteration of the run (tests of resuming).
+    """
+
+    def __init__(self, runner, dataloader, max_epochs: int, val_interval: int = 1, mixup_off_epochs: int = 0,
+                 limit: int | None = None, stop_after: int | None = None):
+        if max_epochs < 1 or val_interval < 1:
+            raise ValueError(f"max_epochs and val_interval must be at least 1, got {max_epochs} and {val_interval}")
+        super().__init__(runner, runner.build_loader(dataloader, train=True))
+        self._max_epochs, self.val_interval, self.stop_after = max_epochs, val_interval, stop_after
+        self.mixing_epochs = max_epochs - mixup_off_epochs
+        self.steps = len(self.dataloader) if limit is None else min(limit, len(self.dataloader))
+        self._max_iters = max_epochs * self.steps
+        self._epoch = self._iter = 0
+        self.sums, self.epoch_sums = Sums(), Sums()
+
+        config = runner.cfg.optim_wrapper
+        self.optimizer = build_optimizer(runner.model, config)
+        self.accumulate = config.get("accumulative_counts", 1)
+        self.step = make_step(runner.model, self.optimizer, device=runner.device, dtype=runner.amp_dtype,
+                              clip_grad=config.get("clip_grad"), accumulate=self.accumulate)
+        schedule = runner.cfg.get("param_scheduler")
+        tables = {}
+        for group in self.optimizer.param_groups:
+            base = group["base_lr"]
+            if base not in tables:
+                tables[base] = lr_table(schedule, base, max_epochs, self.steps)
+        self.lr_tables = tables
+
+    epoch = property(lambda self: self._epoch)
+    iter = property(lambda self: self._iter)
+    max_epochs = property(lambda self: self._max_epochs)
+    max_iters = property(lambda self: self._max_iters)
+
+    # -- running -----------------------------------------------------------------------------------------------
+
+    def run(self):
+        runner = self.runner
+        self.interval = min((h.interval for h in runner.hooks if type(h).__name__ == "LoggerHook"), default=50)
+        watching = ("before_train_iter", "after_train_iter")
+        hooks = [h for h in runner.hooks if any(stage in h.get_triggered_stages() for stage in watching)]
+        observes = [getattr(h, "observer", type(h).__module__.startswith("mmengine.")) for h in hooks]
+        self.observers = [h for h, o in zip(hooks, observes, strict=True) if o]
+        self.actors = [h for h, o in zip(hooks, observes, strict=True) if not o]
+        runner.call_hook("before_train")
+        while self._epoch < self._max_epochs:
+            self.run_epoch()
+        runner.call_hook("after_train")
+        return runner.model
+
+    def run_epoch(self):
+        runner = self.runner
+        runner.call_hook("before_train_epoch")
+        runner.model.train()
+        self._clock = dict(start=time.perf_counter(), interval=time.perf_counter(), data=0.0, steps=0, images=0)
+        mixing, start = self._epoch < self.mixing_epochs, self._iter - self._epoch * self.steps
+        batches = self.dataloader.batches(self._epoch, start)
+        for index in range(start, self.steps):
+            waiting = time.perf_counter()
+            images, labels, draws, seed = next(batches)
+            self._clock["data"] += time.perf_counter() - waiting
+            for hook in self.actors:
+                hook.before_train_iter(runner, batch_idx=index, data_batch=None)
+            last = index + 1 == self.steps
+            update = last or (index + 1) % self.accumulate == 0
+            self.set_lr(self._iter)
+            wish = runner.stop_signal.number or (self._iter + 1 == self.stop_after)
+            try:
+                losses, stop = self.step(images, labels, draws, self._iter / self._max_iters, mixing=mixing,
+                                         update=update, seed=seed, stop=bool(wish))
+            except Diverged as error:
+                raise self.diverged(error) from None
+            self.sums.add(losses)
+            self.epoch_sums.add(losses)
+            self._clock["steps"] += 1
+            self._clock["images"] += len(images)
+            for hook in self.actors:
+                hook.after_train_iter(runner, batch_idx=index, data_batch=None, outputs=losses)
+            if last or (index + 1) % self.interval == 0:
+                stop = self.observe(index) or stop
+            self._iter += 1
+            if stop and update and not last:
+                self.stop()
+        self.end_epoch(bool(stop))
+
+    def set_lr(self, iteration: int) -> None:
+        for group in self.optimizer.param_groups:
+            value = self.lr_tables[group["base_lr"]][iteration]
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(value)
+            else:
+                group["lr"] = value
+
+    def observe(self, index: int) -> bool:
+        """Everything that reads the device: the latch, the log line, the agreement on stopping."""
+        runner, clock, now = self.runner, self._clock, time.perf_counter()
+        try:
+            self.step.latch.read()
+        except Diverged as error:
+            raise self.diverged(error) from None
+        steps, seconds = max(1, clock["steps"]), now - clock["interval"]
+        scalars = dict(lr=self.optimizer.param_groups[0]["lr"], time=seconds / steps, data_time=clock["data"] / steps)
+        means = self.sums.read()
+        # "loss" first, as readers of the line expect it
+        scalars |= {"loss": means.pop("loss", float("nan")), **means}
+        scalars["img/s"] = clock["images"] * runner.world_size / max(seconds, 1e-9)
+        for name, value in scalars.items():
+            runner.message_hub.update_scalar(f"train/{name}", float(value))
+        runner.message_hub.update_info("eta", (self._max_iters - self._iter - 1) * seconds / steps)
+        for hook in self.observers:
+            hook.after_train_iter(runner, batch_idx=index, data_batch=None, outputs=scalars)
+        runner.set_status("running", epoch=self._epoch + 1, step=self._iter + 1)
+        clock.update(interval=time.perf_counter(), data=0.0, steps=0, images=0)
+        stop = bool(runner.stop_signal.number)
+        if runner.world_size > 1 and not self.step.latch.on_host:
+            flag = torch.tensor(float(stop), device=runner.device)
+            dist.all_reduce(flag)
+            stop = bool(flag)
+        return stop
+
+    def end_epoch(self, stop: bool) -> None:
+        runner = self.runner
+        seconds = time.perf_counter() - self._clock["start"]
+        average_buffers(runner.model)
+        entry = dict(epoch=self._epoch + 1, lr=float(self.optimizer.param_groups[0]["lr"]), seconds=seconds,
+                     img_s=self.steps * self.dataloader.total_batch / seconds, train=self.epoch_sums.read(), val=None)
+        runner.call_hook("after_train_epoch")
+        if runner.val_loop is not None and ((self._epoch + 1) % self.val_interval == 0
+                                            or self._epoch + 1 == self._max_epochs):
+            entry["val"] = runner.val_loop.run()
+        self._epoch += 1
+        runner.history.append(entry)
+        runner.call_hook("after_epoch", entry=entry, force=stop or self._epoch == self._max_epochs)
+        if (stop or runner.stop_signal.number) and self._epoch < self._max_epochs:
+            raise Stopped(runner.stop_signal.number)
+
+    def stop(self):
+        """Save in the middle of an epoch and leave."""
+        average_buffers(self.runner.model)
+        self.runner.save_run(f"iter_{self._iter}.pth")
+        raise Stopped(self.runner.stop_signal.number)
+
+    def diverged(self, error: Diverged) -> Diverged:
+        lr = float(self.optimizer.param_groups[0]["lr"])
+        return Diverged(f"{error} at iteration {self._iter + 1} (epoch {self._epoch + 1}, lr {lr:g}); the last good "
+                        "checkpoint is kept. Try a lower lr, warm-up (LinearLR) or clip_grad")
+
+    # -- state -------------------------------------------------------------------------------------------------
+
+    def state(self) -> dict:
+        scaler = self.step.scaler
+        return dict(epoch=self._epoch, iter=self._iter, sums=self.sums.state(), epoch_sums=self.epoch_sums.state(),
+                    scaler=scaler.state_dict() if scaler else None)
+
+    def load_state(self, state: dict) -> None:
+        self._epoch, self._iter = state["epoch"], state["iter"]
+        self.sums.load(state["sums"], self.runner.device)
+        self.epoch_sums.load(state["epoch_sums"], self.runner.device)
+        if self.step.scaler and state["scaler"]:
+            self.step.scaler.load_state_dict(state["scaler"])
+
+
+class EvalLoop(BaseLoop):
+    """Accuracy of every network the mixing method names, each image counted once for any number of processes.
+
+    Args:
+        network: name of the network whose accuracy is the run's; by default the first one.
+    """
+
+    def __init__(self, runner, dataloader, evaluator=None, network: str | None = None, limit: int | None = None):
+        super().__init__(runner, runner.build_loader(dataloader, train=False))
+        self.evaluator, self.network, self.limit = evaluator or dict(type="TopK"), network, limit
+        self.mode = "val"
+
+    @property
+    def primary(self) -> str:
+        names = list(self.runner.networks())
+        if self.network is not None and self.network not in names:
+            raise ValueError(f"val_cfg.network={self.network!r} is not evaluated here; networks: {', '.join(names)}")
+        return self.network or names[0]
+
+    @torch.no_grad()
+    def run(self) -> dict:
+        """Returns {network: {"top1": %, "top5": %, ...}}."""
+        runner, primary = self.runner, self.primary
+        runner.call_hook(f"before_{self.mode}_epoch")
+        training = runner.model.training
+        runner.model.eval()
+        networks = runner.networks()
+        metrics = {name: METRICS.build(dict(self.evaluator)) for name in networks}
+        for index, (images, labels) in enumerate(self.dataloader):
+            if index == self.limit:
+                break
+            with runner.autocast():
+                for name, network in networks.items():
+                    metrics[name].update(network(images), labels)
+        found = {name: metric.compute() for name, metric in metrics.items()}
+        runner.model.train(training)
+        scalars = {k: v for k, v in found[primary].items() if k != "count"}
+        if len(found) > 1:
+            scalars |= {f"{name}/{k}": v for name, m in found.items() for k, v in m.items() if k != "count"}
+        for name, value in scalars.items():
+            runner.message_hub.update_scalar(f"{self.mode}/{name}", float(value))
+        runner.call_hook(f"after_{self.mode}_epoch", metrics=scalars)
+        return found
+
+
+def net_of(runner):
+    """The classifier of a runner, without its distributed wrapper."""
+    return unwrap(runner.model)

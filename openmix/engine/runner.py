@@ -1,0 +1,334 @@
+"""mmengine's Runner with our loops, checkpoints and work dir.
+
+What mmengine gives: the configuration, hooks, log lines, visual backends. What is ours: how processes start on any
+device, what is saved (plain data, checksummed, written atomically) and how a run resumes, ends and reports.
+"""
+import json
+import os
+import random
+import resource
+import time
+from pathlib import Path
+
+import mmengine.runner
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from ..registry import DATASETS, HOOKS, LOOPS, MODELS
+from . import checkpoint, launch, result, syncbn, workdir
+from .config import check_config
+from .loops import Stopped
+from .step import Diverged, unwrap
+
+DEFAULT_HOOKS = dict(
+    logger=dict(type="LoggerHook", interval=50, ignore_last=False, log_metric_by_epoch=False),
+    checkpoint=dict(type="CheckpointHook"),
+    preview=dict(type="MixPreviewHook"),
+    progress=dict(type="ProgressHook"),
+)
+
+
+class Runner(mmengine.runner.Runner):
+    """One training run in one work dir. Build it with :meth:`from_cfg`."""
+
+    @classmethod
+    def from_cfg(cls, cfg) -> "Runner":
+        """Check ``cfg`` and build the run; data is read when training or testing starts."""
+        cfg = cfg if isinstance(cfg, Config) else Config(cfg)
+        check_config(cfg)
+        launch.init_distributed(cfg.get("launcher", "none"))
+        workdir.check_writable(cfg.work_dir)
+        return super().from_cfg(cfg)
+
+    # -- building, in the order of mmengine's constructor ------------------------------------------------------
+
+    def setup_env(self, env_cfg):
+        self._rank, self._world_size = launch.init_distributed(self._launcher)
+        self.device = launch.device()
+        self.amp_dtype = launch.amp_dtype(env_cfg.get("amp", "auto"), self.device)
+        self.autocast = launch.autocast(self.device, self.amp_dtype)
+        self._timestamp = time.strftime("%Y%m%d_%H%M%S")
+        self.history, self.stop_signal, self._seconds = [], launch.StopSignal(), 0.0
+        if env_cfg.get("num_threads"):
+            torch.set_num_threads(env_cfg["num_threads"])
+        torch.backends.cudnn.benchmark = env_cfg.get("cudnn_benchmark", True)
+
+    def set_randomness(self, seed=0, deterministic=False, diff_rank_seed=False):
+        self._seed, self._deterministic = int(seed or 0), bool(deterministic)
+        random.seed(self._seed)
+        np.random.seed(self._seed % 2**32)
+        torch.manual_seed(self._seed)
+        if self._deterministic:
+            torch.backends.cudnn.benchmark = False
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(True)
+
+    def _log_env(self, env_cfg):
+        threads = torch.get_num_threads()
+        precision = str(self.amp_dtype or torch.float32).removeprefix("torch.")
+        self.logger.info(f"openmix on {workdir.hardware(self.device)}, {self.world_size} process(es), {threads} "
+                         f"thread(s), {precision}, seed {self.seed}; work dir {self.work_dir}")
+
+    def build_model(self, model):
+        return MODELS.build(model)
+
+    def wrap_model(self, model_wrapper_cfg, model):
+        channels_last = self.cfg.get("env_cfg", {}).get("channels_last", "auto")
+        if channels_last is True or (channels_last == "auto" and self.device.type == "cuda"):
+            model = model.to(memory_format=torch.channels_last)
+        if self.cfg.get("sync_bn") and self.world_size > 1:
+            model = syncbn.convert(model, self.device)
+        model = model.to(self.device)
+        if self.world_size == 1:
+            return model
+        ids = [self.device.index] if self.device.type == "cuda" else None
+        unused = self.cfg.get("find_unused_parameters", False)
+        return nn.parallel.DistributedDataParallel(model, device_ids=ids, broadcast_buffers=False,
+                                                   gradient_as_bucket_view=True, find_unused_parameters=unused)
+
+    def register_default_hooks(self, hooks=None):
+        merged = {name: {**cfg} for name, cfg in DEFAULT_HOOKS.items()}
+        for name, cfg in (hooks or {}).items():
+            if cfg is None:
+                merged.pop(name, None)
+            elif name in merged and "type" not in cfg:
+                merged[name].update(cfg)
+            else:
+                merged[name] = cfg
+        for cfg in merged.values():
+            self.register_hook(cfg)
+
+    def register_hook(self, hook, priority=None):
+        if isinstance(hook, dict):
+            hook = dict(hook)
+            priority = hook.pop("priority", priority)
+            hook = HOOKS.build(hook)
+        super().register_hook(hook, priority)
+
+    def get_hooks_info(self):
+        return ", ".join(type(hook).__name__ for hook in self.hooks)
+
+    def dump_config(self):
+        if self.rank == 0:
+            name = Path(self.cfg.filename).name if self.cfg.filename else "config.py"
+            self.cfg.dump(str(Path(self.work_dir) / Path(name).with_suffix(".py")))
+
+    def build_loader(self, cfg, train: bool):
+        """The resident loader of ``train_dataloader`` / ``val_dataloader`` / ``test_dataloader``."""
+        from ..datasets.loader import ResidentLoader
+
+        if not isinstance(cfg, dict):
+            return cfg
+        cfg = dict(cfg)
+        data = DATASETS.build(cfg.pop("dataset"))
+        if hasattr(data, "load"):
+            data = data.load()
+        common = dict(self.cfg.get("data_preprocessor") or {}, **cfg.pop("augment", {}), device=self.device,
+                      rank=self.rank, world=self.world_size, train=train, **cfg)
+        if train:
+            common.update(seed=self.seed, method=unwrap(self.model).mixup)
+        loader = ResidentLoader(data, **common)
+        classes = unwrap(self.model).num_classes
+        if len(data.classes) != classes:
+            raise ValueError(f"the model has {classes} classes but {data.name} has {len(data.classes)}; "
+                             f"set model.num_classes={len(data.classes)}")
+        return loader
+
+    def build_train_loop(self, loop):
+        kwargs = dict(type="EpochLoop")
+        return loop if not isinstance(loop, dict) else LOOPS.build(
+            {**kwargs, **loop}, runner=self, dataloader=self._train_dataloader)
+
+    def build_val_loop(self, loop):
+        return loop if not isinstance(loop, dict) else LOOPS.build(
+            {"type": "EvalLoop", **loop}, runner=self, dataloader=self._val_dataloader, evaluator=self._val_evaluator)
+
+    def build_test_loop(self, loop):
+        if not isinstance(loop, dict):
+            return loop
+        loop = LOOPS.build({"type": "EvalLoop", **loop}, runner=self, dataloader=self._test_dataloader,
+                           evaluator=self._test_evaluator)
+        loop.mode = "test"
+        return loop
+
+    # -- running -----------------------------------------------------------------------------------------------
+
+    def networks(self) -> dict:
+        """Every network that is evaluated, by name: the mixing method's, then those of hooks (``ema``)."""
+        named = dict(unwrap(self.model).networks())
+        for hook in self.hooks:
+            if hasattr(hook, "networks"):
+                named |= hook.networks(self)
+        return named
+
+    def set_status(self, state: str, **info) -> None:
+        """Write ``status.json``; a full disk does not stop a run for a status line."""
+        if self.rank == 0:
+            try:
+                workdir.write_status(self.work_dir, state, **info)
+            except OSError as error:
+                self.logger.warning(f"could not write status.json: {error}")
+
+    def train(self):
+        """Train to the end (or to a stop), write ``result.json``, and return the model.
+
+        Raises:
+            Stopped: after a signal; everything is saved and ``--resume`` continues.
+            Diverged: the loss was not finite; ``result.json`` says so.
+        """
+        with self.stop_signal, workdir.Lock(self.work_dir, self.rank):
+            self.set_status("running", epoch=0, step=0)
+            try:
+                self._train()
+            except Stopped as stop:
+                self.set_status("preempted", reason=str(stop), epoch=self.epoch, step=self.iter)
+                launch.requeue(stop.signal if self.rank == 0 else 0)
+                raise
+            except Diverged as error:
+                self.finish("diverged", reason=str(error))
+                raise
+            except torch.OutOfMemoryError as error:
+                self.set_status("oom", reason=f"{str(error).splitlines()[0]}; try a smaller total_batch")
+                raise
+            except (ValueError, TypeError, FileNotFoundError) as error:
+                self.set_status("invalid", reason=str(error))
+                raise
+            except BaseException as error:
+                self.set_status("failed", reason=f"{type(error).__name__}: {error}")
+                raise
+            self.finish("done")
+        return self.model
+
+    def _train(self):
+        started = time.perf_counter()
+        self._train_loop = self.build_train_loop(self._train_loop)
+        if self._val_loop is not None:
+            self._val_loop = self.build_val_loop(self._val_loop)
+        if self.rank == 0:
+            info = workdir.environment(self.world_size, self.seed, self.device)
+            workdir.write_json(Path(self.work_dir) / "env.json", info)
+        self.call_hook("before_run")
+        self.load_or_resume()
+        self.log_plan()
+        self._seconds_before, self._started = self._seconds, started
+        self._train_loop.run()
+        self.call_hook("after_run")
+
+    def log_plan(self):
+        loop, loader = self.train_loop, self.train_loop.dataloader
+        base = (self.cfg.get("auto_scale_lr") or {}).get("base_batch_size", loader.total_batch)
+        lr = loop.optimizer.param_groups[0]["base_lr"]
+        message = (f"{loader.describe()['name']}: {loop.steps} steps of {loader.total_batch} images (base "
+                   f"{base}) an epoch, {loop.max_epochs} epochs, lr {lr:g}, {self.count_parameters():,} parameters")
+        self.logger.info(message)
+        if loader.total_batch != base and not (self.cfg.get("auto_scale_lr") or {}).get("enable"):
+            self.logger.warning(f"total batch {loader.total_batch} is not the recipe's {base} and lr is not scaled; "
+                                "--auto-scale-lr scales it linearly")
+
+    def count_parameters(self) -> int:
+        """Parameters of the network that is evaluated first."""
+        network = next(iter(self.networks().values()))
+        return sum(p.numel() for p in network.parameters())
+
+    def test(self) -> dict:
+        """Evaluate on ``test_dataloader``: {network: {"top1": %, ...}}."""
+        self._test_loop = self.build_test_loop(self._test_loop)
+        self.call_hook("before_run")
+        self.load_or_resume()
+        return self.test_loop.run()
+
+    def wall_seconds(self) -> float:
+        """Time spent on this run, earlier parts of a resumed one included."""
+        return self._seconds_before + time.perf_counter() - self._started
+
+    def finish(self, status: str, **info) -> None:
+        """Write ``result.json`` (schema 1) and the last status."""
+        self.set_status(status, epoch=self.epoch, step=self.iter, **info)
+        if self.rank != 0:
+            return
+        if self.device.type == "cuda":
+            peak = torch.cuda.max_memory_allocated(self.device) / 2**20
+        else:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        val_loop = self._val_loop if not isinstance(self._val_loop, dict) else None
+        report = result.build(
+            self.history, status=status, primary=val_loop.primary if val_loop else None,
+            config=str(self.cfg.get("config_name") or self.cfg.filename or ""),
+            config_hash=workdir.config_hash(self.cfg.to_dict()),
+            data=self.train_loop.dataloader.describe(), seed=self.seed, processes=self.world_size,
+            total_batch=self.train_loop.dataloader.total_batch, parameters=self.count_parameters(),
+            peak_memory_mib=peak, wall_s=self.wall_seconds(), max_epochs=self.train_loop.max_epochs,
+            hardware=workdir.hardware(self.device), precision=str(self.amp_dtype or torch.float32), **info)
+        workdir.write_json(Path(self.work_dir) / "result.json", report)
+
+    # -- state -------------------------------------------------------------------------------------------------
+
+    def save_run(self, name: str, keep: int | None = None) -> None:
+        """Write everything a resume needs to ``work_dir/name``; with ``keep``, prune older ones afterwards."""
+        loop = self.train_loop
+        content = dict(
+            meta=dict(epoch=self.epoch, iter=self.iter, seed=self.seed, processes=self.world_size,
+                      total_batch=loop.dataloader.total_batch, seconds=self.wall_seconds(),
+                      config=workdir.canonical(self.cfg.to_dict()), openmix=workdir.version()),
+            state_dict=unwrap(self.model).state_dict(), optimizer=loop.optimizer.state_dict(), loop=loop.state(),
+            history_json=json.dumps(self.history))
+        self.call_hook("before_save_checkpoint", checkpoint=content)
+        if self.rank == 0:
+            path = Path(self.work_dir) / name
+            checkpoint.save(path, content)
+            if keep is not None and keep > 0:
+                checkpoint.prune(self.work_dir, keep)
+        if self.world_size > 1:
+            torch.distributed.barrier()
+
+    def load_or_resume(self):
+        if self._has_loaded:
+            return
+        self._has_loaded = True
+        path = self._load_from
+        if self._resume and path is None:
+            path = checkpoint.newest_valid(self.work_dir)
+            if path is None:
+                self.logger.info(f"nothing to resume in {self.work_dir}: starting from the beginning")
+                return
+        if path is None:
+            return
+        if not self._resume:
+            self.load_weights(path)
+        else:
+            self.resume(path)
+
+    def load_weights(self, path) -> None:
+        """Weights alone, of the whole classifier or of its network, from our files or others' (``--load-from``)."""
+        weights = checkpoint.weights(checkpoint.load(path))
+        model = unwrap(self.model)
+        target = model if any(k.startswith("net.") for k in weights) else model.net
+        missing, unexpected = target.load_state_dict(weights, strict=False)
+        if len(missing) == len(target.state_dict()):
+            raise ValueError(f"{path} holds no weight of this model; its keys look like {sorted(weights)[:3]}, "
+                             f"expected such as {sorted(target.state_dict())[:3]}")
+        self.logger.info(f"loaded {path}: {len(missing)} missing and {len(unexpected)} unexpected keys "
+                         f"{[*missing, *unexpected][:6]}")
+
+    def resume(self, path, *args, **kwargs) -> None:
+        """Continue from ``path``: bit-exactly where processes, config and versions are the same."""
+        found = checkpoint.load(path)
+        if "loop" not in found:
+            raise ValueError(f"{path} is no checkpoint of a run (weights only?); to start from it use --load-from")
+        meta, mid_epoch = found["meta"], found["loop"]["iter"] != found["loop"]["epoch"] * self.train_loop.steps
+        if meta["processes"] != self.world_size and mid_epoch:
+            raise ValueError(f"{path} was saved in the middle of an epoch by {meta['processes']} processes and cannot "
+                             f"go on with {self.world_size}; use {meta['processes']}, or a checkpoint of an epoch's end")
+        now = workdir.canonical(self.cfg.to_dict())
+        changed = [d for d in workdir.config_difference(meta["config"], now) if "train_cfg.max_epochs" not in d]
+        if changed:
+            raise ValueError("the config changed since the run was started:\n  " + "\n  ".join(changed) + "\n"
+                             "resume with the same config, or start a new run with another --work-dir")
+        unwrap(self.model).load_state_dict(found["state_dict"])
+        self.train_loop.optimizer.load_state_dict(found["optimizer"])
+        self.train_loop.load_state(found["loop"])
+        self.history, self._seconds = json.loads(found["history_json"]), meta["seconds"]
+        self.call_hook("after_load_checkpoint", checkpoint=found)
+        self.logger.info(f"resumed {path}: epoch {self.epoch}, iteration {self.iter}")

@@ -1,0 +1,50 @@
+"""Packaging metadata; tool settings live in pyproject.toml."""
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+version = {}
+exec((here / "openmix" / "version.py").read_text(), version)
+
+extras = dict(
+    timm=["timm>=1.0"],
+    tensorboard=["tensorboard>=2.16"],
+    wandb=["wandb>=0.17"],
+    slurm=["submitit>=1.5"],
+    bench=["timm>=1.0", "kornia>=0.8", "scipy>=1.11"],
+    dev=["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "scipy>=1.11", "timm>=1.0", "tensorboard>=2.16", "build"],
+)
+extras["all"] = sorted({r for name in ("timm", "tensorboard", "wandb", "slurm") for r in extras[name]})
+
+setup(
+    name="openmix",
+    version=version["__version__"],
+    description="Mixup benchmarks that are right, fast and easy to extend",
+    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.14",
+    # configs/ travels in the wheel as openmix/configs, so that list_configs() works after pip install
+    packages=[*find_packages(include=["openmix", "openmix.*"]), "openmix.configs"],
+    package_dir={"openmix.configs": "configs"},
+    package_data={"openmix": ["py.typed"], "openmix.configs": ["**/*.py", "*.py"]},
+    install_requires=[
+        "torch>=2.6",
+        "torchvision>=0.21",
+        "mmengine>=0.10.7,<0.11",
+        "mmcv-lite>=2.2,<2.3",
+        "numpy>=1.26",
+        "prettytable>=3.10",
+    ],
+    extras_require=extras,
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 14)),
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+)
