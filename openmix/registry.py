@@ -81,26 +81,33 @@ class Registry(mm.Registry):
         """
         where = where or self.name
         if not isinstance(cfg, dict) or "type" not in cfg:
-            raise TypeError(f"{where} must be a dict with a 'type', got {cfg!r}; known types: {', '.join(self.known())}")
+            known = ", ".join(self.known())
+            raise TypeError(f"{where} must be a dict with a 'type', got {cfg!r}; known types: {known}")
         kind = cfg["type"]
         cls = self.get(kind) if isinstance(kind, str) else kind
         if cls is None:
             raise ValueError(f"{where}: unknown type {kind!r}; {did_you_mean(kind, self.known())}")
-        known = accepted_keys(cls)
+        # a wrapper of another library's models knows its keys only together with the model's name
+        known = cls.config_keys(cfg) if hasattr(cls, "config_keys") else accepted_keys(cls)
         for key in cfg:
             if key not in ("type", "_scope_") and known is not None and key not in known:
                 name = getattr(cls, "__name__", str(cls))
                 raise ValueError(f"{where}: {name} has no key {key!r}; {did_you_mean(key, known - {'self'})}")
         if self.recursive:
             for key, value in cfg.items():
-                for i, item in enumerate(value if isinstance(value, (list, tuple)) else [value]):
-                    if isinstance(item, dict) and "type" in item:
-                        self.check(item, f"{where}.{key}" + (f"[{i}]" if isinstance(value, (list, tuple)) else ""))
+                self._check_nested(value, f"{where}.{key}")
         return cls
+
+    def _check_nested(self, value, where):
+        if isinstance(value, (list, tuple)):
+            for i, item in enumerate(value):
+                self._check_nested(item, f"{where}[{i}]")
+        elif isinstance(value, dict) and "type" in value:
+            self.check(value, where)
 
     def build(self, cfg, *args, **kwargs):
         """Build ``cfg`` (or hand back what is built already), after :meth:`check`."""
-        if not isinstance(cfg, dict):
+        if not isinstance(cfg, (dict, str)):
             return cfg
         cls = self.check(cfg)
         cfg = {k: v for k, v in cfg.items() if k not in ("type", "_scope_")}

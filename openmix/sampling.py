@@ -95,6 +95,12 @@ def keyed_normal(key: Tensor, shape: Sequence[int]) -> Tensor:
     return (-2 * radius.log()).sqrt() * (2 * math.pi * angle).cos()
 
 
+def keyed_complex_normal(key: Tensor, shape: Sequence[int]) -> Tensor:
+    """Complex noise, real and imaginary part standard normal, a function of ``key`` alone: (*key.shape, *shape)."""
+    radius, angle = keyed_uniform(key, (2, *shape)).unbind(key.ndim)
+    return torch.polar((-2 * radius.log()).sqrt(), 2 * math.pi * angle)
+
+
 def keyed_seed(*numbers: int) -> int:
     """One seed from a tuple of counters, e.g. (seed, epoch, stream): nearby tuples give unrelated seeds."""
     state = 0x243F6A8885A308D3
@@ -111,13 +117,14 @@ def keyed_generator(*numbers: int) -> Generator:
     return torch.Generator().manual_seed(keyed_seed(*numbers))
 
 
-def inner_boxes(minmax: Sequence[float], size: Sequence[int], shape: Sequence[int], generator=None, device=None) -> Tensor:
+def inner_boxes(minmax: Sequence[float], size: Sequence[int], shape: Sequence[int], generator=None, device=None):
     """Boxes with sides uniform in ``minmax`` shares of the image's sides, wholly inside it: (*shape, 4) int64."""
     low_high = []
     for side in size:
         length = (uniform(*minmax, shape, generator, device) * side).long()
         room = side - length + 1
-        start = torch.minimum((uniform(0, 1, shape, generator, device) * room).long(), room - 1)  # the product may round up
+        start = (uniform(0, 1, shape, generator, device) * room).long()
+        start = torch.minimum(start, room - 1)  # the product may have rounded up
         low_high += [start, start + length]
     return torch.stack(low_high, -1)
 

@@ -37,7 +37,10 @@ class Target(NamedTuple):
 
 
 def check_labels(labels: Tensor, n: int) -> None:
-    """Raise ValueError unless ``labels`` are n class indices or (n, C) class probabilities."""
+    """Raise unless ``labels`` are n class indices or (n, C) class probabilities: ValueError, TypeError if no tensor."""
+    if not isinstance(labels, Tensor):
+        hint = "; mix once, or hand on target.dense(num_classes)" if isinstance(labels, Target) else ""
+        raise TypeError(f"labels must be a tensor of class indices or probabilities, got {type(labels).__name__}{hint}")
     indices = labels.ndim == 1 and not labels.is_floating_point() and labels.dtype != torch.bool
     probabilities = labels.ndim == 2 and labels.is_floating_point()
     if not (indices or probabilities) or labels.shape[0] != n:
@@ -67,9 +70,12 @@ def pair_target(labels: Tensor, partner: Tensor, lam: Tensor) -> Target:
     Returns:
         Target with K = 2, or K = 2C for probabilities.
     """
+    lam = lam.float().reshape(-1).expand(len(labels))
+    weight = torch.stack([lam, 1 - lam], 1)
+    if labels.ndim == 1:
+        return Target(torch.stack([labels, partner], 1).long(), weight)
     a, b = as_target(labels), as_target(partner)
-    lam = lam.float().reshape(-1, 1).expand(len(a.label), 1)
-    return Target(torch.cat([a.label, b.label], 1), torch.cat([a.weight * lam, b.weight * (1 - lam)], 1))
+    return Target(torch.cat([a.label, b.label], 1), torch.cat([a.weight * weight[:, :1], b.weight * weight[:, 1:]], 1))
 
 
 def smooth(target: Target, eps: float, num_classes: int) -> Tensor:

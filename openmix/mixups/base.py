@@ -13,6 +13,12 @@ def row(draws: dict, i) -> dict:
     return {k: row(v, i) if isinstance(v, dict) else v[i] for k, v in draws.items()}
 
 
+def moved(draws: dict, device) -> dict:
+    """``draws`` with every tensor on ``device``; host choices stay what they are."""
+    return {k: moved(v, device) if isinstance(v, dict) else v.to(device, non_blocking=True) if isinstance(v, Tensor)
+            else v for k, v in draws.items()}
+
+
 def touch(module: nn.Module, loss: Tensor) -> Tensor:
     """``loss`` plus zero times every trainable parameter of ``module``: DDP sees a gradient for each, of value 0."""
     parameters = [p for p in module.parameters() if p.requires_grad]
@@ -87,8 +93,8 @@ class MixMethod(nn.Module):
     def prepare(self, images: Tensor, draws: dict | None) -> dict:
         """Draws for this batch: made now if ``None``, moved to the images' device otherwise."""
         if draws is None:
-            draws = self.draw(len(images), images.shape[2:], device=images.device)
-        return {k: v.to(images.device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in draws.items()}
+            return self.draw(len(images), images.shape[2:], device=images.device)
+        return moved(draws, images.device)
 
     # -- pairing and targets -----------------------------------------------------------------------------------
 
@@ -152,9 +158,21 @@ class MixMethod(nn.Module):
 class MaskMethod(MixMethod):
     """``mask * images + (1 - mask) * partner``; a subclass says what the mask is."""
 
+    any_shape = False  # True where images need not be (N, C, H, W): tables, spectrograms, video
+
+    def prepare(self, images, draws):
+        if images.ndim != 4 and not self.any_shape:
+            raise ValueError(f"{type(self).__name__} needs images (N, C, H, W), got shape {tuple(images.shape)}; "
+                             "for other shapes use MixUp")
+        return super().prepare(images, draws)
+
     def mask(self, images: Tensor, draws: dict) -> Tensor:
         """Share kept of each image, (N or 1, 1, H, W): bool where pixels are moved, float where they are blended."""
         raise NotImplementedError
+
+    def donor(self, images: Tensor, draws: dict) -> Tensor:
+        """What shows where the mask is 0, in memory of its own: the partners, unless a method moves their pixels."""
+        return self.partner(images, draws)
 
     def kept(self, images: Tensor, draws: dict) -> tuple[Tensor, Tensor]:
         """The mask and its weight ``lam`` (N or 1,), both 1 where ``prob`` leaves images alone."""
@@ -177,7 +195,7 @@ class MaskMethod(MixMethod):
         check_labels(labels, len(images))
         draws = self.prepare(images, draws)
         mask, lam = self.kept(images, draws)
-        mixed = functional.blend(images, self.partner(images, draws), mask)
+        mixed = functional.blend(images, self.donor(images, draws), mask, reuse=True)
         return mixed, self.target(labels, lam, draws)
 
     def details(self, images, draws, net=None, labels=None):

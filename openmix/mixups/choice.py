@@ -1,5 +1,4 @@
 """Several mixing methods in one run."""
-import torch
 from torch import nn
 
 from .. import sampling
@@ -23,11 +22,13 @@ class RandomChoice(MixMethod):
     def __init__(self, methods, p=None):
         super().__init__()
         methods = list(methods)
-        p = [1 / len(methods)] * len(methods) if p is None and methods else list(p or [])
-        if not methods or len(p) != len(methods) or min(p) < 0 or abs(sum(p) - 1) > 1e-6:
+        p = [1 / len(methods) for _ in methods] if p is None else [float(share) for share in p]
+        if not methods or len(p) != len(methods) or min(p) < 0 or not abs(sum(p) - 1) <= 1e-6:
             raise ValueError(f"RandomChoice needs methods and as many probabilities that sum to 1, got {len(methods)} "
                              f"methods and p={p} (sum {sum(p):g}); for the remainder add a Vanilla")
         self.methods, self.p = nn.ModuleList(methods), p
+        self.needs = next((m.needs for m in methods if m.needs != "batch"), "batch")
+        self.blends = all(m.blends for m in methods)
 
     @classmethod
     def example(cls):
@@ -71,7 +72,9 @@ class RandomChoice(MixMethod):
             named = {**named, **method.networks(net)}
         return named
 
-    @torch.no_grad()
     def details(self, images, draws, net=None, labels=None):
         method, draws = self.chosen(images, draws)
         return method.details(images, draws, net, labels)
+
+    def extra_repr(self):
+        return f"p={self.p}"

@@ -34,7 +34,10 @@ class CutMix(MaskMethod):
         return functional.box_mask(draws["box"], images.shape[2:])
 
     def weight(self, mask, draws):
-        if self.weight_from == "mask" and "on" not in draws:  # the area without a pass over the mask
-            height, width = mask.shape[2:]
-            return 1 - functional.box_area(draws["box"]).float() / (height * width)
-        return super().weight(mask, draws)
+        if self.weight_from == "lam":
+            return super().weight(mask, draws)
+        height, width = mask.shape[2:]  # the area without a pass over the mask
+        area = functional.box_area(draws["box"])
+        if "on" in draws:
+            area = area * draws["on"]
+        return 1 - area / (height * width)

@@ -9,6 +9,7 @@ class MixUp(MaskMethod):
     """
 
     weight_from = "lam"
+    any_shape = True
 
     def mask(self, images, draws):
         return draws["lam"].reshape(-1, *[1] * (images.ndim - 1))
