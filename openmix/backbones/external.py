@@ -1,0 +1,136 @@
+"""Any classification network of torchvision or timm as a backbone, by its name there.
+
+The last linear layer is taken off; what comes before it, pooling and dropout included, stays: features are
+(N, out_channels). Layers are found under ``model.``, e.g. ``model.layer1``. Both libraries are imported on first use.
+"""
+import inspect
+
+from torch import Tensor, nn
+
+from ..errors import did_you_mean
+
+
+def torchvision_builder(name: str):
+    """The function of ``torchvision.models`` that builds ``name``.
+
+    Raises:
+        ValueError: torchvision has no such classification model.
+    """
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if name not in known:
+        raise ValueError(f"torchvision has no classification model {name!r}; {did_you_mean(name, known)}")
+    return models.get_model_builder(name)
+
+
+def torchvision_options(name: str) -> set[str]:
+    """What the class of a torchvision model takes by keyword. Some swallow typos in ``**kwargs``: these are named."""
+    cls = inspect.signature(torchvision_builder(name)).return_annotation
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    return {p.name for p in parameters if p.kind is not p.VAR_KEYWORD} - {"num_classes"}
+
+
+def cut_classifier(model: nn.Module) -> int:
+    """Replace the last linear layer (SqueezeNet: convolution) by the identity; returns how many features go in."""
+    layers = [(k, m) for k, m in model.named_modules() if isinstance(m, nn.Linear)]
+    layers = layers or [(k, m) for k, m in model.named_modules() if isinstance(m, nn.Conv2d)]
+    path, layer = layers[-1]
+    parent, _, leaf = path.rpartition(".")
+    setattr(model.get_submodule(parent), leaf, nn.Identity())
+    return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
+
+
+class TorchvisionModel(nn.Module):
+    """A torchvision classification network without its classifier.
+
+    Args:
+        name: as in ``torchvision.models.list_models()``, e.g. ``"resnet18"``.
+        weights: pretrained ones by torchvision's name (``"DEFAULT"``, ``"IMAGENET1K_V1"``), downloaded by it.
+        options: keywords of the model's class, e.g. ``image_size`` of a ViT.
+
+    Raises:
+        ValueError: unknown name, weights or option.
+    """
+
+    def __init__(self, name, weights=None, **options):
+        super().__init__()
+        known = torchvision_options(name)
+        for key in options:
+            if key not in known:
+                raise ValueError(f"torchvision's {name} has no option {key!r}; {did_you_mean(key, known)}")
+        if "aux_logits" in known:  # a second classifier of Inception and GoogLeNet, which would make outputs tuples
+            options.setdefault("aux_logits", False)
+        self.model = torchvision_builder(name)(weights=find_weights(name, weights), **options)
+        self.out_channels = cut_classifier(self.model)
+
+    @classmethod
+    def config_keys(cls, cfg: dict) -> set[str]:
+        """Keys that a config of this class may have; they depend on the model named."""
+        return {"name", "weights"} | (torchvision_options(cfg["name"]) if "name" in cfg else set())
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(images)
+
+
+def find_weights(name: str, weights):
+    """torchvision's enum member for a name of pretrained weights."""
+    from torchvision import models
+
+    if not isinstance(weights, str):
+        return weights
+    known = models.get_model_weights(name)
+    key = weights.rpartition(".")[2]
+    if key not in known.__members__:
+        raise ValueError(f"torchvision's {name} has no weights {weights!r}; {did_you_mean(key, known.__members__)}")
+    return known[key]
+
+
+def import_timm():
+    """timm, or an ImportError that says how to get it."""
+    try:
+        import timm
+    except ImportError as error:
+        raise ImportError('TimmModel needs timm: pip install "openmix[timm]"') from error
+    return timm
+
+
+def check_timm_name(name: str) -> None:
+    """Raise ValueError unless timm has an architecture ``name`` (a tag of pretrained weights may follow a dot)."""
+    timm = import_timm()
+    if not timm.is_model(name):
+        raise ValueError(f"timm has no model {name!r}; {did_you_mean(name, timm.list_models())}")
+
+
+class TimmModel(nn.Module):
+    """A timm network without its classifier.
+
+    Args:
+        name: as in ``timm.list_models()``, e.g. ``"deit_small_patch16_224"`` or ``"resnet18.a1_in1k"``.
+        pretrained: load timm's weights, downloaded by it.
+        options: keywords of ``timm.create_model`` and of the model, e.g. ``img_size``, ``drop_path_rate``.
+
+    Raises:
+        ImportError: timm is not installed.
+        ValueError: unknown name or option.
+    """
+
+    def __init__(self, name, pretrained=False, **options):
+        super().__init__()
+        check_timm_name(name)
+        if "num_classes" in options:
+            raise ValueError("TimmModel has no option 'num_classes': the head knows the classes")
+        try:
+            self.model = import_timm().create_model(name, pretrained=pretrained, num_classes=0, **options)
+        except TypeError as error:  # timm's models take their keywords strictly, but only say so when built
+            raise ValueError(f"timm's {name} does not take these options: {error}") from error
+        self.out_channels = getattr(self.model, "head_hidden_size", None) or self.model.num_features
+
+    @classmethod
+    def config_keys(cls, cfg: dict) -> None:
+        """Checks the name; any key may be right, building tells."""
+        if "name" in cfg:
+            check_timm_name(cfg["name"])
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(images)

@@ -1,0 +1,38 @@
+"""The classifier on top of a backbone."""
+from torch import Tensor, nn
+
+POOLS = {"avg": lambda x: x.flatten(2).mean(2), "max": lambda x: x.flatten(2).amax(2)}
+
+
+class LinearHead(nn.Module):
+    """Global pooling, then a linear layer ``fc`` with weights N(0, init_std^2) and zero biases.
+
+    Features (N, C, H, W) are pooled to (N, C); features that are (N, C) already pass through. Gives logits
+    (N, num_classes).
+
+    Args:
+        in_channels: C; a config leaves it out, the backbone tells.
+        num_classes: number of classes.
+        pool: ``"avg"`` or ``"max"``.
+
+    Raises:
+        ValueError: a number of channels or classes that is not positive, an unknown pool.
+    """
+
+    def __init__(self, in_channels, num_classes, init_std=0.01, pool="avg"):
+        super().__init__()
+        if pool not in POOLS:
+            raise ValueError(f"pool must be one of {tuple(POOLS)}, got {pool!r}")
+        for name, value in dict(in_channels=in_channels, num_classes=num_classes).items():
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"LinearHead needs a positive integer {name}, got {value!r}")
+        self.pool, self.in_channels = pool, in_channels
+        self.fc = nn.Linear(in_channels, num_classes)
+        nn.init.normal_(self.fc.weight, 0, init_std)
+        nn.init.zeros_(self.fc.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        if features.ndim not in (2, 4) or features.shape[1] != self.in_channels:
+            raise ValueError(f"LinearHead takes features (N, {self.in_channels}) or (N, {self.in_channels}, H, W), "
+                             f"got {tuple(features.shape)}")
+        return self.fc(POOLS[self.pool](features) if features.ndim == 4 else features)

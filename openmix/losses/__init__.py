@@ -1,0 +1,6 @@
+"""Criteria: (logits, class indices, probabilities or Target) -> loss."""
+from .binary import BinaryCrossEntropy, SoftmaxBCE
+from .cross_entropy import LabelSmoothing, SoftCrossEntropy
+from .focal import FocalLoss
+
+__all__ = ["BinaryCrossEntropy", "FocalLoss", "LabelSmoothing", "SoftCrossEntropy", "SoftmaxBCE"]

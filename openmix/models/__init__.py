@@ -1,0 +1,5 @@
+"""What a config's ``model`` can be."""
+from .classifier import Classifier
+from .net import build_net
+
+__all__ = ["Classifier", "build_net"]

@@ -1,0 +1,70 @@
+"""The model that is trained: a network, a mixing method and a criterion."""
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from ..mixups.base import touch
+from ..registry import LOSSES, MIXUPS
+from .net import build_net
+
+
+class Classifier(BaseModel):
+    """Holds ``net`` (backbone and head), ``mixup`` and ``criterion``; the mixing method owns the training loss.
+
+    Args:
+        backbone, head, mixup, loss: configs (``dict(type=...)``) or modules built already; without them
+            ``LinearHead``, ``Vanilla`` and ``SoftCrossEntropy``.
+        num_classes: sizes the head.
+        data_preprocessor: mmengine's, used by ``train_step``, ``val_step`` and ``test_step`` alone.
+
+    Raises:
+        ValueError: an unknown name or key anywhere in the configs.
+    """
+
+    def __init__(self, backbone, num_classes=None, head=None, mixup=None, loss=None, data_preprocessor=None):
+        super().__init__(data_preprocessor)
+        self.net = build_net(backbone, head, num_classes)
+        self.mixup = MIXUPS.build(dict(type="Vanilla") if mixup is None else mixup)
+        self.criterion = LOSSES.build(dict(type="SoftCrossEntropy") if loss is None else loss)
+        self.mixup.attach(self.net)
+
+    def forward(self, images: Tensor, labels=None, draws: dict | None = None, progress: float = 0.0,
+                mode: str = "loss", mixing: bool = True):
+        """One door for training and evaluation, so that it can be wrapped (DDP, compile).
+
+        Args:
+            images: (N, C, H, W). labels: class indices (N,) or probabilities (N, C).
+            draws: what the mixing method drew for this batch; ``None`` draws now.
+            progress: share of the run that is done, in [0, 1].
+            mode: ``"loss"`` -> dict of scalars whose ``loss`` is to be differentiated; ``"tensor"`` -> logits;
+                ``"predict"`` -> dict of logits by network name.
+            mixing: ``False`` trains on clean images (the last epochs).
+
+        Raises:
+            ValueError: unknown mode; mode ``"loss"`` without labels.
+        """
+        if mode == "tensor":
+            return self.net(images)
+        if mode == "predict":
+            return {name: net(images) for name, net in self.networks().items()}
+        if mode != "loss":
+            raise ValueError(f"mode must be 'loss', 'tensor' or 'predict', got {mode!r}")
+        if labels is None:
+            raise ValueError("mode 'loss' needs labels")
+        if not mixing:
+            return dict(loss=touch(self.mixup, self.criterion(self.net(images), labels)))
+        return self.mixup.loss(self.net, images, labels, self.criterion, draws, progress)
+
+    def networks(self) -> dict:
+        """What validation and publishing evaluate, by name."""
+        return self.mixup.networks(self.net)
+
+    def after_step(self, progress: float) -> None:
+        """To be called after each optimizer step."""
+        self.mixup.after_step(self.net, progress)
+
+    def init_weights(self) -> None:
+        """Nothing: constructors have set the weights, and pretrained ones must stay (mmengine's Runner calls this)."""
+
+    def parse_losses(self, losses: dict) -> tuple[Tensor, dict]:
+        """``loss`` is the loss; the other entries are for the log (mmengine would add every name with "loss" in it)."""
+        return losses["loss"], losses

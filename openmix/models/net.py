@@ -1,0 +1,40 @@
+"""A network: backbone and head, and nothing that knows about mixing."""
+from torch import Tensor, nn
+
+from ..registry import BACKBONES, HEADS
+
+
+class Net(nn.Module):
+    """Images (N, C, H, W) -> logits (N, classes)."""
+
+    def __init__(self, backbone: nn.Module, head: nn.Module):
+        super().__init__()
+        self.backbone, self.head = backbone, head
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.backbone(images))
+
+
+def build_net(backbone, head=None, num_classes=None) -> Net:
+    """A :class:`Net` from configs (or modules built already).
+
+    Args:
+        backbone: e.g. ``dict(type="ResNet", depth=18)``; its ``out_channels`` sizes the head.
+        head: ``dict(type="LinearHead")`` by default; ``in_channels`` and ``num_classes`` need not be in it.
+        num_classes: may be left out where the head has it.
+
+    Raises:
+        ValueError: unknown names or keys; no number of classes; a backbone without ``out_channels``.
+    """
+    backbone, head = BACKBONES.build(backbone), dict(type="LinearHead") if head is None else head
+    if isinstance(head, dict):
+        num_classes = head.get("num_classes", num_classes)
+        if num_classes is None:
+            raise ValueError("num_classes is missing: give it to the model, e.g. dict(type='Classifier', "
+                             "num_classes=100, ...)")
+        if "in_channels" not in head and not hasattr(backbone, "out_channels"):
+            raise ValueError(f"{type(backbone).__name__} has no attribute out_channels (number of feature channels), "
+                             "so the head needs in_channels=...")
+        in_channels = getattr(backbone, "out_channels", None)
+        head = HEADS.build(head, in_channels=in_channels, num_classes=num_classes)
+    return Net(backbone, head)
