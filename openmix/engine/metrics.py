@@ -1,0 +1,64 @@
+"""Accuracies that are counted on the device and read once."""
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+__all__ = ["TopK"]
+
+
+class TopK:
+    """Share of images whose class is among the k largest logits, exact for any split into batches and processes.
+
+    With fewer than k classes every (finite) prediction counts as right. A tie with the right class and a NaN count as
+    wrong, so a network that has collapsed to a constant scores nothing.
+
+    Args:
+        topk: the k that are counted, 1 or more each.
+
+    Raises:
+        ValueError: ``topk`` is empty or holds something below 1.
+    """
+
+    def __init__(self, topk=(1, 5)):
+        self.topk = (topk,) if isinstance(topk, int) else tuple(topk)
+        if not self.topk or any(isinstance(k, bool) or not isinstance(k, int) or k < 1 for k in self.topk):
+            raise ValueError(f"topk must be whole numbers of at least 1, such as (1, 5), got {topk!r}")
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was counted."""
+        self.counts = torch.zeros(len(self.topk) + 1, dtype=torch.int64)
+
+    def update(self, logits: Tensor, labels: Tensor) -> None:
+        """Count a batch: logits (N, C), class indices (N,); rows of a negative label (padding) are left out.
+
+        Nothing is read by the host.
+
+        Raises:
+            ValueError: the shapes do not fit.
+        """
+        if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+            raise ValueError(f"expected logits (N, C) and labels (N,), got {[*logits.shape]} and {[*labels.shape]}")
+        if self.counts.device != logits.device:
+            self.counts = self.counts.to(logits.device)
+        valid = labels >= 0
+        own = logits.gather(1, labels.clamp(min=0)[:, None])
+        ahead = (~(logits < own)).sum(1) - 1  # classes that are not strictly below; a NaN is below nothing
+        right = valid & ~own[:, 0].isnan()
+        ranks = [right & (ahead < min(k, logits.shape[1])) for k in self.topk]
+        self.counts += torch.stack([*ranks, valid]).sum(1)
+
+    def compute(self) -> dict[str, float | int]:
+        """``top<k>`` in percent and ``count``, over all processes; every process must call it.
+
+        Raises:
+            ValueError: no image was counted.
+        """
+        counts = self.counts
+        if dist.is_available() and dist.is_initialized():
+            counts = counts.to("cuda") if dist.get_backend() == "nccl" else counts.clone()
+            dist.all_reduce(counts)
+        *right, count = counts.tolist()
+        if not count:
+            raise ValueError("no image was evaluated; is the data set empty?")
+        return {**{f"top{k}": 100.0 * r / count for k, r in zip(self.topk, right, strict=True)}, "count": count}

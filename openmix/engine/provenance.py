@@ -1,0 +1,158 @@
+"""What a run was made with: its config in a canonical form, the versions and the machine; never a secret."""
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+import torch
+
+from ..version import __version__
+
+# What may change between the start and the resume of a run: a plain name at any depth, a dotted one only there.
+RUN_ONLY = (
+    "work_dir", "launcher", "resume", "config_name", "experiment_name", "log_level", "log_interval", "log_processor",
+    "visualizer", "vis_backends", "dist_cfg", "data_root", "download", "num_workers", "persistent_workers",
+    "pin_memory", "prefetch_factor", "find_unused_parameters", "env_cfg.num_threads", "env_cfg.cudnn_benchmark",
+    "env_cfg.channels_last", "randomness.deterministic", "train_cfg.stop_after", "default_hooks.logger",
+    "default_hooks.timer", "default_hooks.checkpoint", "default_hooks.preview", "default_hooks.progress",
+)
+SECRET = re.compile(r"api_?key|secret|passw(or)?d|access_?key|private_?key|credential|(^|_|auth|access)token$", re.I)
+VARIABLES = (  # environment variables that are recorded: they change numbers or speed, and none can be a secret
+    "CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG", "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF",
+    "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "TORCHINDUCTOR_CACHE_DIR", "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID",
+)
+
+
+def version() -> str:
+    """Version of openmix."""
+    return __version__
+
+
+def environment(world_size: int = 1, seed: int | None = None, device="cpu") -> dict:
+    """What ``env.json`` records: versions, devices, git commit, seed and the :data:`VARIABLES` that are set."""
+    packages = {name: _installed(name) for name in ("torchvision", "mmengine", "mmcv-lite", "numpy")}
+    return dict(
+        versions=dict(openmix=__version__, python=platform.python_version(), torch=str(torch.__version__), **packages),
+        hardware=hardware(device), platform=platform.platform(), cpus=os.cpu_count(), cuda=torch.version.cuda,
+        git=_git(Path(__file__).parents[2]), world_size=world_size, seed=seed,
+        variables={name: os.environ[name] for name in VARIABLES if name in os.environ})
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return installed_version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def hardware(device="cpu") -> str:
+    """Model of the device that trains: the GPU's name, or the CPU's."""
+    device = torch.device(device)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu()
+
+
+def _cpu() -> str:
+    try:
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def _git(root: Path) -> dict | None:
+    """Commit and whether files differ from it; None outside a checkout (an installed package)."""
+    if not (root / ".git").exists():
+        return None
+
+    def ask(*args):
+        return subprocess.run(("git", "-C", str(root), *args), capture_output=True, text=True, timeout=10, check=True)
+    try:
+        commit = ask("rev-parse", "HEAD").stdout.strip()
+        return dict(commit=commit, dirty=bool(ask("status", "--porcelain", "--untracked-files=no").stdout.strip()))
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def canonical(config, prefix: str = ""):
+    """The training-relevant part of a config as plain data, without :data:`RUN_ONLY`; idempotent.
+
+    Numbers that are equal (1, 1.0) and sequences that are equal (tuple, list) come out the same.
+    """
+    if hasattr(config, "to_dict"):  # mmengine's Config
+        config = config.to_dict()
+    if isinstance(config, Mapping):
+        dotted = {k: f"{prefix}.{k}" if prefix else str(k) for k in config}
+        return {str(k): canonical(v, dotted[k]) for k, v in config.items()
+                if k not in RUN_ONLY and dotted[k] not in RUN_ONLY}
+    if isinstance(config, (list, tuple)):
+        return [canonical(v, f"{prefix}[{i}]") for i, v in enumerate(config)]
+    if isinstance(config, float) and config.is_integer():
+        return int(config)
+    if config is None or isinstance(config, (bool, int, float, str)):
+        return config
+    name = getattr(config, "__qualname__", None)  # classes and functions of pure-Python configs
+    return f"{config.__module__}.{name}" if name else str(config)
+
+
+def config_hash(config) -> str:
+    """SHA-256 of the training-relevant part of ``config``: runs of equal hash may share a table cell.
+
+    The seed (``randomness.seed``) is left out, so that the runs a mean is taken over agree.
+    """
+    plain = canonical(config)
+    if "randomness" in plain:
+        plain["randomness"] = {k: v for k, v in (plain["randomness"] or {}).items() if k != "seed"}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _leaves(value, prefix: str = "") -> dict:
+    """{dotted key: value} of plain nested data; empty containers are leaves."""
+    if value and isinstance(value, dict):
+        items = [(f"{prefix}.{k}" if prefix else k, v) for k, v in value.items()]
+    elif value and isinstance(value, list):
+        items = [(f"{prefix}[{i}]", v) for i, v in enumerate(value)]
+    else:
+        return {prefix: value}
+    return {key: leaf for name, item in items for key, leaf in _leaves(item, name).items()}
+
+
+def config_difference(old, new) -> list[str]:
+    """One readable line for each training-relevant key (the seed is one) in which two configs differ."""
+    old, new = _leaves(canonical(old)), _leaves(canonical(new))
+    lines = []
+    for key in sorted(old.keys() | new.keys()):
+        if key not in new:
+            lines.append(f"{key}: {old[key]!r} -> (removed)")
+        elif key not in old:
+            lines.append(f"{key}: (not set) -> {new[key]!r}")
+        elif (old[key], type(old[key])) != (new[key], type(new[key])):
+            lines.append(f"{key}: {old[key]!r} -> {new[key]!r}")
+    return lines
+
+
+def refuse_secrets(config, where: str = "") -> None:
+    """Configs are copied into work dirs, checkpoints and trackers, so no key or password may stand in one.
+
+    Raises:
+        ValueError: a key named like a secret holds text; the message does not repeat it.
+    """
+    if hasattr(config, "to_dict"):
+        config = config.to_dict()
+    if isinstance(config, (list, tuple)):
+        for i, value in enumerate(config):
+            refuse_secrets(value, f"{where}[{i}]")
+    if not isinstance(config, Mapping):
+        return
+    for key, value in config.items():
+        dotted = f"{where}.{key}" if where else str(key)
+        if isinstance(value, str) and value and SECRET.search(str(key)):
+            raise ValueError(f"{dotted} looks like a secret, and configs are copied into every work dir and tracker; "
+                             "remove it and set the tracker's environment variable instead (e.g. WANDB_API_KEY)")
+        refuse_secrets(value, dotted)

@@ -1,0 +1,193 @@
+"""The folder of one run: files that are written whole or not at all, its lock and its status."""
+import fcntl
+import json
+import math
+import os
+import shutil
+import socket
+import tempfile
+import time
+import warnings
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+
+from ..errors import did_you_mean
+from .provenance import (  # noqa: F401  what the files of a work dir say about the run
+    canonical,
+    config_difference,
+    config_hash,
+    environment,
+    hardware,
+    refuse_secrets,
+    version,
+)
+
+TERMINAL = ("done", "diverged", "oom", "invalid", "failed")
+STATES = ("running", "preempted", *TERMINAL)
+STARTED = round(time.time(), 3)  # with pid and host: which process this is (pids repeat in containers)
+
+# -- files -----------------------------------------------------------------------------------------------------
+
+def sync_folder(folder) -> None:
+    """Make the names in ``folder`` survive a power loss, where the file system can."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:  # some network file systems cannot; the data itself is safe
+        pass
+    finally:
+        os.close(handle)
+
+
+def write_atomic(path, data: bytes, durable: bool = True) -> None:
+    """Write ``data`` so that ``path`` is at any moment either as it was or complete.
+
+    Args:
+        durable: also survive a power loss (fsync); leave out for what is written often and matters little.
+
+    Raises:
+        OSError: disk full, no permission ...; names the path and the sizes. The old file stays, no half file does.
+    """
+    path, data = Path(path), memoryview(data)
+    tmp = path.with_name(path.name + ".tmp")
+    try:
+        with open(tmp, "wb") as file:
+            file.write(data)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(tmp, path)
+    except OSError as error:
+        reason = f"cannot write {path} ({data.nbytes} bytes): {error.strerror or error}{_room(path.parent)}"
+        raise OSError(error.errno, reason) from error
+    finally:
+        if os.path.lexists(tmp):
+            tmp.unlink()
+    if durable:
+        sync_folder(path.parent)
+
+
+def _room(folder: Path) -> str:
+    return f"; {shutil.disk_usage(folder).free} bytes are free there" if folder.is_dir() else "; no such folder"
+
+
+def write_json(path, data, durable: bool = True) -> None:
+    """``data`` as JSON, atomically; NaN and infinity, which JSON does not know, become null."""
+    write_atomic(path, (json.dumps(_finite(data), indent=2) + "\n").encode(), durable)
+
+
+def _finite(value):
+    if isinstance(value, Mapping):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def check_writable(work_dir) -> Path:
+    """Make ``work_dir`` and check that files can be written in it.
+
+    Raises:
+        ValueError: it cannot be made or written to.
+    """
+    work_dir = Path(work_dir)
+    try:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=work_dir):
+            pass
+    except OSError as error:
+        raise ValueError(f"cannot use {work_dir} as work dir: {error.strerror or error}; "
+                         "name a folder you may write to with --work-dir") from error
+    return work_dir
+
+
+class Lock:
+    """One run a work dir: an advisory lock that the kernel releases when the process ends, however it ends.
+
+    Args:
+        rank: of this process; the first one holds the lock for all of a run.
+        wait: seconds to wait for a holder that is about to leave (a restart overlaps the process it replaces).
+
+    Raises:
+        RuntimeError: another process holds the lock; names its pid and host.
+    """
+
+    def __init__(self, work_dir, rank: int = 0, wait: float = 0.0):
+        self.path, self.file = Path(work_dir) / ".lock", None
+        if rank == 0:
+            self._acquire(wait)
+
+    def _acquire(self, wait: float) -> None:
+        self.file = open(self.path, "a+")
+        deadline = time.monotonic() + wait
+        while not self._take():
+            if time.monotonic() >= deadline:
+                self.file.seek(0)
+                holder = self.file.read().strip() or "unknown process"
+                self.file.close()
+                raise RuntimeError(f"{self.path.parent} is in use by another run ({holder}); "
+                                   "wait for it, stop it, or choose another --work-dir")
+            time.sleep(0.1)
+        self.file.truncate(0)
+        self.file.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
+        self.file.flush()
+
+    def _take(self) -> bool:
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:  # a file system without locks
+            warnings.warn(f"{self.path} cannot be locked ({error}): make sure that no second run uses this folder",
+                          stacklevel=3)
+        return True
+
+    def release(self) -> None:
+        if self.file is not None and not self.file.closed:
+            self.file.truncate(0)
+            fcntl.flock(self.file, fcntl.LOCK_UN)
+            self.file.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.release()
+
+
+# -- status ----------------------------------------------------------------------------------------------------
+
+def read_status(work_dir) -> dict:
+    """The run's ``status.json``; empty where there is none (yet)."""
+    try:
+        return json.loads((Path(work_dir) / "status.json").read_text())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return {}
+
+
+def write_status(work_dir, state: str, **info) -> dict:
+    """Write ``status.json``: state, attempt, host, pid, heartbeat (UTC) and ``info`` (step, epoch, reason ...).
+
+    The first ``running`` of a process, and one after any other state, begins a new attempt. Later calls keep the
+    ``info`` of earlier ones of the same attempt, except ``reason``, which belongs to one state.
+
+    Args:
+        state: one of :data:`STATES`.
+
+    Raises:
+        OSError: the file could not be written (a training should go on without).
+    """
+    if state not in STATES:
+        raise ValueError(f"unknown state {state!r}; {did_you_mean(state, STATES)}")
+    old = read_status(work_dir)
+    me = dict(host=socket.gethostname(), pid=os.getpid(), process_started=STARTED)
+    begins = state == "running" and (old.get("state") != "running" or any(old.get(k) != v for k, v in me.items()))
+    kept = {} if begins else {k: v for k, v in old.items() if k != "reason"}
+    new = {**kept, "state": state, "attempt": old.get("attempt", 0) + (begins or not old), **me,
+           "heartbeat": datetime.now(timezone.utc).isoformat(timespec="seconds"), **info}
+    write_json(Path(work_dir) / "status.json", new, durable=state != "running")
+    return new
