@@ -77,7 +77,7 @@ class ArrayData:
     mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
     def __init__(self, images, labels, classes=None, *, name=None, split="train", val_size=0, official=False):
-        source = source_split(split, val_size)
+        source = source_split(split, val_size, has_val=True)
         self.name, self.split, self.official = name or self.name, split, bool(official)
         self.skipped: list[str] = []
         images = as_images(images, f"{self.name}: images")
@@ -126,8 +126,9 @@ class ArrayFile(ArrayData):
     """
 
     def __init__(self, data_root="data", split="train", val_size=0, *, mean=None, std=None):
-        root, source = Path(data_root), source_split(split, val_size)
+        root = Path(data_root)
         info = read_info(root)
+        source = source_split(split, val_size, has_val="val" in info.get("splits", {}))
         images, labels, classes = read_arrays(root, source, info)
         super().__init__(images, labels, info.get("classes", classes), name=info.get("name", root.stem), split=split,
                          val_size=val_size, official=info.get("official", False))

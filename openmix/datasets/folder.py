@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .arrays import ArrayData
-from .splits import SPLITS, source_split
+from .splits import source_split
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
 
@@ -39,16 +39,15 @@ class ImageFolderData(ArrayData):
             raise ValueError(f"size must be a positive number of pixels and resize at least size, got {size!r} and "
                              f"{resize!r}")
         root = Path(data_root)
-        own = split in SPLITS and not val_size and (root / split).is_dir()
-        folder = root / (split if own else source_split(split, val_size))
+        folder = root / source_split(split, val_size, has_val=(root / "val").is_dir())
         paths, labels, classes = list_images(folder, root / "train")
         check_memory(len(paths) * 3 * size * size, f"{len(paths)} images of {folder} at {size} x {size}")
         images, read, failed = decode(paths, size, resize or size, interpolation, on_error)
         if not read.any():
             raise ValueError(f"none of the {len(paths)} images of {folder} can be read")
         super().__init__(images[read], np.array(labels)[read], classes, name=name or root.name or self.name,
-                         split="train" if own else split, val_size=val_size)
-        self.split, self.skipped = split, failed
+                         split=split, val_size=val_size)
+        self.skipped = failed
         self.mean, self.std = tuple(mean or self.mean), tuple(std or self.std)
 
 

@@ -41,9 +41,9 @@ def signed_distance(kind: str, u: Tensor, v: Tensor) -> Tensor:
 def place(kind: str, n: int, generator) -> Tensor:
     """Coverage in [0, 1], (n, 1, SIDE, SIDE), of ``n`` shapes of random place, size, angle and aspect."""
     grid = torch.arange(SIDE, dtype=torch.float32)
-    cy, cx = uniform(9, SIDE - 10, (2, n, 1, 1), generator)
-    size = uniform(5, 10, (n, 1, 1), generator)
-    angle = uniform(0, 2 * math.pi, (n, 1, 1), generator)
+    cy, cx = uniform(11, SIDE - 12, (2, n, 1, 1), generator)
+    size = uniform(7, 11, (n, 1, 1), generator)
+    angle = uniform(-0.6, 0.6, (n, 1, 1), generator)
     aspect = uniform(0.8, 1.25, (n, 1, 1), generator)
     dy, dx = (grid[:, None] - cy) / size, (grid[None, :] - cx) / size
     u = (angle.cos() * dx + angle.sin() * dy) * aspect
@@ -69,16 +69,15 @@ def background(n: int, generator) -> Tensor:
 
 
 def draw_images(kind: str, n: int, generator) -> Tensor:
-    """``n`` images of one class, uint8 (n, 3, SIDE, SIDE): background, strokes, shape, a stroke over it, noise."""
+    """``n`` images of one class, uint8 (n, 3, SIDE, SIDE): background, stroke, shape, a stroke over it, noise."""
     image = background(n, generator)
-    for _ in range(2):
-        image = torch.lerp(image, uniform(0, 1, (n, 3, 1, 1), generator), clutter(n, generator))
+    image = torch.lerp(image, uniform(0, 1, (n, 3, 1, 1), generator), clutter(n, generator))
     # a colour at some distance from the background, lighter or darker in each channel
     middle = image.mean((2, 3), keepdim=True)
-    away = torch.where(middle < 0.5, 1.0, -1.0) * uniform(0.12, 0.5, (n, 3, 1, 1), generator)
+    away = torch.where(middle < 0.5, 1.0, -1.0) * uniform(0.25, 0.6, (n, 3, 1, 1), generator)
     image = torch.lerp(image, middle + away, place(kind, n, generator))
     image = torch.lerp(image, uniform(0, 1, (n, 3, 1, 1), generator), clutter(n, generator))
-    strength = uniform(0.05, 0.35, (n, 1, 1, 1), generator)
+    strength = uniform(0.02, 0.15, (n, 1, 1, 1), generator)
     image += strength * uniform(-1, 1, image.shape, generator)
     return (image * 255).round_().clamp_(0, 255).to(torch.uint8)
 

@@ -8,16 +8,20 @@ SPLITS = ("train", "val", "test")
 STREAM = 0x5B117  # keeps this permutation apart from everything else that is drawn
 
 
-def source_split(split: str, val_size: int = 0) -> str:
-    """The files to read for ``split``: "train" or "test"; raises ValueError for anything impossible."""
+def source_split(split: str, val_size: int = 0, has_val: bool = False) -> str:
+    """The files to read for ``split``: "train" also for a held-out "val", "val" itself if the set has one of its own.
+
+    Raises:
+        ValueError: an unknown split or an impossible ``val_size``.
+    """
     if split not in SPLITS:
         raise ValueError(f"split must be one of {SPLITS}, got {split!r}")
     if isinstance(val_size, bool) or not isinstance(val_size, int) or val_size < 0:
         raise ValueError(f"val_size must be a whole number of images (0: none held out), got {val_size!r}")
-    if split == "val" and not val_size:
+    if split == "val" and not val_size and not has_val:
         raise ValueError("split='val' needs val_size, how many training images are held out (e.g. val_size=5000); "
                          "give the same val_size to the training set")
-    return "test" if split == "test" else "train"
+    return "train" if split == "val" and val_size else split
 
 
 def held_out(labels: Tensor, val_size: int) -> Tensor:
