@@ -14,10 +14,23 @@ def boxes(lam: Tensor, centre: Tensor, size) -> Tensor:
         (..., 4) int64: top, bottom, left, right (ends excluded). Sides are floor(side * sqrt(1 - lam)), an odd side
         loses one pixel, as in the paper's code.
     """
-    cut, edges = (1 - lam).clamp(min=0).sqrt(), []
+    return boxes_around((1 - lam).clamp(min=0).sqrt(), centre, size)
+
+
+def boxes_around(share: Tensor, centre: Tensor, size, least: int = 0) -> Tensor:
+    """Boxes with ``share`` of the image's sides around ``centre``, clipped to the image.
+
+    Args:
+        share: (...,) in [0, 1]. centre: (..., 2) row and column. size: (H, W). least: pixels left of a side at least.
+
+    Returns:
+        (..., 4) int64 as of :func:`boxes`.
+    """
+    edges = []
     for middle, side in zip(centre.unbind(-1), size, strict=True):
-        half = (cut * (side / 2)).long()  # floor(floor(a) / 2) = floor(a / 2)
-        edges += [(middle - half).clamp(min=0), (middle + half).clamp(max=side)]
+        half = (share * (side / 2)).long()  # floor(floor(a) / 2) = floor(a / 2)
+        low, high = (middle - half).clamp(min=0), (middle + half).clamp(max=side)
+        edges += [low, torch.maximum(high, low + least) if least else high]
     return torch.stack(edges, -1)
 
 
@@ -48,23 +61,6 @@ def blend(images: Tensor, partner: Tensor, mask: Tensor, reuse: bool = False) ->
     if reuse and not mask.requires_grad:  # the gradient of a learned mask needs partner as it was
         return partner.lerp_(images, mask)
     return torch.lerp(partner, images, mask)
-
-
-def boxes_around(share: Tensor, centre: Tensor, size, least: int = 0) -> Tensor:
-    """Boxes with sides of ``share`` of the image's sides around ``centre``, clipped to the image.
-
-    Args:
-        share: (...,) in [0, 1]. centre: (..., 2) row and column. size: (H, W). least: pixels that a side keeps at least.
-
-    Returns:
-        (..., 4) int64: top, bottom, left, right (ends excluded); an odd side loses one pixel.
-    """
-    edges = []
-    for middle, side in zip(centre.unbind(-1), size, strict=True):
-        half = (share * side).long() // 2
-        low = (middle - half).clamp(min=0)
-        edges += [low, torch.maximum((middle + half).clamp(max=side), low + least)]  # a centre is a pixel: one fits
-    return torch.stack(edges, -1)
 
 
 def resize_into(images: Tensor, box: Tensor, mode: str = "nearest") -> Tensor:

@@ -5,6 +5,22 @@ Exporting a class here (in ``__all__``) makes it known to configs, contract test
 from .base import MaskMethod, MixMethod, Vanilla  # noqa: F401
 from .choice import RandomChoice
 from .cutmix import CutMix
+from .fmix import FMix
+from .gridmix import GridMix, GridMixup
 from .mixup import MixUp
+from .resizemix import ResizeMix
+from .saliencymix import SaliencyMix
+from .smoothmix import SmoothMix
 
-__all__ = ["CutMix", "MixUp", "RandomChoice", "Vanilla"]
+__all__ = [
+    "CutMix",
+    "FMix",
+    "GridMix",
+    "GridMixup",
+    "MixUp",
+    "RandomChoice",
+    "ResizeMix",
+    "SaliencyMix",
+    "SmoothMix",
+    "Vanilla",
+]

@@ -1,0 +1,74 @@
+"""FMix: Harris et al., "FMix: Enhancing Mixed Sample Data Augmentation", arXiv 2002.12047."""
+import math
+
+import torch
+from torch import Tensor
+
+from .. import functional, sampling
+from .base import MaskMethod
+
+
+def low_frequency_field(key: Tensor, size, decay: float) -> Tensor:
+    """Isotropic noise whose amplitude falls as 1 / frequency^decay: (K,) keys -> (K, H, W)."""
+    height, width = size
+    rows, columns = (torch.fft.fftfreq(side, device=key.device) for side in size)
+    frequency = (rows[:, None].square() + columns.square()).sqrt().clamp(min=1 / max(size))
+    # the real part of a complex transform: every device agrees on it, and no frequency counts half or double
+    return torch.fft.ifft2(sampling.keyed_complex_normal(key, (height, width)) * frequency**-decay).real
+
+
+def banded_field(key: Tensor, size, decay: float) -> Tensor:
+    """The field of the authors' code, which takes the row-frequency axis of its noise for real and imaginary part.
+
+    What is left has the column frequencies 0 and 1 alone: (K,) keys -> (K, H, W), bands rather than blobs.
+    """
+    height, width = size
+    count = width // 2 + 1  # their frequencies along the columns end up along the rows
+    along = torch.fft.rfftfreq(width, device=key.device)
+    across = torch.arange(2, device=key.device)[:, None] / height
+    scale = (across.square() + along.square()).sqrt().clamp(min=1 / max(size)) ** -decay  # (real and imaginary, count)
+    real, imaginary = (sampling.keyed_normal(key, (2, 2, count)) * scale[:, None]).unbind(-3)
+    constant, wave = torch.fft.ifft(torch.complex(real, imaginary), n=height).unbind(-2)
+    turn = torch.arange(width, device=key.device) * (2 * math.pi / width)
+    return constant.real[..., None] + 2 * (wave[..., None] * torch.polar(torch.ones_like(turn), turn)).real
+
+
+class FMix(MaskMethod):
+    """A binary mask cut from low-frequency noise at the quantile that keeps ``lam`` of the pixels.
+
+    Labels are weighted by the drawn ``lam``, as in the paper; the mask's mean differs by less than one pixel.
+
+    Args:
+        alpha: Beta parameter of ``lam``. CIFAR-100 tables: 0.2; the paper: 1.
+        decay: power of the frequency that the amplitude falls with; more makes larger blobs.
+        max_soft: blend a share of up to this on each side of the cut linearly; 0 moves whole pixels.
+        banded_spectrum: the anisotropic noise that the authors' code (and the table cells) really draws.
+        per_sample: one ``lam`` and one mask an image instead of one a batch.
+    """
+
+    weight_from = "lam"
+
+    def __init__(self, alpha: float = 1.0, *, decay: float = 3.0, max_soft: float = 0.0, banded_spectrum: bool = False,
+                 **kwargs):
+        super().__init__(alpha, **kwargs)
+        if not decay >= 0 or not 0 <= max_soft <= 0.5:
+            raise ValueError(f"decay must be >= 0 and max_soft in [0, 0.5], got decay={decay!r}, max_soft={max_soft!r}")
+        self.decay, self.max_soft, self.banded_spectrum = decay, max_soft, banded_spectrum
+
+    def draw(self, n, size, generator=None, steps=(), device=None):
+        rows = (*steps, n if self.per_sample else 1)
+        draws = super().draw(n, size, generator, steps, device)
+        draws["key"] = sampling.keys(rows, generator, device)
+        draws["up"] = sampling.integers(2, rows, generator, device) == 1  # round lam * pixels up or down
+        return draws
+
+    def mask(self, images, draws):
+        size = images.shape[2:]
+        pixels = math.prod(size)
+        field = (banded_field if self.banded_spectrum else low_frequency_field)(draws["key"], size, self.decay)
+        share = draws["lam"] * pixels
+        count = torch.where(draws["up"], share.ceil(), share.floor()).long()
+        soft = None
+        if self.max_soft > 0:
+            soft = (torch.minimum(draws["lam"], 1 - draws["lam"]).clamp(max=self.max_soft) * pixels).long()
+        return functional.ranks_to_mask(field.flatten(1), count, soft).view(-1, 1, *size)

@@ -1,0 +1,165 @@
+"""Two methods that share a name: GridMixup, which the benchmark tables call GridMix, and the GridMix of the paper."""
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .. import probes, sampling
+from ..target import Target, pair_target
+from .base import MaskMethod
+
+
+class GridMixup(MaskMethod):
+    """Regular holes inside a random crop show the partner; the label weight is the area that is left.
+
+    Dobrynin, "GridMixup", github.com/IlyaDobrynin/GridMixup, after GridMask and CutMix; the tables list it as GridMix.
+    Holes fill a share 1 - lam of the crop, so that more than a half of the image is kept almost always.
+
+    Args:
+        alpha: Beta parameter of the share kept inside the crop. CIFAR-100 tables: 0.2.
+        holes: least and largest number of holes in a row.
+        area: least and largest area of the crop, as a share of the image's.
+        aspect: least and largest height / width of the crop. Parts of a crop beyond the image are cut off.
+        hole_aspect: height / width of the grid's patches and holes.
+    """
+
+    def __init__(self, alpha: float = 1.0, *, holes: tuple[int, int] = (2, 6), area: tuple[float, float] = (0.5, 1.0),
+                 aspect: tuple[float, float] = (0.5, 2.0), hole_aspect: float = 1.0, **kwargs):
+        super().__init__(alpha, **kwargs)
+        for name, pair, low, high in (("holes", holes, 1, float("inf")), ("area", area, 0, 1),
+                                      ("aspect", aspect, 0, float("inf"))):
+            if len(pair) != 2 or not (low <= pair[0] <= pair[1] <= high and pair[0] > 0):
+                raise ValueError(f"{name} must be two numbers, {max(low, 0)} <= low <= high <= {high}, got {pair!r}")
+        if not hole_aspect > 0:
+            raise ValueError(f"hole_aspect must be positive, got {hole_aspect!r}")
+        self.holes, self.area, self.aspect, self.hole_aspect = tuple(holes), tuple(area), tuple(aspect), hole_aspect
+
+    def draw(self, n, size, generator=None, steps=(), device=None):
+        height, width = size
+        rows = (*steps, n if self.per_sample else 1)
+        draws = super().draw(n, size, generator, steps, device)
+        area = (sampling.uniform(*self.area, rows, generator, device) * (height * width)).floor()
+        aspect = sampling.uniform(*self.aspect, rows, generator, device)
+        columns = sampling.integers(self.holes[1] + 1, rows, generator, device, low=self.holes[0])
+        cut_width = (area / aspect).sqrt().floor()
+        cut_height = (cut_width * aspect).floor()
+        patch_width = (cut_width / columns).ceil().clamp(min=2)  # one pixel of each image at least
+        patch_height = (patch_width * self.hole_aspect).floor().clamp(min=2)
+        ratio = (1 - draws.pop("lam")).sqrt()
+        spans = []
+        for side, cut, patch in ((height, cut_height, patch_height), (width, cut_width, patch_width)):
+            start = ((side - cut) * sampling.uniform(0, 1, rows, generator, device)).trunc()
+            hole = torch.minimum((patch * ratio).floor().clamp(min=1), patch - 1)
+            spans.append(torch.stack([start, cut, patch, hole], -1))
+        draws["grid"] = torch.stack(spans, -2).long()  # (..., 2, 4): rows and columns; start, length, patch, hole
+        return draws
+
+    def mask(self, images, draws):
+        kept = []
+        for axis, side in enumerate(images.shape[2:]):
+            start, length, patch, hole = draws["grid"][:, axis, :, None].unbind(1)
+            offset = torch.arange(side, device=images.device) - start
+            kept.append((offset < 0) | (offset >= length) | (offset % patch >= hole))
+        return kept[0][:, None, :, None] | kept[1][:, None, None, :]
+
+
+class GridMix(MaskMethod):
+    """Each cell of a grid comes from one of two images, and a local head learns to tell which class each cell shows.
+
+    Baek, Bang & Shim, "GridMix: Strong regularization through local context mapping", Pattern Recognition 109 (2021).
+    Door one gives the images and the target of the whole image. Door two adds the local loss: a linear classifier on
+    the last feature map, averaged over each cell, that shares every layer before with the network's own.
+
+    Args:
+        alpha: Beta parameter of ``lam``, the chance that a cell stays.
+        grid: cells along each side.
+        patch_weight: weight of the local loss.
+        layer: name of the layer to read, feature maps (N, C, h, w) or tokens (N, L, C); by default the last that has
+            more than one place, e.g. the last stage of a ResNet.
+        image_shape: (C, H, W) of an image, for a look at the network in :meth:`attach`.
+    """
+
+    def __init__(self, alpha: float = 1.0, *, grid: int = 4, patch_weight: float = 1.0, layer: str | None = None,
+                 image_shape: tuple[int, int, int] = (3, 32, 32), **kwargs):
+        super().__init__(alpha, **kwargs)
+        if isinstance(grid, bool) or not isinstance(grid, int) or grid < 1:
+            raise ValueError(f"grid must be a number of cells along a side, at least 1, got {grid!r}")
+        if not patch_weight >= 0:
+            raise ValueError(f"patch_weight must not be negative, got {patch_weight!r}")
+        self.grid, self.patch_weight, self.layer, self.image_shape = grid, patch_weight, layer, tuple(image_shape)
+        self.patch_head, self.watched = None, layer
+
+    def attach(self, net):
+        outputs = outputs_of_layers(net, self.image_shape)
+        classes = outputs.pop("").shape[1]
+        if self.layer is None:
+            maps = [k for k, out in outputs.items() if out.ndim in (3, 4) and probes.as_map(out)[0, 0].numel() > 1]
+            if not maps:
+                raise ValueError(f"{type(net).__name__} has no layer with feature maps (N, C, h, w) or tokens (N, L, C)"
+                                 f" of more than one place for images {self.image_shape}; GridMix needs one")
+            self.watched = maps[-1]
+        probes.plant(net, self.watched)
+        channels = probes.as_map(torch.empty(1, *probes.layer_shape(net, self.watched, self.image_shape))).shape[1]
+        parameter = next(net.parameters())
+        self.patch_head = nn.Linear(channels, classes, device=parameter.device, dtype=parameter.dtype)
+
+    def draw(self, n, size, generator=None, steps=(), device=None):
+        rows = (*steps, n if self.per_sample else 1)
+        draws = super().draw(n, size, generator, steps, device)
+        chance = sampling.uniform(0, 1, (*rows, self.grid**2), generator, device)
+        draws["cells"] = chance < draws.pop("lam")[..., None]
+        return draws
+
+    def mask(self, images, draws):
+        rows, columns = (torch.arange(side, device=images.device) * self.grid // side for side in images.shape[2:])
+        return draws["cells"][:, rows[:, None] * self.grid + columns][:, None]
+
+    def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
+        if self.patch_head is None:
+            raise ValueError("GridMix trains a local head: call method.attach(net) once, before the optimizer is built")
+        draws = self.prepare(images, draws)
+        mixed, target = self(images, labels, draws)
+        logits = []
+        features = probes.watch(net, self.watched, lambda: logits.append(net(mixed)))
+        whole = criterion(logits[0], target)
+        cells = criterion(self.cell_logits(features), self.cell_target(labels, draws))
+        return dict(loss=whole + self.patch_weight * cells, whole=whole.detach(), cells=cells.detach())
+
+    def cell_logits(self, features: Tensor) -> Tensor:
+        """One prediction a cell: (N * grid^2, classes), image by image."""
+        maps = F.adaptive_avg_pool2d(probes.as_map(features), self.grid)
+        return self.patch_head(maps.flatten(2).transpose(1, 2).flatten(0, 1))
+
+    def cell_target(self, labels: Tensor, draws: dict) -> Target | Tensor:
+        """The label of the image that each cell shows, in the order of :meth:`cell_logits`."""
+        kept = draws["cells"]
+        if "on" in draws:
+            kept = kept | ~draws["on"][:, None]
+        each = self.grid**2
+        own, other = (values.repeat_interleave(each, 0) for values in (labels, self.partner(labels, draws)))
+        kept = kept.expand(len(labels), each).flatten()
+        return self.hand_out(pair_target(own, other, kept), own)
+
+
+@torch.no_grad()
+def outputs_of_layers(net: nn.Module, image_shape) -> dict[str, Tensor]:
+    """What leaves each layer that runs exactly once for one black image, in order; the logits go by the name ``""``."""
+    _, net = probes.unwrap(net)
+    outputs, handles, counts = {}, [], {}
+
+    def keep(name, output):
+        counts[name] = counts.get(name, 0) + 1
+        if isinstance(output, Tensor):
+            outputs[name] = output
+
+    for name, module in net.named_modules():
+        handles.append(module.register_forward_hook(lambda m, args, output, name=name: keep(name, output)))
+    training = {module: module.training for module in net.modules()}
+    try:
+        parameter = next(net.parameters())
+        net.eval()(torch.zeros(1, *image_shape, device=parameter.device, dtype=parameter.dtype))
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in training.items():
+            module.training = mode
+    return {name: output for name, output in outputs.items() if counts[name] == 1}

@@ -1,0 +1,51 @@
+"""ResizeMix: Qin et al., "ResizeMix: Mixing Data with Preserved Object Information and True Labels".
+
+Computational Visual Media 2023, arXiv 2012.11101.
+"""
+import torch
+
+from .. import functional, sampling
+from .base import MaskMethod
+
+INTERPOLATIONS = ("nearest", "bilinear")
+
+
+class ResizeMix(MaskMethod):
+    """The whole partner, made small, is pasted into a box; the label weight is the area that is left.
+
+    Args:
+        alpha: the box has ``tau`` of the image's sides, tau ~ Beta(alpha, alpha), drawn again from U(scope) where it
+            leaves ``scope``. With the default 1 that is U(scope), as in the paper.
+        scope: least and largest ``tau``.
+        interpolation: ``"nearest"`` (CIFAR tables; integer images stay integer) or ``"bilinear"`` (ViT recipes).
+    """
+
+    blends = False  # the partner's pixels have moved
+
+    def __init__(self, alpha: float = 1.0, *, scope: tuple[float, float] = (0.1, 0.8), interpolation: str = "nearest",
+                 **kwargs):
+        super().__init__(alpha, **kwargs)
+        if len(scope) != 2 or not 0 <= scope[0] <= scope[1] <= 1:
+            raise ValueError(f"scope must be two shares of the side, 0 <= low <= high <= 1, got {scope!r}")
+        if interpolation not in INTERPOLATIONS:
+            raise ValueError(f"interpolation must be one of {INTERPOLATIONS}, got {interpolation!r}")
+        self.scope, self.interpolation = tuple(scope), interpolation
+
+    def draw(self, n, size, generator=None, steps=(), device=None):
+        rows = (*steps, n if self.per_sample else 1)
+        low, high = self.scope
+        tau = sampling.beta(self.alpha, rows, generator, device)
+        again = sampling.uniform(low, high, rows, generator, device)
+        tau = torch.where((tau >= low) & (tau <= high), tau, again)
+        centre = sampling.centres(size, rows, generator, device)
+        box = functional.boxes_around(tau, centre, size, least=1)
+        return dict(box=box, **self.draw_common(n, generator, steps, device))
+
+    def mask(self, images, draws):
+        return functional.box_mask(draws["box"], images.shape[2:])
+
+    def donor(self, images, draws):
+        if self.interpolation != "nearest" and not images.is_floating_point():
+            raise ValueError(f"ResizeMix(interpolation={self.interpolation!r}) blends pixels and needs float images, "
+                             f"got {images.dtype}; convert them first or use interpolation='nearest'")
+        return functional.resize_into(super().donor(images, draws), draws["box"], self.interpolation)
