@@ -44,7 +44,7 @@ def plain(value, where: str = "checkpoint"):
         return torch.from_numpy(np.ascontiguousarray(value))
     if isinstance(value, Mapping):
         for key in value:
-            if not isinstance(key, (str, int, float)) and key is not None:
+            if not isinstance(key, (str, int, float, np.generic)) and key is not None:
                 raise TypeError(f"{where}: a key of type {type(key).__name__} cannot be saved; use text or numbers")
         return {plain(k): plain(v, f"{where}.{k}") for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -125,20 +125,20 @@ def _trainable(model: nn.Module):
 
 
 def _special(module: nn.Module, name: str, parameter, paramwise) -> tuple[dict, set[str]]:
-    """What differs for one parameter, and the custom keys found in its name; the longest of these alone decides."""
+    """What differs for one parameter, and the custom keys found in its name.
+
+    The longest of these alone decides; else norm before bias before flat (one axis: layer scale ...), as in mmengine.
+    """
     custom = paramwise.get("custom_keys") or {}
     matched = {key for key in custom if key in name}
     if matched:
         return dict(custom[min(matched, key=lambda key: (-len(key), key))]), matched
-    special, norm, bias = {}, isinstance(module, NORMS), name.rpartition(".")[2] == "bias"
-    if norm:
-        special["decay_mult"] = paramwise.get("norm_decay_mult", 1)
-    elif bias:
-        special["decay_mult"] = paramwise.get("bias_decay_mult", 1)
-        special["lr_mult"] = paramwise.get("bias_lr_mult", 1)
-    elif parameter.ndim == 1:  # layer scale, class tokens of one axis ...
-        special["decay_mult"] = paramwise.get("flat_decay_mult", 1)
-    return {key: value for key, value in special.items() if value != 1}, matched
+    norm, bias = isinstance(module, NORMS), name.rpartition(".")[2] == "bias"
+    applies = dict(norm_decay_mult=norm, bias_decay_mult=bias, flat_decay_mult=parameter.ndim == 1)
+    special = {"decay_mult": paramwise[key] for key, true in reversed(applies.items()) if true and key in paramwise}
+    if bias and not norm and "bias_lr_mult" in paramwise:
+        special["lr_mult"] = paramwise["bias_lr_mult"]
+    return special, matched
 
 
 def _can_fuse(cls, parameters) -> bool:
