@@ -47,6 +47,8 @@ def test_label_smoothing_is_torchs_for_indices_and_mixes(batch):
     torch.testing.assert_close(criterion(logits, target),
                                F.cross_entropy(logits, target.dense(5), label_smoothing=0.2))
     torch.testing.assert_close(criterion(logits, target), SoftCrossEntropy()(logits, smooth(target, 0.2, 5)))
+    part = target._replace(weight=0.4 * target.weight)  # SnapMix: weights need not sum to one
+    torch.testing.assert_close(criterion(logits, part), 0.4 * criterion(logits, target))
 
 
 def test_smoothing_before_mixing_is_smoothing_the_mixture(batch):

@@ -30,6 +30,9 @@ class Probe(MixMethod):
     def networks(self, net):
         return dict(student=net, teacher=lambda images: -net(images))
 
+    def init_weights(self):  # mmengine would call it
+        nn.init.zeros_(self.scale)
+
 
 def classifier(mixup=None, **options):
     torch.manual_seed(0)
@@ -97,13 +100,18 @@ def test_state_keys_say_what_they_belong_to():
 
 
 def test_weights_survive_mmengines_init_weights():
-    model = classifier()
+    model = classifier(Probe())
     before = {k: v.clone() for k, v in model.state_dict().items()}
     model.init_weights()
     assert all(before[k].equal(v) for k, v in model.state_dict().items())
 
 
-def test_mmengines_train_and_val_steps_work_and_add_no_logged_loss(batch):
+def test_a_logged_loss_is_not_added_to_the_loss():
+    loss, logged = classifier().parse_losses(dict(loss=torch.tensor(1.0), mask_loss=torch.tensor(2.0)))
+    assert (loss, logged["loss"], logged["mask_loss"]) == (1, 1, 2)
+
+
+def test_mmengines_train_and_val_steps_work(batch):
     model, (images, labels) = classifier(Probe()), batch
     before = model.net.head.fc.weight.clone()
     data = dict(images=images, labels=labels)
