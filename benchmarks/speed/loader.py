@@ -68,7 +68,8 @@ def main():
             found.setdefault(f"openmix resident, {threads} thread{'s' * (threads > 1)}", []).append(speed)
         torch.set_num_threads(1)
         for workers, loader in peers.items():
-            found.setdefault(f"torchvision + DataLoader, {workers} workers", []).append(rate(loader, args.images, started=True))
+            speed = rate(loader, args.images, started=True)
+            found.setdefault(f"torchvision + DataLoader, {workers} workers", []).append(speed)
     found = {name: statistics.median(speeds[1:]) for name, speeds in found.items()}  # the first round warms up
 
     print(f"torch {torch.__version__}, torchvision {torchvision.__version__}, {len(data)} images of {data.name}, "

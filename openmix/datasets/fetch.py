@@ -5,6 +5,7 @@ import shutil
 import socket
 import tarfile
 import threading
+import urllib.error
 import urllib.request
 import warnings
 import zlib
@@ -125,6 +126,8 @@ def _unreachable(url) -> str:
     def ask():
         try:
             urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=TIMEOUT).close()
+            answer.append("")
+        except urllib.error.HTTPError:  # it answers; what it thinks of the real request will be seen
             answer.append("")
         except Exception as error:  # whatever it is, it is reported
             answer.append(_reason(error))

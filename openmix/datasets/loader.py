@@ -40,14 +40,16 @@ class ResidentLoader:
         self.padding, self.mode, self.flip, self.dtype = padding, mode, flip, dtype
         self.rank, self.world, self.method = rank, world, Vanilla() if method is None else method
         self.device, self.size = torch.device(device), tuple(data.images.shape[2:])
-        self.batch_size = batch_size or (100 if self.device.type == "cpu" else 1000)
+        self.batch_size = (100 if self.device.type == "cpu" else 1000) if batch_size is None else batch_size
+        if self.batch_size < 1 or not 0 <= flip <= 1:
+            raise ValueError(f"batch_size must be positive and flip in [0, 1], got {batch_size!r} and {flip!r}")
         if not 0 <= rank < world:
             raise ValueError(f"rank must lie in [0, world), got rank {rank} of {world}")
         if train:
             check_batch(len(data), total_batch, world)
             check_padding(padding, mode, self.size)
-        self.mean = per_channel(mean or data.mean, "mean", self.device)
-        self.std = per_channel(std or data.std, "std", self.device)
+        self.mean = per_channel(data.mean if mean is None else mean, "mean", self.device)
+        self.std = per_channel(data.std if std is None else std, "std", self.device)
         first, last = (0, len(data)) if train else (len(data) * r // world for r in (rank, rank + 1))
         self.images = data.images[first:last].to(self.device)
         self.labels = data.labels[first:last].to(self.device)

@@ -1,0 +1,74 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torchvision.transforms import Normalize, ToTensor
+from torchvision.transforms import functional as tv
+
+from openmix.datasets.augment import check_padding, crop_flip, normalise, per_channel
+
+TORCHVISION = dict(reflect=dict(mode="reflect"), zeros=dict(mode="constant", value=0))
+
+
+def slow(images, offsets, flip, padding, mode):
+    """Pad each image, cut the window out, mirror it."""
+    made = []
+    for image, (top, left), mirror in zip(images, offsets.tolist(), flip.tolist(), strict=True):
+        padded = F.pad(image[None].float(), [padding] * 4, **TORCHVISION[mode])[0].to(image.dtype)
+        window = padded[:, top:top + image.shape[1], left:left + image.shape[2]]
+        made.append(window.flip(2) if mirror else window)
+    return torch.stack(made)
+
+
+def draws(b, padding, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    offsets = torch.randint(0, 2 * padding + 1, (b, 2), generator=g).to(torch.int16)
+    corners = torch.tensor([[0, 0], [0, 2 * padding], [2 * padding, 0], [2 * padding, 2 * padding]])
+    offsets[:4] = corners
+    return offsets, torch.rand(b, generator=g) < 0.5
+
+
+@pytest.mark.parametrize("mode", ["reflect", "zeros"])
+@pytest.mark.parametrize("size, padding", [((32, 32), 4), ((8, 8), 7), ((12, 20), 5), ((20, 12), 1), ((6, 6), 0)])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_crop_flip_equals_pad_slice_and_flip_bit_by_bit(mode, size, padding, dtype):
+    images = torch.randint(0, 256, (40, 3, *size), generator=torch.Generator().manual_seed(1)).to(dtype)
+    before = images.clone()
+    offsets, flip = draws(40, padding)
+    found = crop_flip(images, offsets, flip, padding, mode)
+    assert found.dtype == dtype and torch.equal(found, slow(images, offsets, flip, padding, mode))
+    assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "zeros"])
+def test_the_whole_path_equals_torchvision_on_pil_images_bit_by_bit(mode):
+    images = torch.randint(0, 256, (30, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
+    offsets, flip = draws(30, 4)
+    mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+    found = normalise(crop_flip(images, offsets, flip, 4, mode), per_channel(mean, "mean"), per_channel(std, "std"))
+    to_tensor, norm = ToTensor(), Normalize(mean, std)
+    for k, image in enumerate(images):
+        pil = tv.pad(tv.to_pil_image(image), 4, padding_mode=dict(zeros="constant").get(mode, mode))
+        pil = tv.crop(pil, *offsets[k].tolist(), 32, 32)
+        assert torch.equal(found[k], norm(to_tensor(tv.hflip(pil) if flip[k] else pil)))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_other_dtypes_are_the_rounded_float32_ones(dtype):
+    images = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).expand(2, 3, 16, 16)
+    mean, std = per_channel((0.5, 0.4, 0.3), "mean"), per_channel((0.2, 0.3, 0.4), "std")
+    assert torch.equal(normalise(images, mean, std, dtype), normalise(images, mean, std).to(dtype))
+
+
+@pytest.mark.parametrize("padding, mode, message", [
+    (4, "symmetric", "mode must be one of"), (32, "reflect", r"\[0, 31\]"), (-1, "reflect", "padding"),
+    (128, "zeros", r"\[0, 127\]"), (1.5, "zeros", "padding"),
+])
+def test_impossible_borders_are_refused(padding, mode, message):
+    with pytest.raises(ValueError, match=message):
+        check_padding(padding, mode, (32, 40))
+
+
+@pytest.mark.parametrize("values", [(0.5, 0.5), 0.5, (0.5, 0.0, 0.5)])
+def test_impossible_statistics_are_refused(values):
+    with pytest.raises(ValueError, match="std must be three numbers above 0"):
+        per_channel(values, "std")

@@ -1,0 +1,117 @@
+import pytest
+import torch
+
+from openmix.datasets import Arrays, ResidentLoader
+from openmix.datasets.augment import crop_flip, normalise, per_channel
+from openmix.mixups import CutMix, MixUp
+from openmix.mixups.base import row
+from openmix.sampling import epoch_plan
+
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+
+
+@pytest.fixture
+def data():
+    g = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (107, 3, 12, 12), dtype=torch.uint8, generator=g)
+    return Arrays(images, torch.randint(0, 7, (107,), generator=g), mean=MEAN, std=STD)
+
+
+def same(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a[:2], b[:2], strict=True))
+
+
+def test_training_batches_follow_the_plan(data):
+    method = MixUp()
+    loader = ResidentLoader(data, 10, seed=5, padding=2, method=method)
+    plan = epoch_plan(5, 3, 107, 10, method, (12, 12), 2, 0.5)
+    batches = list(loader.batches(3))
+    assert len(batches) == len(loader) == 10
+    for i, (images, labels, mix, seed) in enumerate(batches):
+        index = plan["index"][i]
+        expected = crop_flip(data.images[index], plan["crop"][i], plan["flip"][i], 2, "reflect")
+        assert torch.equal(images, normalise(expected, per_channel(MEAN, ""), per_channel(STD, "")))
+        assert torch.equal(labels, data.labels[index]) and torch.equal(mix["lam"], plan["mix"]["lam"][i])
+        assert seed == plan["seed"][i]
+        method(images, labels, mix)
+
+
+def test_an_epoch_can_be_entered_anywhere(data):
+    straight = ResidentLoader(data, 10, method=CutMix())
+    for epoch in range(2):
+        history = list(straight.batches(epoch))
+    resumed = list(ResidentLoader(data, 10, method=CutMix()).batches(1, start=4))
+    assert len(resumed) == 6
+    for a, b in zip(history[4:], resumed, strict=True):
+        assert same(a, b) and torch.equal(a[2]["box"], b[2]["box"]) and a[3] == b[3]
+    assert not same(history[4], next(ResidentLoader(data, 10, method=CutMix()).batches(0, start=4)))
+
+
+@pytest.mark.parametrize("world", [2, 5])
+def test_processes_share_each_global_batch(data, world):
+    whole = list(ResidentLoader(data, 10).batches(1))
+    ranks = [list(ResidentLoader(data, 10, rank=r, world=world).batches(1)) for r in range(world)]
+    for i, (images, labels, _, seed) in enumerate(whole):
+        assert torch.equal(torch.cat([r[i][0] for r in ranks]), images)
+        assert torch.equal(torch.cat([r[i][1] for r in ranks]), labels)
+        assert all(r[i][3] == seed for r in ranks)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 7, 120])
+@pytest.mark.parametrize("batch_size", [8, 1000])
+def test_evaluation_shows_every_image_once_for_any_number_of_processes(data, world, batch_size):
+    shares = []
+    for rank in range(world):
+        loader = ResidentLoader(data, train=False, batch_size=batch_size, rank=rank, world=world)
+        batches = list(loader)
+        assert len(batches) == len(loader) and all(0 < len(x) == len(y) <= batch_size for x, y in batches)
+        shares += batches
+    images, labels = (torch.cat(parts) for parts in zip(*shares, strict=True))
+    assert torch.equal(labels, data.labels)
+    assert torch.equal(images, normalise(data.images, per_channel(MEAN, ""), per_channel(STD, "")))
+
+
+def test_batch_is_a_function_of_a_row_of_the_plan(data):
+    loader = ResidentLoader(data, 10)
+    plan = loader.plan(2)
+    again = [loader.batch(row(plan, i)) for i in (7, 7)]
+    assert same(*again) and same(again[0], list(loader.batches(2))[7])
+
+
+def test_iterating_leaves_data_and_global_random_state_alone(data):
+    before, state = data.images.clone(), torch.get_rng_state()
+    for images, *_ in ResidentLoader(data, 10, method=MixUp()):
+        images.zero_()
+    for images, _ in ResidentLoader(data, train=False):
+        images.zero_()
+    assert torch.equal(data.images, before) and torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_dtype_and_statistics_can_be_chosen(data, train):
+    images = next(iter(ResidentLoader(data, 10, train=train, dtype=torch.bfloat16)))[0]
+    assert images.dtype == torch.bfloat16
+    plain = next(iter(ResidentLoader(data, 10, train=train, mean=(0, 0, 0), std=(1, 1, 1))))[0]
+    assert plain.dtype == torch.float32 and 0 <= plain.min() < plain.max() <= 1
+
+
+def test_zeros_and_reflect_differ_at_the_border(data):
+    reflect, zeros = (next(iter(ResidentLoader(data, 100, mode=mode)))[0] for mode in ("reflect", "zeros"))
+    assert not torch.equal(reflect, zeros) and torch.equal(reflect[..., 4:8, 4:8], zeros[..., 4:8, 4:8])
+
+
+def test_describe_tells_what_was_used(data):
+    found = ResidentLoader(data, 10, padding=3, mode="zeros").describe()
+    assert found["sha256"] == data.sha256 and found["images"] == 107 and found["size"] == [3, 12, 12]
+    assert (found["total_batch"], found["padding"], found["mode"], found["flip"]) == (10, 3, "zeros", 0.5)
+    assert "padding" not in ResidentLoader(data, train=False).describe()
+
+
+@pytest.mark.parametrize("settings, message", [
+    (dict(total_batch=108), "make no batch"), (dict(total_batch=10, world=3), "use one of 1, 2, 5, 10 processes"),
+    (dict(mode="edge"), "mode must be"), (dict(padding=12), "padding"), (dict(rank=2, world=2), "rank must lie"),
+    (dict(std=(0, 1, 1)), "std must be"), (dict(train=False, batch_size=-1), "batch_size"), (dict(flip=2), "flip"),
+])
+def test_impossible_settings_are_refused(data, settings, message):
+    with pytest.raises(ValueError, match=message):
+        ResidentLoader(data, **settings)
