@@ -70,7 +70,7 @@ def finished(cfg) -> bool:
     Raises:
         ValueError: it holds something a new run would overwrite.
     """
-    from .engine import checkpoint, result, workdir
+    from .engine import result, workdir
 
     folder, config_hash = Path(cfg.work_dir), workdir.config_hash(cfg.to_dict())
     report = folder / "result.json"
@@ -83,7 +83,7 @@ def finished(cfg) -> bool:
         else:
             raise ValueError(f"{folder} holds a finished run (status {found['status']}); give another --work-dir or "
                              "--seed, or --resume to leave it at that")
-    elif not cfg.get("resume") and folder.is_dir() and checkpoint.any_in(folder):
+    elif not cfg.get("resume") and any(folder.glob("*.pth")):
         raise ValueError(f"{folder} holds an unfinished run; --resume continues it, or give another --work-dir")
     return False
 

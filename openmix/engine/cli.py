@@ -76,13 +76,11 @@ def configure(args):
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or default_work_dir(args.config, cfg.randomness.get("seed", 0))
     resume = getattr(args, "resume", None)
     if resume:
-        cfg.resume, cfg.load_from = True, None if resume == "auto" else resume
+        cfg.resume = True if resume == "auto" else resume
     if getattr(args, "load_from", None):
-        if resume:
-            raise ValueError("--resume and --load-from exclude each other: a resumed run has its weights already")
         cfg.load_from = args.load_from
-    for path in (cfg.get("load_from"), getattr(args, "checkpoint", None)):
-        if path and not Path(path).is_file():
+    for path in (cfg.get("load_from"), cfg.get("resume"), getattr(args, "checkpoint", None)):
+        if isinstance(path, str) and not Path(path).is_file():
             raise FileNotFoundError(f"no checkpoint {path}")
     if getattr(args, "no_validate", False):
         cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
@@ -98,11 +96,10 @@ def show_result(record: dict) -> None:
 
     table = PrettyTable(["network", "top-1 last", "top-1 best", "top-1 median of last 10", "top-5 last", "img/s"])
     for name, found in record.get("networks", {}).items():
-        median = found["median_last10"]["top1"] if isinstance(found["median_last10"], dict) else found["median_last10"]
-        best = found["best"]["top1"] if isinstance(found["best"], dict) else found["best"]
+        median, best, last = found["median_last10"], found["best"], found["last"]
         mark = " *" if name == record["primary"] and len(record["networks"]) > 1 else ""
-        table.add_row([name + mark, f"{found['top1'][-1]:.2f}", f"{best:.2f}",
-                       "-" if median is None else f"{median:.2f}", f"{found['top5'][-1]:.2f}",
+        table.add_row([name + mark, f"{last['top1']:.2f}", f"{best['top1']:.2f}",
+                       "-" if median is None else f"{median:.2f}", f"{last['top5']:.2f}",
                        f"{record['img_s']:,.0f}"])
     print(table)
 

@@ -74,6 +74,14 @@ def init_distributed(launcher: str, timeout_s: int = 1800) -> tuple[int, int]:
     return dist.get_rank(), dist.get_world_size()
 
 
+def agree(value):
+    """The first process's ``value``, in all of them."""
+    found = [value]
+    if dist.is_initialized() and dist.get_world_size() > 1:
+        dist.broadcast_object_list(found)
+    return found[0]
+
+
 def _die_with_parent() -> None:
     """Get SIGTERM when the launcher dies, even by kill -9: no orphan goes on writing the work dir (Linux)."""
     with contextlib.suppress(OSError, AttributeError):

@@ -134,7 +134,7 @@ class EpochLoop(BaseLoop):
             last = index + 1 == self.steps
             update = last or (index + 1) % self.accumulate == 0
             self.set_lr(self._iter)
-            wish = runner.stop_signal.number or (self._iter + 1 == self.stop_after)
+            wish = runner.stop_signal.number or (self.stop_after and self._iter + 1 >= self.stop_after)
             try:
                 losses, stop = self.step(images, labels, draws, self._iter / self._max_iters, mixing=mixing,
                                          update=update, seed=seed, stop=bool(wish))
@@ -195,13 +195,13 @@ class EpochLoop(BaseLoop):
         entry = dict(epoch=self._epoch + 1, lr=float(self.optimizer.param_groups[0]["lr"]), seconds=seconds,
                      img_s=self.steps * self.dataloader.total_batch / seconds, train=self.epoch_sums.read(), val=None)
         runner.call_hook("after_train_epoch")
-        if runner.val_loop is not None and ((self._epoch + 1) % self.val_interval == 0
-                                            or self._epoch + 1 == self._max_epochs):
-            entry["val"] = runner.val_loop.run()
         self._epoch += 1
+        last = self._epoch == self._max_epochs
+        if runner.val_loop is not None and (last or self._epoch % self.val_interval == 0):
+            entry["val"] = runner.val_loop.run()
         runner.history.append(entry)
-        runner.call_hook("after_epoch", entry=entry, force=stop or self._epoch == self._max_epochs)
-        if (stop or runner.stop_signal.number) and self._epoch < self._max_epochs:
+        runner.call_hook("after_epoch", entry=entry, force=stop or last)
+        if (stop or runner.stop_signal.number) and not last:
             raise Stopped(runner.stop_signal.number)
 
     def stop(self):

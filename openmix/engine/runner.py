@@ -8,6 +8,7 @@ import os
 import random
 import resource
 import time
+from datetime import datetime
 from pathlib import Path
 
 import mmengine.runner
@@ -49,7 +50,7 @@ class Runner(mmengine.runner.Runner):
         self.device = launch.device()
         self.amp_dtype = launch.amp_dtype(env_cfg.get("amp", "auto"), self.device)
         self.autocast = launch.autocast(self.device, self.amp_dtype)
-        self._timestamp = time.strftime("%Y%m%d_%H%M%S")
+        self._timestamp = launch.agree(datetime.now().strftime("%Y%m%d_%H%M%S_%f"))  # names this part of the run
         self.history, self.stop_signal, self._seconds = [], launch.StopSignal(), 0.0
         if env_cfg.get("num_threads"):
             torch.set_num_threads(env_cfg["num_threads"])
@@ -107,6 +108,15 @@ class Runner(mmengine.runner.Runner):
             hook = HOOKS.build(hook)
         super().register_hook(hook, priority)
 
+    def build_log_processor(self, log_processor):
+        # the loop hands over means of an interval already: no second averaging over intervals
+        return super().build_log_processor({"type": "LogProcessor", "window_size": 1, **log_processor})
+
+    def build_visualizer(self, visualizer=None):
+        if isinstance(visualizer, dict):
+            visualizer = {"type": "Visualizer", **visualizer}
+        return super().build_visualizer(visualizer)
+
     def get_hooks_info(self):
         return ", ".join(type(hook).__name__ for hook in self.hooks)
 
@@ -131,7 +141,7 @@ class Runner(mmengine.runner.Runner):
             common.update(seed=self.seed, method=unwrap(self.model).mixup)
         loader = ResidentLoader(data, **common)
         classes = unwrap(self.model).num_classes
-        if len(data.classes) != classes:
+        if classes not in (None, len(data.classes)):
             raise ValueError(f"the model has {classes} classes but {data.name} has {len(data.classes)}; "
                              f"set model.num_classes={len(data.classes)}")
         return loader
@@ -260,8 +270,12 @@ class Runner(mmengine.runner.Runner):
             data=self.train_loop.dataloader.describe(), seed=self.seed, processes=self.world_size,
             total_batch=self.train_loop.dataloader.total_batch, parameters=self.count_parameters(),
             peak_memory_mib=peak, wall_s=self.wall_seconds(), max_epochs=self.train_loop.max_epochs,
-            hardware=workdir.hardware(self.device), precision=str(self.amp_dtype or torch.float32), **info)
+            split=self._val_split(), hardware=workdir.hardware(self.device), precision=str(self.amp_dtype or torch.float32), **info)
         workdir.write_json(Path(self.work_dir) / "result.json", report)
+
+    def _val_split(self) -> str:
+        """Which images accuracies were measured on, ``test`` or ``val``: whether "best" was chosen on the test set."""
+        return (self.cfg.get("val_dataloader") or {}).get("dataset", {}).get("split", "test")
 
     # -- state -------------------------------------------------------------------------------------------------
 
@@ -287,28 +301,27 @@ class Runner(mmengine.runner.Runner):
         if self._has_loaded:
             return
         self._has_loaded = True
-        path = self._load_from
-        if self._resume and path is None:
-            path = checkpoint.newest_valid(self.work_dir)
+        path = self._resume
+        if path is True:  # the first process looks (and sets damaged files aside), all load what it found
+            path = launch.agree(checkpoint.newest_valid(self.work_dir, self.logger.warning) if self.rank == 0 else None)
             if path is None:
                 self.logger.info(f"nothing to resume in {self.work_dir}: starting from the beginning")
-                return
-        if path is None:
-            return
-        if not self._resume:
-            self.load_weights(path)
-        else:
+        if path:
             self.resume(path)
+        elif self._load_from is not None:
+            self.load_weights(self._load_from)
 
     def load_weights(self, path) -> None:
         """Weights alone, of the whole classifier or of its network, from our files or others' (``--load-from``)."""
-        weights = checkpoint.weights(checkpoint.load(path))
+        found = checkpoint.load(path)
+        weights = checkpoint.weights(found)
         model = unwrap(self.model)
         target = model if any(k.startswith("net.") for k in weights) else model.net
         missing, unexpected = target.load_state_dict(weights, strict=False)
         if len(missing) == len(target.state_dict()):
             raise ValueError(f"{path} holds no weight of this model; its keys look like {sorted(weights)[:3]}, "
                              f"expected such as {sorted(target.state_dict())[:3]}")
+        self.call_hook("after_load_checkpoint", checkpoint=found)
         self.logger.info(f"loaded {path}: {len(missing)} missing and {len(unexpected)} unexpected keys "
                          f"{[*missing, *unexpected][:6]}")
 

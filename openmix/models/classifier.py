@@ -26,6 +26,7 @@ class Classifier(BaseModel):
         self.mixup = MIXUPS.build(dict(type="Vanilla") if mixup is None else mixup)
         self.criterion = LOSSES.build(dict(type="SoftCrossEntropy") if loss is None else loss)
         self.mixup.attach(self.net)
+        self.num_classes = num_classes or (head.get("num_classes") if isinstance(head, dict) else None)
 
     def forward(self, images: Tensor, labels=None, draws: dict | None = None, progress: float = 0.0,
                 mode: str = "loss", mixing: bool = True):

@@ -1,0 +1,197 @@
+"""Several processes: the same run, split. gloo on the CPU, started as a user starts it."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from openmix.engine import checkpoint
+
+from .tiny import ROOT, assert_equal_state, command, config, dump, losses, train
+
+
+def logged(folder):
+    return torch.tensor([losses(folder)[k] for k in sorted(losses(folder))])
+
+
+def test_two_processes_with_sync_batchnorm_train_as_one(tmp_path):
+    """fp32, no mixing, SyncBN: 1 x 100 and 2 x 50 images agree in the loss of each of 20 steps."""
+    options = dict(mixup="Vanilla", total_batch=100, images=1000, custom_hooks=[],
+                   **{"default_hooks.logger.interval": 1, "sync_bn": True})
+    cfg = config(tmp_path / "x", **options)
+    path = dump(cfg, tmp_path / "sync.py")
+    command(path, "--work-dir", tmp_path / "one")
+    command(path, "--work-dir", tmp_path / "two", processes=2)
+    one, two = logged(tmp_path / "one"), logged(tmp_path / "two")
+    assert len(one) == 20
+    torch.testing.assert_close(one, two, atol=1e-5, rtol=0)
+    assert json.loads((tmp_path / "two" / "result.json").read_text())["processes"] == 2
+
+
+def test_without_sync_batchnorm_the_losses_differ(tmp_path):
+    """Negative control of the comparison above."""
+    path = dump(config(tmp_path / "x", mixup="Vanilla", total_batch=100, images=200, custom_hooks=[],
+                       **{"default_hooks.logger.interval": 1}), tmp_path / "plain.py")
+    command(path, "--work-dir", tmp_path / "one")
+    command(path, "--work-dir", tmp_path / "two", processes=2)
+    assert (logged(tmp_path / "one") - logged(tmp_path / "two")).abs().max() > 1e-4
+
+
+CHECK_RANKS = '''
+import sys, torch
+from openmix.engine.config import load_config
+from openmix.engine.runner import Runner
+cfg = load_config(sys.argv[1]); cfg.launcher = "pytorch"
+runner = Runner.from_cfg(cfg); runner.train()
+import torch.distributed as dist
+flat = torch.cat([p.detach().flatten() for p in runner.model.parameters()])
+buffers = torch.cat([b.float().flatten() for b in runner.model.buffers()])
+for values in (flat, buffers):
+    found = [torch.empty_like(values) for _ in range(2)]
+    dist.all_gather(found, values)
+    assert torch.equal(*found), (found[0] - found[1]).abs().max()
+counts = {name: m["count"] for name, m in runner.history[-1]["val"].items()}
+assert set(counts.values()) == {23}, counts
+print("equal", runner.iter)
+dist.barrier(); del runner; dist.destroy_process_group()
+'''
+
+
+def ranks_agree(tmp_path, cfg):
+    script = tmp_path / "check.py"
+    script.write_text(CHECK_RANKS)
+    line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script),
+            str(dump(cfg, tmp_path / "config.py"))]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(line, capture_output=True, text=True, timeout=200, env=env)
+    assert done.returncode == 0 and done.stdout.count("equal") == 2, done.stdout[-1500:] + done.stderr[-3000:]
+
+
+def test_parameters_stay_equal_with_gradient_accumulation(tmp_path):
+    ranks_agree(tmp_path, config(tmp_path / "run", images=60, **{"optim_wrapper.accumulative_counts": 2}))
+
+
+def test_a_choice_of_a_learned_and_a_static_method_runs_on_two_ranks(tmp_path):
+    choice = dict(type="RandomChoice", methods=[dict(type="AutoMix"), dict(type="CutMix")])
+    ranks_agree(tmp_path, config(tmp_path / "run", mixup=choice, images=80))
+
+
+@pytest.mark.parametrize("method", ["PuzzleMix", "ManifoldMix", "GridMix"])
+def test_methods_that_use_the_network_keep_ranks_equal(tmp_path, method):
+    ranks_agree(tmp_path, config(tmp_path / "run", mixup=method, epochs=1))
+
+
+def test_an_indivisible_process_count_names_valid_ones(tmp_path):
+    path = dump(config(tmp_path / "run", total_batch=15), tmp_path / "config.py")
+    done = command(path, processes=2, check=False)
+    assert done.returncode != 0 and "15" in done.stderr and "1, 3, 5, 15" in done.stderr
+
+
+def test_another_process_count_resumes_at_an_epochs_end_only(tmp_path):
+    cfg = config(tmp_path / "run", **{"train_cfg.stop_after": 6})
+    path = dump(cfg, tmp_path / "config.py")
+    assert command(path, check=False).returncode == 128
+    done = command(path, "--resume", "--cfg-options", "train_cfg.stop_after=None", processes=2, check=False)
+    assert done.returncode != 0 and "middle of an epoch by 1 processes" in done.stderr
+    for leftover in (tmp_path / "run").glob("iter_*"):
+        leftover.unlink()
+    command(path, "--resume", "--cfg-options", "train_cfg.stop_after=None", processes=2)
+    record = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert record["status"] == "done" and record["epochs"] == 2
+
+
+def start(path, *arguments, processes=1):
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHON": sys.executable}
+    line = [sys.executable, str(ROOT / "tools/train.py"), str(path), *arguments] if processes == 1 else [
+        "bash", str(ROOT / "tools/dist_train.sh"), str(path), str(processes), *arguments]
+    return subprocess.Popen(line, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(condition, process, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stderr.read()[-3000:]
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.02)
+
+
+def progress(folder):
+    try:
+        return json.loads((folder / "status.json").read_text()).get("step", 0)
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill-9", "SIGTERM"])
+@pytest.mark.parametrize("method", ["MixUp", "AutoMix"])
+def test_a_killed_run_resumes_to_the_weights_of_an_unkilled_one(tmp_path, method, number):
+    options = dict(mixup=method, epochs=6, images=100)
+    train(config(tmp_path / "whole", **options))
+    cfg = config(tmp_path / "cut", **options)
+    path = dump(cfg, tmp_path / "config.py")
+    process = start(path)
+    wait_for(lambda: progress(tmp_path / "cut") >= 25 and list((tmp_path / "cut").glob("epoch_2.pth.sha256")), process)
+    process.send_signal(number)
+    code = process.wait(60)
+    if number == signal.SIGTERM:
+        assert code == 143 and json.loads((tmp_path / "cut" / "status.json").read_text())["state"] == "preempted"
+    assert not (tmp_path / "cut" / "result.json").exists()
+    command(path, "--resume")
+    whole, cut = (checkpoint.load(tmp_path / name / "epoch_6.pth") for name in ("whole", "cut"))
+    for part in ("state_dict", "optimizer", "ema"):
+        assert_equal_state(whole[part], cut[part])
+
+
+def test_a_signal_to_one_rank_stops_all_at_the_same_step(tmp_path):
+    cfg = config(tmp_path / "run", epochs=200, images=100)
+    path = dump(cfg, tmp_path / "config.py")
+    process = start(path, processes=2)
+    wait_for(lambda: progress(tmp_path / "run") > 10, process)
+    workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    assert len(workers) == 2
+    os.kill(int(workers[1]), signal.SIGTERM)
+    process.wait(90)
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert status["state"] == "preempted"
+    saved = checkpoint.load(checkpoint.newest_valid(tmp_path / "run"))
+    assert saved["meta"]["iter"] == status["step"]
+
+
+def test_no_orphan_survives_a_launcher_that_was_killed(tmp_path):
+    path = dump(config(tmp_path / "run", epochs=500, images=100), tmp_path / "config.py")
+    process = start(path, processes=2)
+    wait_for(lambda: progress(tmp_path / "run") > 10, process)
+    workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    process.kill()
+    end = time.monotonic() + 60
+    while any(os.path.exists(f"/proc/{pid}") for pid in workers) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in workers)
+
+
+def test_two_runs_never_share_a_work_dir(tmp_path):
+    path = dump(config(tmp_path / "run", epochs=200, images=100), tmp_path / "config.py")
+    process = start(path)
+    try:
+        wait_for(lambda: progress(tmp_path / "run") > 3, process)
+        second = command(path, "--resume", check=False)
+        assert second.returncode != 0 and "in use by another run" in second.stderr
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_config_file_of_a_run_can_be_run_again(tmp_path):
+    """The dumped config in the work dir is a config itself."""
+    cfg = config(tmp_path / "a", epochs=1)
+    command(dump(cfg, tmp_path / "config.py"))
+    again = next((tmp_path / "a").glob("config.py"))
+    command(again, "--work-dir", tmp_path / "b")
+    assert Config.fromfile(str(tmp_path / "b" / "config.py")).train_cfg.max_epochs == 1
+    a, b = (checkpoint.load(tmp_path / name / "epoch_1.pth")["state_dict"] for name in "ab")
+    assert_equal_state(a, b)

@@ -1,0 +1,106 @@
+"""A run that was cut and resumed is the run that was not: bit by bit, for every registered method."""
+import pytest
+import torch
+from torch import nn
+
+from openmix.datasets.loader import ResidentLoader
+from openmix.engine import checkpoint
+from openmix.engine.loops import Stopped
+from openmix.registry import BACKBONES
+
+from .tiny import METHODS, assert_equal_state, config, losses, train
+
+PARTS = ("state_dict", "optimizer", "ema")
+LAST = "epoch_2.pth"
+
+
+@BACKBONES.register_module()
+class DropoutNet(nn.Module):
+    """A backbone that draws random numbers itself."""
+
+    out_channels = 8
+
+    def __init__(self):
+        super().__init__()
+        self.layer1 = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU())
+        self.layer2, self.layer3 = nn.Dropout(0.5), nn.Conv2d(8, 8, 3, 2)
+
+    def forward(self, images):
+        return self.layer3(self.layer2(self.layer1(images)))
+
+
+def straight_and_cut(tmp_path, cut, **options):
+    """Final checkpoints and logged losses of a straight run and of one cut after iteration ``cut``."""
+    whole = config(tmp_path / "whole", **options)
+    train(whole)
+    parts = config(tmp_path / "parts", **options)
+    parts.train_cfg.stop_after = cut
+    with pytest.raises(Stopped):
+        train(parts)
+    parts.train_cfg.pop("stop_after")
+    parts.resume = True
+    train(parts)
+    found = [(checkpoint.load(tmp_path / name / LAST), losses(tmp_path / name)) for name in ("whole", "parts")]
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("cut", [4, 6, 7], ids=["epoch_end", "mid_epoch", "last_step"])
+@pytest.mark.parametrize("method", METHODS)
+def test_cut_and_resumed_run_equals_the_straight_run(tmp_path, method, cut):
+    (whole, whole_losses), (parts, parts_losses) = straight_and_cut(tmp_path, cut, mixup=method)
+    for part in PARTS:
+        assert_equal_state(whole[part], parts[part])
+    assert whole_losses == parts_losses and len(whole_losses) == 4
+    assert whole["loop"]["iter"] == parts["loop"]["iter"] == 8
+
+
+def test_a_network_with_dropout_resumes_exactly(tmp_path):
+    (whole, _), (parts, _) = straight_and_cut(tmp_path, 6, **{"model.backbone": dict(_delete_=True, type="DropoutNet")})
+    for part in PARTS:
+        assert_equal_state(whole[part], parts[part])
+
+
+def test_the_wrong_epoch_key_after_a_resume_is_noticed(tmp_path, monkeypatch):
+    """Negative control: were the draws not a function of the epoch, the equality above would fail."""
+    plan, epochs = ResidentLoader.plan, []
+
+    def wrong(self, epoch):
+        epochs.append(epoch)
+        return plan(self, 0 if len(epochs) == 4 else epoch)  # the fourth plan is the resumed second epoch
+
+    monkeypatch.setattr(ResidentLoader, "plan", wrong)
+    (whole, _), (parts, _) = straight_and_cut(tmp_path, 4)
+    assert epochs == [0, 1, 0, 1]
+    assert not torch.equal(whole["state_dict"]["net.head.fc.weight"], parts["state_dict"]["net.head.fc.weight"])
+
+
+def test_accumulated_gradients_resume_at_an_update(tmp_path):
+    (whole, _), (parts, _) = straight_and_cut(tmp_path, 5, **{"optim_wrapper.accumulative_counts": 2})
+    for part in PARTS:
+        assert_equal_state(whole[part], parts[part])
+
+
+def test_checkpoints_hold_plain_data_and_load_with_weights_only(tmp_path):
+    train(config(tmp_path, mixup="AutoMix", epochs=1))
+    found = torch.load(tmp_path / "epoch_1.pth", weights_only=True)
+    assert any(key.startswith("mixup.teacher") for key in found["state_dict"])
+
+
+def test_resume_refuses_another_config(tmp_path):
+    cfg = config(tmp_path)
+    cfg.train_cfg.stop_after = 4
+    with pytest.raises(Stopped):
+        train(cfg)
+    cfg.train_cfg.pop("stop_after")
+    cfg.resume, cfg.optim_wrapper.optimizer.lr = True, 0.01
+    with pytest.raises(ValueError, match=r"optimizer.lr: 0.05 -> 0.01"):
+        train(cfg)
+
+
+def test_a_longer_run_continues_with_the_longer_schedule(tmp_path):
+    train(config(tmp_path, epochs=2))
+    longer = config(tmp_path, epochs=3)
+    longer.resume = True
+    runner = train(longer)
+    assert [entry["epoch"] for entry in runner.history] == [1, 2, 3]
+    assert runner.history[-1]["lr"] == pytest.approx(0.05 * 0.25)  # cosine of 3 epochs at epoch 2

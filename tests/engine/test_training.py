@@ -1,0 +1,193 @@
+"""What a training run does and leaves behind."""
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+
+from openmix import apis
+from openmix.engine import checkpoint
+from openmix.engine.step import Diverged
+from openmix.registry import HOOKS
+
+from .tiny import METHODS, config, train
+
+
+def result(folder) -> dict:
+    return json.loads((Path(folder) / "result.json").read_text())
+
+
+def test_the_loss_falls_and_the_record_is_complete(tmp_path):
+    runner = train(config(tmp_path, mixup="Vanilla", epochs=11, images=60, custom_hooks=[]))
+    record = result(tmp_path)
+    assert runner.history[-1]["train"]["loss"] < 0.95 * runner.history[0]["train"]["loss"]
+    assert record["schema"] == 1 and record["status"] == "done" and record["primary"] == "net"
+    assert len(record["networks"]["net"]["top1"]) == 11
+    last_ten = sorted(record["networks"]["net"]["top1"][1:])
+    median = record["networks"]["net"]["median_last10"]
+    median = median["top1"] if isinstance(median, dict) else median
+    assert median == pytest.approx((last_ten[4] + last_ten[5]) / 2)
+    assert record["seed"] == 3 and record["processes"] == 1 and record["img_s"] > 0 and record["parameters"] > 1000
+    assert json.loads((tmp_path / "status.json").read_text())["state"] == "done"
+    assert (tmp_path / "env.json").is_file() and list(tmp_path.glob("*/vis_data/scalars.json"))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_trains_validates_and_reports_its_networks(tmp_path, method):
+    cfg = config(tmp_path, mixup=method, epochs=1)
+    cfg.default_hooks.preview = dict(interval=1, count=4)
+    runner = train(cfg)
+    record = result(tmp_path)
+    assert set(record["networks"]) == set(runner.networks())
+    assert "ema" in record["networks"] and record["primary"] == next(iter(runner.networks()))
+    assert (tmp_path / "mixes" / "epoch_1.png").stat().st_size > 500
+
+
+def test_validation_counts_each_image_once_and_test_repeats_it(tmp_path):
+    cfg = config(tmp_path, mixup="AutoMix", epochs=1, custom_hooks=[])
+    runner = train(cfg)
+    logged = runner.history[-1]["val"]
+    assert {m["count"] for m in logged.values()} == {23}
+    assert apis.test(cfg, tmp_path / "epoch_1.pth") == logged
+
+
+def test_a_diverged_run_says_so_and_keeps_its_last_good_checkpoint(tmp_path):
+    cfg = config(tmp_path, epochs=3)
+    cfg.optim_wrapper.optimizer.lr = 1e20
+    with pytest.raises(Diverged, match="iteration"):
+        train(cfg)
+    assert result(tmp_path)["status"] == "diverged"
+    assert "lr" in json.loads((tmp_path / "status.json").read_text())["reason"]
+
+
+def test_no_update_happens_once_the_loss_is_not_finite(tmp_path):
+    cfg = config(tmp_path)
+    runner = apis_runner(cfg)
+    loop = runner.build_train_loop(runner._train_loop)
+    images, labels = torch.full((10, 3, 32, 32), float("nan")), torch.zeros(10, dtype=torch.long)
+    before = [p.clone() for p in runner.model.parameters()]
+    with pytest.raises(Diverged):
+        loop.step(images, labels, None, 0.0)
+    assert all(torch.equal(a, b) for a, b in zip(before, runner.model.parameters(), strict=True))
+
+
+def apis_runner(cfg):
+    from openmix.engine.runner import Runner
+
+    return Runner.from_cfg(cfg)
+
+
+def test_finished_run_is_not_repeated_and_not_overwritten(tmp_path):
+    cfg = config(tmp_path, epochs=1)
+    first = apis.train(cfg)
+    with pytest.raises(ValueError, match="finished run"):
+        apis.train(cfg)
+    cfg.resume = True
+    assert apis.train(cfg) == first
+
+
+def test_unfinished_run_is_not_overwritten(tmp_path):
+    cfg = config(tmp_path, epochs=2)
+    train(cfg)
+    (tmp_path / "result.json").unlink()
+    with pytest.raises(ValueError, match="unfinished run"):
+        apis.train(cfg)
+
+
+def test_accumulation_equals_one_large_batch_without_batchnorm_coupling(tmp_path):
+    """Gradients of 2 micro batches of 5 average to that of 10 (evaluation-mode BN, no mixing)."""
+    cfg = config(tmp_path, mixup="Vanilla", custom_hooks=[])
+    runner = apis_runner(cfg)
+    loop = runner.build_train_loop(runner._train_loop)
+    runner.model.eval()
+    images, labels, draws, _ = next(iter(loop.dataloader.batches(0)))
+    runner.model(images, labels, draws)["loss"].backward()
+    whole = [p.grad.clone() for p in runner.model.parameters()]
+    runner.model.zero_grad()
+    for part in (slice(0, 5), slice(5, 10)):
+        (runner.model(images[part], labels[part], draws)["loss"] / 2).backward()
+    for a, b in zip(whole, runner.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b.grad, atol=1e-6, rtol=1e-4)
+
+
+def test_mixing_is_switched_off_for_the_last_epochs(tmp_path, monkeypatch):
+    from openmix.models import Classifier
+
+    seen, forward = [], Classifier.forward
+
+    def spy(self, *args, mixing=True, **kwargs):
+        seen.append(mixing)
+        return forward(self, *args, mixing=mixing, **kwargs)
+
+    monkeypatch.setattr(Classifier, "forward", spy)
+    cfg = config(tmp_path, mixup="AutoMix", epochs=3, custom_hooks=[])
+    cfg.train_cfg.mixup_off_epochs = 1
+    train(cfg)
+    assert seen == [True] * 8 + [False] * 4
+
+
+def test_users_hooks_act_at_every_iteration(tmp_path):
+    @HOOKS.register_module(force=True)
+    class CountingHook(Hook):
+        seen = 0
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            CountingHook.seen += 1
+
+    train(config(tmp_path, epochs=2, custom_hooks=[dict(type="CountingHook")]))
+    assert CountingHook.seen == 8
+
+
+def test_checkpoint_retention_keeps_the_newest_and_the_best(tmp_path):
+    cfg = config(tmp_path, epochs=4)
+    cfg.default_hooks.checkpoint = dict(min_seconds=0, max_keep=2)
+    train(cfg)
+    assert sorted(p.name for p in tmp_path.glob("*.pth")) == ["best.pth", "epoch_3.pth", "epoch_4.pth"]
+
+
+def test_validation_split_keeps_best_off_the_test_set(tmp_path):
+    cfg = config(tmp_path, epochs=1)
+    for name, split in (("train", "train"), ("val", "val")):
+        cfg[f"{name}_dataloader"].dataset = dict(type="Shapes", num_images=60, split=split, val_size=20)
+    runner = train(cfg)
+    assert runner.history[0]["val"]["net"]["count"] == 20
+    assert len(runner.train_loop.dataloader) == 4
+
+
+def test_load_from_takes_weights_of_another_run(tmp_path):
+    train(config(tmp_path / "a", epochs=1))
+    cfg = config(tmp_path / "b", epochs=1)
+    cfg.load_from = str(tmp_path / "a" / "epoch_1.pth")
+    cfg.optim_wrapper.optimizer.lr = 1e-30
+    runner = train(cfg)
+    before = checkpoint.load(cfg.load_from)["state_dict"]["net.head.fc.weight"]
+    torch.testing.assert_close(runner.model.net.head.fc.weight.detach(), before)
+
+
+def test_dry_run_leaves_nothing_behind(tmp_path):
+    found = apis.dry_run(config(tmp_path / "never", mixup="PuzzleMix"))
+    assert found["net"]["count"] == 20 and not (tmp_path / "never").exists()
+
+
+def test_tensorboard_by_one_config_line(tmp_path):
+    cfg = config(tmp_path, epochs=1)
+    cfg.visualizer = dict(vis_backends=[dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")])
+    train(cfg)
+    assert list(tmp_path.rglob("events.out.tfevents*"))
+
+
+def test_bf16_on_the_cpu_trains(tmp_path):
+    cfg = config(tmp_path, mixup="PuzzleMix", epochs=1)
+    cfg.env_cfg.amp = "bf16"
+    train(cfg)
+    assert result(tmp_path)["precision"].endswith("bfloat16")
+
+
+def test_warm_up_clipping_and_no_decay_groups_by_config(tmp_path):
+    cfg = config(tmp_path, epochs=2)
+    cfg.param_scheduler = [dict(type="LinearLR", start_factor=0.1, end=1), dict(type="CosineAnnealingLR", begin=1)]
+    cfg.optim_wrapper.update(clip_grad=dict(max_norm=1.0), paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0))
+    runner = train(cfg)
+    decays = {group["weight_decay"] for group in runner.train_loop.optimizer.param_groups}
+    assert decays == {0.0, 1e-4} and runner.history[0]["lr"] < 0.05

@@ -1,0 +1,92 @@
+"""A run of seconds: ResNet-8 on a few embedded shapes, float32, one thread."""
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+from openmix.engine.runner import Runner
+from openmix.registry import MIXUPS
+
+ROOT = Path(__file__).resolve().parents[2]
+METHODS = [name for name in MIXUPS.known()]
+
+
+def spec(name: str) -> dict:
+    """A config of a registered method with default settings."""
+    if name == "RandomChoice":
+        return dict(type=name, methods=[dict(type="AutoMix"), dict(type="CutMix", per_sample=True, prob=0.7)])
+    return dict(type=name)
+
+
+def config(work_dir, mixup="MixUp", epochs=2, total_batch=10, images=40, **changes) -> Config:
+    data = dict(type="Shapes", num_images=images)
+    test = dict(dataset=dict(type="Shapes", num_images=23, split="test"), batch_size=10)
+    cfg = Config(dict(
+        model=dict(type="Classifier", num_classes=10, backbone=dict(type="CifarResNet", depth=8),
+                   mixup=spec(mixup) if isinstance(mixup, str) else mixup),
+        train_dataloader=dict(total_batch=total_batch, dataset=data, augment=dict(padding=4, mode="reflect", flip=0.5)),
+        val_dataloader=test, test_dataloader=copy.deepcopy(test), val_evaluator=dict(type="TopK"),
+        test_evaluator=dict(type="TopK"), val_cfg=dict(), test_cfg=dict(),
+        train_cfg=dict(max_epochs=epochs),
+        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.05, momentum=0.9, weight_decay=1e-4)),
+        param_scheduler=[dict(type="CosineAnnealingLR")], env_cfg=dict(amp="off", channels_last=False),
+        default_hooks=dict(logger=dict(interval=3), checkpoint=dict(min_seconds=0, max_keep=-1), preview=None),
+        custom_hooks=[dict(type="EMAHook", momentum=0.1)], randomness=dict(seed=3), work_dir=str(work_dir)))
+    cfg.merge_from_dict(changes)
+    return cfg
+
+
+def train(cfg):
+    torch.set_num_threads(1)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+def losses(work_dir) -> dict:
+    """{iteration: logged loss} of all parts of a run."""
+    found = {}
+    for path in sorted(Path(work_dir).glob("*/vis_data/scalars.json")):
+        for line in path.read_text().splitlines():
+            entry = json.loads(line)
+            if "loss" in entry:
+                found[entry["step"]] = entry["loss"]
+    return found
+
+
+def command(*arguments, processes=1, timeout=300, check=True, **environment):
+    """Run tools/train.py (or a script) in ``processes`` processes on the CPU."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHON": sys.executable, **environment}
+    if processes > 1:
+        line = ["bash", str(ROOT / "tools/dist_train.sh"), str(arguments[0]), str(processes), *map(str, arguments[1:])]
+    else:
+        line = [sys.executable, str(ROOT / "tools/train.py"), *map(str, arguments)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=timeout, env=env, cwd=ROOT)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{line} ended with {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    return done
+
+
+def dump(cfg, path) -> Path:
+    """``cfg`` as a config file."""
+    cfg.dump(str(path))
+    return Path(path)
+
+
+def assert_equal_state(a: dict, b: dict) -> None:
+    """Nested plain data, bit by bit."""
+    assert a.keys() == b.keys()
+    for key, value in a.items():
+        if isinstance(value, dict):
+            assert_equal_state(value, b[key])
+        elif isinstance(value, torch.Tensor):
+            assert torch.equal(value, b[key]), key
+        elif isinstance(value, (list, tuple)):
+            assert_equal_state(dict(enumerate(value)), dict(enumerate(b[key])))
+        else:
+            assert value == b[key], key
