@@ -126,23 +126,31 @@ def spectral_residual(grey: Tensor) -> Tensor:
     """Saliency of Hou & Zhang, "Saliency Detection: A Spectral Residual Approach", CVPR 2007: (N, H, W) -> (N, H, W).
 
     What stands out of the smooth log-amplitude spectrum, back in the image with the original phase, squared, blurred.
+    The constant part of the image is left out, so that brightness does not count.
     """
-    spectrum = torch.fft.fft2(grey)
-    log_amplitude = (spectrum.abs() + 1e-6).log()
-    smooth = F.avg_pool2d(F.pad(log_amplitude[:, None], (1, 1, 1, 1), mode="circular"), 3, 1)[:, 0]
-    residual = torch.fft.ifft2(spectrum * (-smooth).exp())  # = exp(log_amplitude - smooth + i phase)
+    spectrum = torch.fft.fft2(grey - grey.mean((1, 2), keepdim=True))
+    known = torch.ones_like(grey[:1])
+    known[:, 0, 0] = 0
+    log_amplitude = (spectrum.abs() + 1e-6).log() * known
+    around = F.pad(torch.cat([log_amplitude, known])[:, None], (1, 1, 1, 1), mode="circular")
+    mean = F.avg_pool2d(around, 3, 1)[:, 0]  # 3 x 3 frequencies, those next to the constant part have 8
+    residual = torch.fft.ifft2(spectrum * (-mean[:-1] / mean[-1:]).exp())  # exp(log_amplitude - its mean + i phase)
     return gaussian_blur(residual.real.square(), 2.5 / 64 * max(grey.shape[1:]))
 
 
-def centre_surround(grey: Tensor, radii=(12, 24, 28, 48, 56, 112)) -> Tensor:
-    """Saliency of Montabone & Soto, Image and Vision Computing 28 (2010): (N, H, W) -> (N, H, W) in [0, 2].
+def centre_surround(grey: Tensor, radii=(12, 24, 28, 48, 56, 112), balanced: bool = False) -> Tensor:
+    """Saliency of Montabone & Soto, Image and Vision Computing 28 (2010): (N, H, W) -> (N, H, W).
 
-    Contrast to the mean of square surroundings of several radii; brighter (on) and darker (off) are each summed over
-    the radii, scaled to a maximum of 1 in the image, and added. The radii are those of OpenCV's fine-grained saliency.
+    Contrast of the slightly blurred image to the mean of square surroundings, summed over several radii (those of
+    OpenCV's fine-grained saliency). ``balanced`` scales what is brighter (on) and what is darker (off) to equal maxima
+    before they are added, as OpenCV does; faint shadows then count as much as a bright object.
     """
+    grey = gaussian_blur(grey, 1.0)
     near = [radius for radius in radii if radius < max(grey.shape[1:]) - 1]  # windows of the others are the image
     contrasts = [grey - box_mean(grey, radius) for radius in near]
     contrasts += [(grey - grey.mean((1, 2), keepdim=True)) * (len(radii) - len(near))]
+    if not balanced:
+        return sum(contrast.abs() for contrast in contrasts)
     on = sum(contrast.clamp(min=0) for contrast in contrasts)
     off = on - sum(contrasts)
     return sum(part / part.amax((1, 2), keepdim=True).clamp(min=1e-12) for part in (on, off))

@@ -2,13 +2,19 @@
 
 ICLR 2021, arXiv 2006.01791.
 """
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from .. import functional
 from .base import MaskMethod
 
-SALIENCY = {"centre_surround": functional.centre_surround, "spectral_residual": functional.spectral_residual}
+SALIENCY = {
+    "centre_surround": functional.centre_surround,
+    "fine_grained": partial(functional.centre_surround, balanced=True),
+    "spectral_residual": functional.spectral_residual,
+}
 
 
 def saliency_peak(images: Tensor, saliency: str) -> Tensor:
@@ -26,9 +32,10 @@ class SaliencyMix(MaskMethod):
 
     Args:
         alpha: Beta parameter of the kept share before clipping. CIFAR-100 tables: 0.2; the paper: 1 with prob 0.5.
-        saliency: ``"centre_surround"`` (what the paper uses) or ``"spectral_residual"``.
+        saliency: ``"centre_surround"`` (contrast to the surroundings), ``"fine_grained"`` (the same with bright and dark
+            scaled to equal maxima, as in OpenCV's detector that the paper uses) or ``"spectral_residual"``.
         one_box: one map a batch, of the first image's partner, whose peak serves every image, as in the authors' code
-            and the table cells.
+            and the table cells (there with ``"fine_grained"``).
     """
 
     def __init__(self, alpha: float = 1.0, *, saliency: str = "centre_surround", one_box: bool = False, **kwargs):

@@ -1,0 +1,193 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from openmix import functional
+from openmix.mixups import SaliencyMix
+from openmix.mixups.saliencymix import SALIENCY, saliency_peak
+
+SPOTS = [(5, 20), (12, 3), (0, 0), (15, 29), (7, 11), (2, 26)]
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def spots(size=(16, 30), places=SPOTS, sign=1.0):
+    """A smooth, faint background and one small blob an image."""
+    rows, columns = torch.arange(size[0])[:, None], torch.arange(size[1])
+    blobs = [torch.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 2) for y, x in places]
+    background = 0.02 * torch.sin(rows / 5) * torch.cos(columns / 7)
+    return (background + sign * torch.stack(blobs))[:, None].repeat(1, 3, 1, 1)
+
+
+def slow_box(lam, centre, size):
+    edges = []
+    for middle, side in zip(centre, size, strict=True):
+        half = math.floor(side * math.sqrt(1 - lam)) // 2
+        edges += [max(middle - half, 0), min(middle + half, side)]
+    return edges
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_centre_surround_peaks_at_the_blob(sign):
+    assert saliency_peak(spots(sign=sign), "centre_surround").tolist() == [list(place) for place in SPOTS]
+
+
+@pytest.mark.parametrize("saliency", ["centre_surround", "spectral_residual"])
+def test_saliency_peaks_at_a_blob_inside_the_image(saliency):
+    places = [(9, 12), (20, 30), (14, 22), (25, 9)]
+    peak = saliency_peak(spots((32, 40), places), saliency)
+    assert (peak - torch.tensor(places)).abs().max() <= 1
+
+
+def test_fine_grained_saliency_gives_bright_and_dark_equal_rank():
+    """A bright and a half as deep dark blob: equal peaks in the balanced map, one half of the other otherwise."""
+    images = spots((32, 40), [(9, 12)]) - 0.5 * spots((32, 40), [(22, 30)])
+    for name, ratio in (("centre_surround", 0.5), ("fine_grained", 1.0)):
+        found = SALIENCY[name](images.mean(1))[0]
+        assert (found[22, 30] / found[9, 12]).item() == pytest.approx(ratio, abs=0.08)
+
+
+@pytest.mark.parametrize("pairing", ["roll", "perm"])
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_boxes_lie_around_the_peak_of_the_partner(pairing, per_sample):
+    images, labels = spots(), torch.arange(6)
+    method = SaliencyMix(1.0, pairing=pairing, per_sample=per_sample)
+    draws = method.draw(6, (16, 30), generator())
+    mixed, target = method(images, labels, draws)
+    partner = method.details(images, draws)["partner"].tolist()
+    for i in range(6):
+        lam = draws["lam"][i if per_sample else 0].item()
+        top, bottom, left, right = slow_box(lam, SPOTS[partner[i]], (16, 30))
+        expected = images[i].clone()
+        expected[:, top:bottom, left:right] = images[partner[i]][:, top:bottom, left:right]
+        assert torch.equal(mixed[i], expected)
+        area = (bottom - top) * (right - left) / (16 * 30)
+        assert target.weight[i].tolist() == pytest.approx([1 - area, area], abs=1e-6)
+    assert len({tuple(box) for box in method.box(images, draws).tolist()}) == 6
+
+
+def test_ledger_19_each_image_has_a_box_of_its_own_at_its_own_partner():
+    """One lam for the batch, as by default: the boxes differ all the same."""
+    images = spots((32, 32), [(8, 8), (8, 24), (24, 8), (24, 24)])
+    boxes = SaliencyMix().box(images, dict(lam=torch.tensor([0.9])))
+    assert boxes.tolist() == [slow_box(0.9, centre, (32, 32)) for centre in [(24, 24), (8, 8), (8, 24), (24, 8)]]
+
+
+@pytest.mark.parametrize("saliency", SALIENCY)
+def test_ledger_19_normalised_images_have_the_boxes_of_raw_ones(make_batch, saliency):
+    images = make_batch(8)[0]
+    smooth = torch.nn.functional.avg_pool2d(images, 5, 1, 2)
+    raw = (smooth * 100 + 128).round().clamp(0, 255)
+    peak = saliency_peak(raw, saliency)
+    assert torch.equal(saliency_peak(raw.to(torch.uint8), saliency), peak)
+    assert torch.equal(saliency_peak((raw / 255 - 0.45) / 0.25, saliency), peak)
+
+
+@pytest.mark.parametrize("pairing", ["roll", "perm"])
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_one_box_takes_the_peak_of_the_first_images_partner_for_all(pairing, per_sample):
+    images = spots()
+    method = SaliencyMix(one_box=True, pairing=pairing, per_sample=per_sample)
+    draws = method.draw(6, (16, 30), generator(2))
+    details = method.details(images, draws)
+    centre = SPOTS[details["partner"][0]]
+    boxes = method.box(images, draws)
+    assert len(boxes) == (6 if per_sample else 1)
+    for box, lam in zip(boxes.tolist(), draws["lam"].tolist(), strict=True):
+        assert box == slow_box(lam, centre, (16, 30))
+    assert torch.equal(details["mask"], functional.box_mask(boxes, (16, 30)).float().expand(6, -1, -1, -1))
+
+
+def test_a_larger_lam_keeps_more_and_alpha_sets_its_law():
+    images = spots((32, 32), [(16, 16)])
+    area = [SaliencyMix().details(images, dict(lam=torch.tensor([lam])))["lam"].item() for lam in (0.0, 0.3, 0.6, 1.0)]
+    assert area == [0.0, 1 - 26**2 / 1024, 1 - 20**2 / 1024, 1.0]
+    lam = SaliencyMix(0.2, per_sample=True).draw(20000, (8, 8), generator())["lam"]
+    assert lam.var().item() == pytest.approx(1 / (4 * (2 * 0.2 + 1)), abs=0.005)
+
+
+@pytest.mark.parametrize("saliency", SALIENCY)
+def test_half_precision_and_autocast_do_not_move_the_boxes(make_batch, saliency):
+    images = make_batch(6, (16, 24))[0].bfloat16()
+    peak = saliency_peak(images.float(), saliency)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(saliency_peak(images, saliency), peak)
+
+
+def test_no_gradient_flows_through_saliency(make_batch):
+    images, labels = make_batch(4)
+    images.requires_grad_()
+    method = SaliencyMix()
+    draws = dict(lam=torch.tensor([0.5]))
+    method(images, labels, draws)[0].sum().backward()
+    mask = method.details(images.detach(), draws)["mask"]
+    assert torch.equal(images.grad, (mask + (1 - mask).roll(-1, 0)).expand_as(images))
+
+
+def test_unknown_saliency_is_refused():
+    with pytest.raises(ValueError, match="centre_surround"):
+        SaliencyMix(saliency="opencv")
+
+
+# -- the filters, against plain loops ----------------------------------------------------------------------------
+
+
+def window(grey, y, x, radius):
+    return grey[max(y - radius, 0):y + radius + 1, max(x - radius, 0):x + radius + 1]
+
+
+@pytest.mark.parametrize("radius", [0, 1, 3, 20])
+def test_box_mean_is_the_mean_over_clipped_windows(radius):
+    maps = torch.randn(2, 6, 9, generator=generator())
+    expected = [[[window(grey, y, x, radius).mean() for x in range(9)] for y in range(6)] for grey in maps]
+    torch.testing.assert_close(functional.box_mean(maps, radius), torch.tensor(expected))
+
+
+def test_gaussian_blur_is_the_weighted_mean_over_the_map():
+    maps = torch.randn(1, 6, 9, generator=generator())
+    expected = torch.zeros(6, 9)
+    for y in range(6):
+        for x in range(9):
+            weight = torch.exp(-((torch.arange(6)[:, None] - y) ** 2 + (torch.arange(9) - x) ** 2) / (2 * 1.3**2))
+            expected[y, x] = (weight * maps[0]).sum() / weight.sum()
+    torch.testing.assert_close(functional.gaussian_blur(maps, 1.3)[0], expected)
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_centre_surround_adds_on_and_off_contrast_of_all_radii(balanced):
+    maps, radii = torch.randn(2, 7, 10, generator=generator()), (1, 2, 8, 9, 40)
+    blurred = functional.gaussian_blur(maps, 1.0)
+    for grey, found in zip(blurred, functional.centre_surround(maps, radii, balanced), strict=True):
+        on, off = torch.zeros(2, 7, 10)
+        for y in range(7):
+            for x in range(10):
+                for radius in radii:
+                    contrast = grey[y, x] - window(grey, y, x, radius).mean()
+                    on[y, x] += max(contrast, 0)
+                    off[y, x] += max(-contrast, 0)
+        expected = on / on.max() + off / off.max() if balanced else on + off
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    constant = functional.centre_surround(torch.full((1, 8, 8), 0.5), balanced=balanced)
+    assert constant.isfinite().all()
+
+
+def test_spectral_residual_keeps_the_phase_and_what_stands_out_of_the_log_amplitude():
+    """Frequency by frequency, the constant part left out; shifting the brightness changes nothing."""
+    grey = torch.randn(1, 8, 12, generator=generator())
+    spectrum = np.fft.fft2(grey[0].double().numpy())
+    log_amplitude, sharp = np.log(np.abs(spectrum)), np.zeros((8, 12), complex)
+    for y in range(8):
+        for x in range(12):
+            near = [((y + i) % 8, (x + j) % 12) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+            mean = np.mean([log_amplitude[place] for place in near if place != (0, 0)])
+            if (y, x) != (0, 0):
+                sharp[y, x] = np.exp(log_amplitude[y, x] - mean + 1j * np.angle(spectrum[y, x]))
+    energy = np.abs(np.fft.ifft2(sharp)) ** 2
+    expected = functional.gaussian_blur(torch.tensor(energy)[None], 2.5 / 64 * 12)
+    for shift in (0.0, 3.0):
+        found = functional.spectral_residual(grey + shift).double()
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-3)
