@@ -1,8 +1,28 @@
 """Looking into a network and acting inside it. Works with any ``nn.Module``; layers go by name."""
+import math
+from collections.abc import Callable
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from .errors import did_you_mean
+
+# -- layers by name ----------------------------------------------------------------------------------------------
+
+
+def unwrap(net: nn.Module) -> tuple[str, nn.Module]:
+    """The network inside DistributedDataParallel and ``torch.compile``, and the prefix of its parameters' names."""
+    prefix = ""
+    while True:
+        if isinstance(net, (DistributedDataParallel, DataParallel)):
+            prefix, net = f"{prefix}module.", net.module
+        elif "_orig_mod" in getattr(net, "_modules", ()):
+            prefix, net = f"{prefix}_orig_mod.", net._orig_mod
+        else:
+            return prefix, net
 
 
 def find_layer(net: nn.Module, name: str) -> nn.Module:
@@ -11,27 +31,179 @@ def find_layer(net: nn.Module, name: str) -> nn.Module:
     Raises:
         ValueError: no such layer; the message names the nearest ones.
     """
-    layers = dict(net.named_modules())
+    _, net = unwrap(net)
     for candidate in (name, f"backbone.{name}"):
-        if candidate and candidate in layers:
-            return layers[candidate]
-    known = [k.removeprefix("backbone.") for k in layers if k and k.count(".") <= 2]
+        try:
+            if name:
+                return net.get_submodule(candidate)
+        except AttributeError:
+            continue
+    known = [k.removeprefix("backbone.") for k, _ in net.named_modules() if k and k.count(".") <= 2]
     raise ValueError(f"{type(net).__name__} has no layer {name!r}; {did_you_mean(name, known)}")
+
+
+def find_classifier(net: nn.Module, name: str | None = None) -> tuple[str, nn.Module]:
+    """Full name (inside :func:`unwrap`) and module of the classifier: the last ``nn.Linear``, or the one named.
+
+    Raises:
+        ValueError: the net has no linear layer, or none of that name.
+    """
+    _, net = unwrap(net)
+    if name is not None:
+        wanted = find_layer(net, name)
+        return next((full, module) for full, module in net.named_modules() if module is wanted)
+    linear = [(full, module) for full, module in net.named_modules() if full and isinstance(module, nn.Linear)]
+    if not linear:
+        raise ValueError(f"{type(net).__name__} has no nn.Linear that could be its classifier; name the layer that "
+                         "makes the logits, e.g. classifier='head.fc'")
+    return linear[-1]
 
 
 @torch.no_grad()
 def layer_shape(net: nn.Module, name: str, image_shape=(3, 32, 32)) -> torch.Size:
     """Shape (C, H, W) of what leaves layer ``name`` for one image; buffers of the net stay as they are."""
     seen = []
-    handle = find_layer(net, name).register_forward_hook(lambda module, args, out: seen.append(out.shape[1:]))
-    was_training = net.training
+    handle = find_layer(net, name).register_forward_hook(lambda module, args, out: seen.append(out))
+    training = {module: module.training for module in net.modules()}
     try:
         parameter = next(net.parameters())
         net.eval()(torch.zeros(1, *image_shape, device=parameter.device, dtype=parameter.dtype))
     finally:
         handle.remove()
-        net.train(was_training)
+        for module, mode in training.items():
+            module.training = mode
+    if not seen or not isinstance(seen[0], Tensor):
+        got = type(seen[0]).__name__ if seen else "nothing: it did not run"
+        raise ValueError(f"layer {name!r} of {type(net).__name__} must put out one tensor, got {got}; "
+                         "name another layer")
+    return seen[0].shape[1:]
+
+
+# -- acting at a layer -------------------------------------------------------------------------------------------
+
+
+class HookPoint:
+    """A forward hook that is planted once and stays; without an action it does nothing.
+
+    It lives in the layer's hooks alone, so copies and pickles of a network have points of their own, and
+    ``torch.compile`` sees it when it traces. State dicts do not know of it.
+    """
+
+    def __init__(self):
+        self.action: Callable | None = None
+        self.calls = 0
+
+    def __call__(self, module, inputs, output):
+        if self.action is None:
+            return None
+        self.calls += 1
+        return self.action(output)
+
+
+def hook_point(layer: nn.Module) -> HookPoint | None:
+    """The point planted at ``layer``, if there is one."""
+    return next((hook for hook in layer._forward_hooks.values() if isinstance(hook, HookPoint)), None)
+
+
+def plant(net: nn.Module, name: str) -> None:
+    """Make sure there is one :class:`HookPoint` at layer ``name``. Do it before the net is compiled."""
+    layer = find_layer(net, name)
+    if hook_point(layer) is None:
+        layer.register_forward_hook(HookPoint())
+
+
+@contextmanager
+def acting(net: nn.Module, name: str, action: Callable):
+    """Inside, ``action(output)`` replaces the output of layer ``name`` (``None`` leaves it) in one forward pass.
+
+    Raises:
+        ValueError: no point was planted, or the layer did not run exactly once.
+    """
+    point = hook_point(find_layer(net, name))
+    if point is None:
+        raise ValueError(f"nothing is planted at layer {name!r} of this network: call method.attach(net) once before "
+                         "training (and before torch.compile)")
+    point.action, point.calls = action, 0
+    try:
+        yield
+    finally:
+        point.action = None
+    if point.calls != 1:
+        raise ValueError(
+            f"layer {name!r} must run exactly once in a forward pass, but ran {point.calls} times: a layer that is "
+            "shared or skipped cannot be acted on (0 times also means a network compiled and run before attach)"
+        )
+
+
+def watch(net: nn.Module, name: str, run: Callable[[], object]) -> Tensor:
+    """What leaves layer ``name`` (where a point is planted) while ``run()`` makes one forward pass of ``net``."""
+    seen = []
+    with acting(net, name, lambda output: seen.append(output.clone())):  # later layers may work in place
+        run()
     return seen[0]
+
+
+def as_map(features: Tensor) -> Tensor:
+    """Features of a convolutional layer (N, C, h, w) as they are; tokens (N, L, C) as a square map (N, C, h, h).
+
+    Tokens in front that do not fill the square (class, distillation) are left out.
+    """
+    if features.ndim == 4:
+        return features
+    if features.ndim != 3:
+        raise ValueError("a layer with feature maps (N, C, h, w) or tokens (N, L, C) is needed, got shape "
+                         f"{tuple(features.shape)}; name another layer")
+    side = math.isqrt(features.shape[1])
+    return features[:, features.shape[1] - side * side:].transpose(1, 2).unflatten(2, (side, side))
+
+
+# -- another head on the same features ---------------------------------------------------------------------------
+
+
+def with_head(net: nn.Module, head: nn.Module, name: str, images: Tensor) -> Tensor:
+    """``net(images)`` with the parameters and buffers of ``head`` in place of those of the layer ``name`` (full name).
+
+    The net's own classifier takes no part: it gets no gradient.
+    """
+    name = f"{unwrap(net)[0]}{name}"
+    tensors = [*head.named_parameters(), *head.named_buffers()]
+    return functional_call(net, {f"{name}.{key}": value for key, value in tensors}, (images,))
+
+
+class WithHead(nn.Module):
+    """A network whose classifier ``name`` is replaced by ``head``, sharing every parameter with its parts.
+
+    Its ``state_dict`` is that of a plain network of the same kind, the head in its place: ready to publish.
+    """
+
+    def __init__(self, net: nn.Module, head: nn.Module, name: str):
+        super().__init__()
+        self.net, self.head, self.name = net, head, name
+        self.training = net.training
+
+    def forward(self, images: Tensor) -> Tensor:
+        return with_head(self.net, self.head, self.name, images)
+
+    def state_dict(self, *args, prefix="", **kwargs):
+        whole = unwrap(self.net)[1].state_dict(*args, prefix=prefix, **kwargs)
+        whole.update(self.head.state_dict(prefix=f"{prefix}{self.name}."))
+        return whole
+
+
+# -- gradients ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def evaluating(net):
+    """Inside, every module of ``net`` is in eval mode; afterwards each has its own mode again."""
+    training = {module: module.training for module in net.modules()} if isinstance(net, nn.Module) else {}
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module, mode in training.items():
+            module.training = mode
 
 
 def input_gradient(net, images: Tensor, labels, criterion) -> Tensor:

@@ -2,22 +2,28 @@
 
 Exporting a class here (in ``__all__``) makes it known to configs, contract tests and ``openmix.list_mixups()``.
 """
+from .automix import AutoMix
 from .base import MaskMethod, MixMethod, Vanilla  # noqa: F401
 from .choice import RandomChoice
 from .cutmix import CutMix
 from .fmix import FMix
 from .gridmix import GridMix, GridMixup
+from .manifoldmix import ManifoldMix
 from .mixup import MixUp
+from .puzzlemix import PuzzleMix
 from .resizemix import ResizeMix
 from .saliencymix import SaliencyMix
 from .smoothmix import SmoothMix
 
 __all__ = [
+    "AutoMix",
     "CutMix",
     "FMix",
     "GridMix",
     "GridMixup",
+    "ManifoldMix",
     "MixUp",
+    "PuzzleMix",
     "RandomChoice",
     "ResizeMix",
     "SaliencyMix",

@@ -1,0 +1,194 @@
+"""AutoMix: Liu et al., "AutoMix: Unveiling the Power of Mixup for Stronger Classifiers", ECCV 2022.
+
+arXiv 2103.13027.
+"""
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from .. import functional, probes
+from ..momentum import cosine_down, follow, follow_rate
+from ..sampling import beta
+from ..target import as_target, check_labels
+from .base import MixMethod
+from .mixblock import MixBlock, start_small
+
+STUDENT, BLOCK = 1, 2  # the two pairings of a step: the one the classifier learns from, the one the block learns from
+MASK_LOSS_PER = ("batch", "sample")
+
+
+class AutoMix(MixMethod):
+    """A block learns the masks together with the classifier, and never touches the classifier's gradient.
+
+    A momentum teacher (names in k; the network itself is q) shows features to the :class:`MixBlock`. Four losses:
+    the network on clean images (one_q) and, with a second head, on mixed ones (mix_q); the teacher with its second
+    head on images of another pairing (mix_k), whose gradient passes through the images alone and trains the block;
+    and ``mask_loss * max(|mean mask - lam| - margin, 0)``. Labels weigh the drawn ``lam``, as in the paper.
+
+    The teacher's parameters follow the network's; its BN statistics come from its own forward passes. It is a copy
+    made by :meth:`attach`, which needs ``layer`` to run once a pass; call ``attach`` again after loading weights.
+
+    Args:
+        alpha: Beta parameter of ``lam``.
+        layer: whose output the block sees: maps (N, C, h, w) or tokens (N, L, C). ResNets for CIFAR: ``layer3``,
+            Wide-ResNets: ``layer2``.
+        lam_concat: show ``lam`` to the block. The cells of the CIFAR-100 and Tiny-ImageNet tables were made without:
+            their masks do not depend on ``lam``.
+        momentum, momentum_end, momentum_warmup: the teacher's momentum during the first ``momentum_warmup`` share of
+            the run and at its end, a cosine between.
+        mask_loss: weight of the mask loss. anneal_mask_loss: let it fall to 0 along a cosine (ImageNet).
+        margin: how far the mean of the masks may be from ``lam`` for free.
+        mask_loss_per: ``"batch"``: the mean of all masks of a batch counts (paper); ``"sample"``: that of each.
+        lam_margin: where ``lam`` is no farther than this from 0 or 1, the classifier sees plain MixUp.
+        upsample: ``"nearest"`` or ``"bilinear"``.
+        channels: C of ``layer``; found by a forward pass of an image of ``image_size`` if not given.
+        image_size: side, or (C, H, W), of an image the network takes.
+        classifier: name of the layer that makes the logits; the last ``nn.Linear`` if not given.
+        prob: share of batches (or images) that the classifier sees mixed; the block learns from all.
+
+    Raises:
+        ValueError: a parameter out of its range; at :meth:`attach`, a layer the network does not have.
+    """
+
+    weight_from = "lam"
+    needs = "learned"
+    pairs = 2
+
+    def __init__(self, alpha: float = 2.0, layer: str = "layer3", *, lam_concat: bool = True, momentum: float = 0.999,
+                 momentum_end: float = 0.999999, momentum_warmup: float = 0.1, mask_loss: float = 0.1,
+                 anneal_mask_loss: bool = False, margin: float = 0.1, mask_loss_per: str = "batch",
+                 lam_margin: float = 0.08, upsample: str = "nearest", channels: int | None = None, image_size=32,
+                 classifier: str | None = None, **kwargs):
+        super().__init__(alpha, **kwargs)
+        if not 0 <= momentum <= momentum_end <= 1:
+            raise ValueError("0 <= momentum <= momentum_end <= 1 must hold, got "
+                             f"momentum={momentum!r} and momentum_end={momentum_end!r}")
+        for name, value, high in (("momentum_warmup", momentum_warmup, 1), ("margin", margin, 1),
+                                  ("lam_margin", lam_margin, 0.5), ("mask_loss", mask_loss, float("inf"))):
+            if not 0 <= value <= high:
+                raise ValueError(f"{name} must lie in [0, {high:g}], got {value!r}")
+        if mask_loss_per not in MASK_LOSS_PER:
+            raise ValueError(f"mask_loss_per must be one of {MASK_LOSS_PER}, got {mask_loss_per!r}")
+        MixBlock(1, lam_concat, upsample)  # a wrong option is told now, not when a network comes
+        self.layer, self.lam_concat, self.upsample = layer, lam_concat, upsample
+        self.momentum, self.momentum_end, self.momentum_warmup = momentum, momentum_end, momentum_warmup
+        self.mask_loss, self.anneal_mask_loss, self.margin = mask_loss, anneal_mask_loss, margin
+        self.mask_loss_per, self.lam_margin, self.channels = mask_loss_per, lam_margin, channels
+        self.image_shape = (3, image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+        self.classifier = classifier
+        self.block = self.head_mix = self.teacher = self.head_mix_k = None
+
+    # -- modules -----------------------------------------------------------------------------------------------
+
+    def attach(self, net):
+        """Make the block, the second head and the teacher; again: only let the teacher equal the network anew."""
+        net = probes.unwrap(net)[1]
+        if self.teacher is not None:
+            self.teacher.load_state_dict(net.state_dict())
+            self.head_mix_k.load_state_dict(self.head_mix.state_dict())
+            return
+        name, head = probes.find_classifier(net, self.classifier)
+        channels = self.channels or self.find_channels(net)
+        device = next(net.parameters()).device
+        self.head_mix, self.classifier = start_small(copy.deepcopy(head)), name
+        self.block = MixBlock(channels, self.lam_concat, self.upsample).to(device)
+        self.teacher = copy.deepcopy(net).requires_grad_(False)
+        self.head_mix_k = copy.deepcopy(self.head_mix).requires_grad_(False)
+        probes.plant(self.teacher, self.layer)
+
+    def find_channels(self, net: nn.Module) -> int:
+        """Channels of the layer's output. Raises ValueError where the network cannot take the image."""
+        try:
+            shape = probes.layer_shape(net, self.layer, self.image_shape)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"{type(net).__name__} cannot take an image of shape {self.image_shape} (C, H, W) to show "
+                             f"the channels of layer {self.layer!r} ({error}); give image_size or channels") from error
+        return probes.as_map(torch.empty(1, *shape, device="meta")).shape[1]
+
+    def attached(self) -> None:
+        """Raise ValueError unless :meth:`attach` was called."""
+        if self.teacher is None:
+            raise ValueError("AutoMix has not seen its network: call method.attach(net) once, before the optimizer is "
+                             "built from the parameters of both")
+
+    @torch.no_grad()
+    def after_step(self, net, progress):
+        self.attached()
+        rate = follow_rate(progress, self.momentum, self.momentum_end, self.momentum_warmup)
+        teacher = [*self.teacher.parameters(), *self.head_mix_k.parameters()]
+        follow(teacher, [*probes.unwrap(net)[1].parameters(), *self.head_mix.parameters()], rate)
+
+    def networks(self, net):
+        """``mix_k``, ``one_k`` (teacher) and ``mix_q``, ``one_q`` (network), images to logits.
+
+        All share their parts with this method and ``net``; each ``state_dict()`` is that of a plain network.
+        """
+        self.attached()
+        return dict(mix_k=probes.WithHead(self.teacher, self.head_mix_k, self.classifier), one_k=self.teacher,
+                    mix_q=probes.WithHead(net, self.head_mix, self.classifier), one_q=net)
+
+    # -- a step ------------------------------------------------------------------------------------------------
+
+    def draw(self, n, size, generator=None, steps=(), device=None):
+        draws = super().draw(n, size, generator, steps, device)
+        draws["lam_block"] = beta(self.alpha, draws["lam"].shape, generator, device)
+        return draws
+
+    @torch.no_grad()
+    def features(self, images: Tensor, keep_statistics: bool = False) -> Tensor:
+        """What the teacher shows to the block, (N, C, h, w); its BN statistics follow unless kept."""
+        copies = {k: v.clone() for k, v in self.teacher.named_buffers()} if keep_statistics else {}
+        return probes.as_map(probes.watch(self.teacher, self.layer,
+                                          lambda: functional_call(self.teacher, copies, (images,))))
+
+    def masks(self, features: Tensor, draws: dict, size) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """For the classifier and for the block: the mask (N, 1, H, W) and its lam (N,)."""
+        n = len(features)
+        lam, lam_block = draws["lam"].expand(n), draws["lam_block"].expand(n)
+        second = [self.partner(features, draws, k) for k in (STUDENT, BLOCK)]
+        both = self.block(features.repeat(2, 1, 1, 1), torch.cat(second), torch.cat([lam, lam_block]), size)
+        mask, mask_block = both.split(n)
+        if "on" in draws:
+            lam = torch.where(draws["on"], lam, 1.0)
+        plain = (lam <= self.lam_margin) | (lam >= 1 - self.lam_margin)
+        mask = torch.where(plain[:, None, None, None], lam[:, None, None, None], mask.detach())
+        return (mask, lam), (mask_block, lam_block)
+
+    def mask_error(self, mask: Tensor, lam: Tensor) -> Tensor:
+        """How much farther than ``margin`` the mean of the masks is from ``lam``."""
+        kept = mask.flatten(1).mean(1)
+        if self.mask_loss_per == "batch":
+            kept, lam = kept.mean(), lam.mean()
+        return F.relu((kept - lam).abs() - self.margin).mean()
+
+    def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
+        """``loss`` and, for the log, its parts ``loss_one_q``, ``loss_mix_q``, ``loss_mix_k`` and ``loss_mask``."""
+        self.attached()
+        check_labels(labels, len(images))
+        draws = self.prepare(images, draws)
+        (mask_q, lam_q), (mask_k, lam_k) = self.masks(self.features(images), draws, images.shape[2:])
+        mixed_q = functional.blend(images, self.partner(images, draws, STUDENT), mask_q)
+        mixed_k = functional.blend(images, self.partner(images, draws, BLOCK), mask_k)
+        student = probes.with_head(net, self.head_mix, self.classifier, mixed_q)
+        teacher = probes.with_head(self.teacher, self.head_mix_k, self.classifier, mixed_k)
+        parts = dict(
+            loss_one_q=criterion(net(images), self.hand_out(as_target(labels), labels)),
+            loss_mix_q=criterion(student, self.target(labels, lam_q, draws, STUDENT)),
+            loss_mix_k=criterion(teacher, self.target(labels, lam_k, draws, BLOCK)),
+            loss_mask=self.mask_loss * self.mask_error(mask_k, lam_k),
+        )
+        if self.anneal_mask_loss:
+            parts["loss_mask"] = parts["loss_mask"] * cosine_down(progress)
+        return dict(loss=sum(parts.values()), **{name: part.detach() for name, part in parts.items()})
+
+    @torch.no_grad()
+    def details(self, images, draws, net=None, labels=None):
+        """The classifier's pairing; no statistics change."""
+        self.attached()
+        draws = self.prepare(images, draws)
+        (mask, lam), _ = self.masks(self.features(images, keep_statistics=True), draws, images.shape[2:])
+        partner = self.partner(torch.arange(len(images), device=images.device), draws, STUDENT)
+        return dict(lam=lam, mask=mask, partner=partner)

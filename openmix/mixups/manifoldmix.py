@@ -1,0 +1,87 @@
+"""ManifoldMix: Verma et al., "Manifold Mixup: Better Representations by Interpolating Hidden States", ICML 2019.
+
+arXiv 1806.05236.
+"""
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from .. import functional, probes, sampling
+from ..target import check_labels
+from .base import MixMethod
+
+INPUT = "input"
+
+
+class ManifoldMix(MixMethod):
+    """Each batch is mixed at one layer, drawn among ``layers``: its output is interpolated with ``lam``.
+
+    Works with any network. The layers get a hook that stays and does nothing outside :meth:`loss`: in evaluation, and
+    in copies of the network, nothing is ever mixed. A layer puts out a tensor whose first dimension is the batch, or a
+    tuple, list or dict of such; all floating tensors in it are mixed. A layer inside reentrant activation
+    checkpointing cannot be used: it would be computed again in the backward pass, unmixed.
+
+    Args:
+        alpha: Beta parameter; paper and CIFAR tables: 2, ImageNet: 0.2.
+        layers: names of layers (``layer1`` also finds ``backbone.layer1``); ``"input"`` stands for the images.
+
+    Raises:
+        ValueError: no layers; at :meth:`attach`, a layer the network does not have.
+    """
+
+    weight_from = "lam"
+    needs = "hidden"
+    blends = False  # the images are mixed only where the drawn layer is the input
+
+    def __init__(self, alpha: float = 2.0, layers=(INPUT, "layer1", "layer2"), **kwargs):
+        super().__init__(alpha, **kwargs)
+        if isinstance(layers, str) or not layers or not all(isinstance(layer, str) and layer for layer in layers):
+            raise ValueError(f"layers must be one or more names of layers, e.g. ('input', 'layer1'), got {layers!r}")
+        self.layers = tuple(layers)
+
+    def attach(self, net):
+        for layer in self.layers:
+            if layer != INPUT:
+                probes.plant(net, layer)
+
+    def draw(self, n, size, generator=None, steps=(), device=None):
+        draws = super().draw(n, size, generator, steps, device)
+        draws["layer"] = sampling.choose([1] * len(self.layers), steps, generator)
+        return draws
+
+    def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
+        check_labels(labels, len(images))
+        draws = self.prepare(images, draws)
+        lam = self.kept(draws)
+        layer, mix = self.layers[draws["layer"]], partial(self.mix, lam=lam, draws=draws, n=len(images))
+        if layer == INPUT:
+            logits = net(mix(images))
+        else:
+            with probes.acting(net, layer, mix):
+                logits = net(images)
+        return dict(loss=criterion(logits, self.target(labels, lam, draws)))
+
+    def kept(self, draws: dict) -> Tensor:
+        """Share kept of the first example, (N or 1,); 1 where ``prob`` leaves it alone."""
+        return torch.where(draws["on"], draws["lam"], 1.0) if "on" in draws else draws["lam"]
+
+    def mix(self, state, lam: Tensor, draws: dict, n: int):
+        """``state`` (what left the layer) with every floating tensor (N, ...) in it mixed; other parts stay."""
+        if isinstance(state, dict):
+            return type(state)((key, self.mix(part, lam, draws, n)) for key, part in state.items())
+        if isinstance(state, (tuple, list)):
+            parts = [self.mix(part, lam, draws, n) for part in state]
+            return type(state)(*parts) if hasattr(state, "_fields") else type(state)(parts)
+        if not isinstance(state, Tensor) or not state.is_floating_point():
+            return state
+        if state.ndim == 0 or len(state) != n:
+            raise ValueError(f"the first dimension of a layer to mix must be the batch of {n}, got shape "
+                             f"{tuple(state.shape)}; name another layer, e.g. one around it")
+        return functional.blend(state, self.partner(state, draws), lam.reshape(-1, *[1] * (state.ndim - 1)))
+
+    def details(self, images, draws, net=None, labels=None):
+        draws = self.prepare(images, draws)
+        n = len(images)
+        index = self.partner(torch.arange(n, device=images.device), draws)
+        return dict(lam=self.kept(draws).expand(n), mask=None, partner=index)

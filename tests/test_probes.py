@@ -1,0 +1,230 @@
+import copy
+import io
+
+import pytest
+import torch
+from torch import nn
+
+from openmix import probes
+
+
+class Wrapped(nn.Module):
+    """A backbone with stages and a head with a pooling and ``fc``, as the project's own networks."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.backbone = nn.Sequential()
+        for name, child in net.named_children():
+            if name != "fc":
+                self.backbone.add_module(name, child)
+        self.head = nn.Sequential()
+        self.head.add_module("pool", nn.AdaptiveAvgPool2d(1))
+        self.head.add_module("flatten", nn.Flatten())
+        self.head.add_module("fc", net.fc)
+
+    def forward(self, images):
+        return self.head(self.backbone(images))
+
+
+def double(output):
+    return 2 * output
+
+
+# -- names -------------------------------------------------------------------------------------------------------
+
+
+def test_a_layer_is_found_by_name_also_inside_a_backbone_and_a_compiled_net(make_net):
+    net = make_net()
+    wrapped = Wrapped(net)
+    for found in (net, wrapped, torch.compile(wrapped, backend="eager")):
+        assert probes.find_layer(found, "layer1") is net.layer1
+        assert probes.find_layer(found, "layer1.0") is net.layer1[0]
+
+
+def test_the_error_of_an_unknown_layer_names_the_nearest(make_net):
+    for name in ("layr2", "", "layer9"):
+        with pytest.raises(ValueError, match="has no layer.*known:.*layer2"):
+            probes.find_layer(Wrapped(make_net()), name)
+    with pytest.raises(ValueError, match="did you mean 'layer2'"):
+        probes.find_layer(Wrapped(make_net()), "layr2")
+
+
+def test_the_classifier_is_the_last_linear_layer_or_the_named_one(make_net):
+    net = make_net()
+    assert probes.find_classifier(net) == ("fc", net.fc)
+    assert probes.find_classifier(Wrapped(net)) == ("head.fc", net.fc)
+    assert probes.find_classifier(Wrapped(net), "layer4.0") == ("backbone.layer4.0", net.layer4[0])
+    with pytest.raises(ValueError, match="no nn.Linear.*classifier="):
+        probes.find_classifier(nn.Sequential(nn.Conv2d(3, 2, 1), nn.Flatten()))
+
+
+def test_layer_shape_is_that_of_the_output_and_changes_nothing(make_net):
+    net = make_net()
+    net.layer1[1].eval()
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    modes = [m.training for m in net.modules()]
+    assert probes.layer_shape(net, "layer3") == (12, 8, 8)
+    assert probes.layer_shape(net, "layer2", (3, 16, 24)) == (8, 8, 12)
+    assert modes == [m.training for m in net.modules()] and not net.layer3._forward_hooks
+    assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
+
+
+def test_layer_shape_needs_one_tensor():
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.unused, self.pair, self.fc = nn.Identity(), nn.LSTM(3, 3), nn.Linear(3, 2)
+
+        def forward(self, images):
+            return self.fc(self.pair(images.mean(3))[0])
+
+    with pytest.raises(ValueError, match="got tuple"):
+        probes.layer_shape(Odd(), "pair", (3, 3, 5))
+    with pytest.raises(ValueError, match="did not run"):
+        probes.layer_shape(Odd(), "unused", (3, 3, 5))
+
+
+# -- hook points -------------------------------------------------------------------------------------------------
+
+
+def test_a_point_acts_inside_the_context_only_and_leaves_the_state_dict_alone(make_net, make_batch):
+    net, (images, _) = make_net().eval(), make_batch(3)
+    keys, plain = list(net.state_dict()), net(images)
+    for _ in range(3):
+        probes.plant(net, "layer2")
+    assert len(net.layer2._forward_hooks) == 1 and list(net.state_dict()) == keys
+    assert torch.equal(net(images), plain)
+    with probes.acting(net, "layer2", double):
+        acted = net(images)
+    x = net.layer1(net.stem(images))
+    expected = net.fc(net.layer4(net.layer3(2 * net.layer2[:](x))).mean((2, 3)))
+    assert torch.equal(acted, expected) and not torch.equal(acted, plain)
+    assert torch.equal(net(images), plain)
+
+
+def test_a_point_is_disarmed_after_an_exception(make_net, make_batch):
+    net, (images, _) = make_net().eval(), make_batch(2)
+    probes.plant(net, "layer1")
+    with pytest.raises(ZeroDivisionError), probes.acting(net, "layer1", lambda output: 1 / 0):
+        net(images)
+    with pytest.raises(KeyError), probes.acting(net, "layer1", double):
+        raise KeyError
+    assert torch.equal(net(images), make_net().eval()(images))
+
+
+def test_a_layer_that_does_not_run_once_is_an_error_that_says_so(make_net, make_batch):
+    net, (images, _) = make_net(), make_batch(2)
+    probes.plant(net, "layer1")
+    for times in (0, 2):
+        with pytest.raises(ValueError, match=f"exactly once.*ran {times} times"):
+            with probes.acting(net, "layer1", double):
+                for _ in range(times):
+                    net(images)
+    with pytest.raises(ValueError, match="attach"):
+        with probes.acting(net, "layer3", double):
+            net(images)
+
+
+def test_copies_and_pickles_have_points_of_their_own(make_net, make_batch):
+    net, (images, _) = make_net().eval(), make_batch(2)
+    probes.plant(net, "layer2")
+    stored = io.BytesIO()
+    torch.save(net, stored)
+    stored.seek(0)
+    plain = net(images)
+    for twin in (copy.deepcopy(net), torch.load(stored, weights_only=False)):
+        assert len(twin.layer2._forward_hooks) == 1
+        assert probes.hook_point(twin.layer2) is not probes.hook_point(net.layer2)
+        with probes.acting(net, "layer2", double):
+            acted = net(images)
+            assert torch.equal(twin(images), plain)
+        with probes.acting(twin, "layer2", double):
+            assert torch.equal(twin(images), acted)
+            assert torch.equal(net(images), plain)
+        probes.plant(twin, "layer2")
+        assert len(twin.layer2._forward_hooks) == 1
+
+
+def test_a_compiled_net_acts_without_compiling_anew_for_each_batch(make_net, make_batch):
+    net, (images, _) = make_net().eval(), make_batch(2)
+    probes.plant(net, "layer2")
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(net, backend=backend)
+    for factor in torch.rand(4):
+        def scale(output, factor=factor):
+            return factor * output
+
+        assert torch.equal(compiled(images), net(images))
+        with probes.acting(compiled, "layer2", scale):
+            acted = compiled(images)
+        with probes.acting(net, "layer2", scale):
+            assert torch.equal(acted, net(images))
+    assert len(graphs) == 2, "one with and one without the action"
+
+
+def test_watch_returns_what_left_the_layer_even_if_the_next_works_in_place():
+    net = nn.Sequential(nn.Linear(3, 3), nn.ReLU(inplace=True), nn.Linear(3, 2))
+    probes.plant(net, "0")
+    x = torch.randn(5, 3)
+    seen = probes.watch(net, "0", lambda: net(x))
+    assert torch.equal(seen, net[0](x)) and (seen < 0).any()
+
+
+def test_tokens_become_a_map_row_by_row_without_those_in_front():
+    tokens = torch.arange(2 * 11 * 4.0).reshape(2, 11, 4)  # two in front, then 3 x 3
+    found = probes.as_map(tokens)
+    assert found.shape == (2, 4, 3, 3)
+    for row in range(3):
+        for column in range(3):
+            assert torch.equal(found[:, :, row, column], tokens[:, 2 + 3 * row + column])
+    assert probes.as_map(found) is found
+    with pytest.raises(ValueError, match="name another layer"):
+        probes.as_map(torch.zeros(2, 3))
+
+
+# -- another head ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["plain", "wrapped", "compiled"])
+def test_another_head_sees_the_same_features_and_the_own_one_gets_no_gradient(form, make_net, make_batch):
+    net, (images, _) = make_net().eval(), make_batch(3)
+    inner = net if form == "plain" else Wrapped(net)
+    outer = torch.compile(inner, backend="eager") if form == "compiled" else inner
+    name, own = probes.find_classifier(outer)
+    head = copy.deepcopy(own)
+    nn.init.normal_(head.weight)
+    features = []
+    handle = own.register_forward_pre_hook(lambda module, inputs: features.append(inputs[0]))
+    inner(images)
+    handle.remove()
+    logits = probes.with_head(outer, head, name, images)
+    assert torch.allclose(logits, features[0] @ head.weight.T + head.bias, atol=1e-6)
+    logits.sum().backward()
+    assert own.weight.grad is None and head.weight.grad is not None and net.layer1[0].weight.grad is not None
+
+
+def test_a_net_with_another_head_publishes_a_plain_state_dict(make_net, make_batch):
+    net, other, (images, _) = Wrapped(make_net()), Wrapped(make_net(1)), make_batch(3)
+    head = nn.Linear(16, 10)
+    joined = probes.WithHead(net, head, "head.fc").eval()
+    assert not net.training
+    other.load_state_dict(joined.state_dict())
+    assert torch.equal(other.eval()(images), joined(images))
+    assert not torch.equal(net(images), joined(images))
+
+
+# -- gradients ---------------------------------------------------------------------------------------------------
+
+
+def test_input_gradient_is_the_closed_form_of_a_linear_net():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 2 * 5, 4))
+    images = torch.randn(6, 3, 2, 5)
+    saliency = probes.input_gradient(net, images, torch.zeros(6), lambda logits, labels: logits[:, 1].sum())
+    expected = net[1].weight[1].reshape(3, 2, 5).square().mean(0).sqrt()
+    assert torch.allclose(saliency, expected.expand(6, 2, 5), atol=1e-6)
+    assert net[1].weight.grad is None and not images.requires_grad
