@@ -134,8 +134,11 @@ def _special(module: nn.Module, name: str, parameter, paramwise) -> tuple[dict, 
     if matched:
         return dict(custom[min(matched, key=lambda key: (-len(key), key))]), matched
     norm, bias = isinstance(module, NORMS), name.rpartition(".")[2] == "bias"
-    applies = dict(norm_decay_mult=norm, bias_decay_mult=bias, flat_decay_mult=parameter.ndim == 1)
-    special = {"decay_mult": paramwise[key] for key, true in reversed(applies.items()) if true and key in paramwise}
+    special, flat = {}, parameter.ndim == 1
+    for key, applies in (("norm_decay_mult", norm), ("bias_decay_mult", bias), ("flat_decay_mult", flat)):
+        if applies and key in paramwise:
+            special["decay_mult"] = paramwise[key]
+            break
     if bias and not norm and "bias_lr_mult" in paramwise:
         special["lr_mult"] = paramwise["bias_lr_mult"]
     return special, matched

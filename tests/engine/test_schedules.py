@@ -50,6 +50,9 @@ CASES = {
     "warm-up over cosine with a floor": [
         dict(type="LinearLR", start_factor=0.1, end=20, by_epoch=False),
         dict(type="CosineAnnealingLR", eta_min=0.02)],
+    "cosine with a floor under a warm-up": [
+        dict(type="CosineAnnealingLR", eta_min=0.02),
+        dict(type="LinearLR", start_factor=0.1, end=20, by_epoch=False)],
     "warm-up of half an epoch": [
         dict(type="LinearLR", start_factor=0.1, end=0.5, convert_to_iter_based=True), dict(type="CosineAnnealingLR")],
     "linear by epoch": [dict(type="LinearLR", start_factor=0.5, end_factor=0.1, begin=2, end=9)],
