@@ -19,7 +19,8 @@ SCOPE = "openmix"
 def accepted_keys(function) -> set[str] | None:
     """Names that ``function`` (or a class) takes by keyword; ``None`` if it takes any.
 
-    A ``**kwargs`` of a class is followed to the constructors of its bases.
+    A ``**kwargs`` of a class is followed to the constructors of its bases; one that ends at ``object`` is no licence
+    (a class that hands it elsewhere says what it takes by ``config_keys``).
     """
     if not inspect.isclass(function):
         parameters = inspect.signature(function).parameters.values()
@@ -28,15 +29,13 @@ def accepted_keys(function) -> set[str] | None:
         return {p.name for p in parameters}
     keys: set[str] = set()
     for cls in function.__mro__:
-        if "__init__" not in vars(cls):
+        if "__init__" not in vars(cls) or cls is object:
             continue
-        if cls is object:
-            return keys
         parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
         keys |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return keys
-    return None
+            break
+    return keys
 
 
 class Registry(mm.Registry):

@@ -9,7 +9,7 @@ from torch import nn
 from openmix.target import Target
 
 torch.set_num_threads(1)
-pytest.register_assert_rewrite("contract")  # tests/mixups/contract.py
+pytest.register_assert_rewrite("tests.mixups.contract")
 CLASSES = 10
 
 

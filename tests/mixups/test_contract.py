@@ -6,7 +6,11 @@ import math
 
 import pytest
 import torch
-from contract import (
+from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
+
+from openmix import sampling
+
+from .contract import (
     cases,
     check_blend,
     check_details,
@@ -24,9 +28,6 @@ from contract import (
     part,
     same,
 )
-from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
-
-from openmix import sampling
 
 every = pytest.mark.parametrize("name, options", cases())
 batch_only = pytest.mark.parametrize("name, options", cases(needs=("batch",)))

@@ -1,7 +1,14 @@
 """Negative controls: methods that are wrong on purpose must fail the check that is there for their defect."""
 import pytest
 import torch
-from contract import (
+from torch import nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+
+from openmix import sampling
+from openmix.mixups import CutMix, MixUp
+from openmix.target import Target
+
+from .contract import (
     check_accumulation,
     check_blend,
     check_details,
@@ -16,12 +23,6 @@ from contract import (
     check_weights,
     generator,
 )
-from torch import nn
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
-
-from openmix import sampling
-from openmix.mixups import CutMix, MixUp
-from openmix.target import Target
 
 
 class SwappedLabels(CutMix):

@@ -3,7 +3,12 @@ import copy
 
 import pytest
 import torch
-from contract import (
+
+from openmix.mixups import CutMix, RandomChoice
+from openmix.mixups.base import row
+from openmix.target import Target
+
+from .contract import (
     both,
     cases,
     check_accumulation,
@@ -20,10 +25,6 @@ from contract import (
     same,
     trace,
 )
-
-from openmix.mixups import CutMix, RandomChoice
-from openmix.mixups.base import row
-from openmix.target import Target
 
 every = pytest.mark.parametrize("name, options", cases())
 plain = pytest.mark.parametrize("name", [p.values[0] for p in cases(dict(default={}))])

@@ -1,0 +1,84 @@
+"""Target: dense form, conversions, mixing of labels, and readable errors."""
+import pytest
+import torch
+import torch.nn.functional as F
+
+from openmix.target import Target, as_target, check_labels, pair_target, smooth
+
+
+def test_dense_adds_up_weights_of_equal_classes():
+    target = Target(torch.tensor([[1, 1], [0, 2]]), torch.tensor([[0.3, 0.7], [0.25, 0.75]]))
+    assert torch.equal(target.dense(3), torch.tensor([[0, 1, 0], [0.25, 0, 0.75]]))
+
+
+def test_to_keeps_classes_integers():
+    target = Target(torch.tensor([[1]]), torch.tensor([[1.0]]))
+    half = target.to(torch.float16)
+    assert isinstance(half, Target) and (half.label.dtype, half.weight.dtype) == (torch.int64, torch.float16)
+    moved = target.to("meta", torch.float64)
+    assert moved.label.is_meta and moved.weight.is_meta and moved.weight.dtype == torch.float64
+
+
+def test_indices_and_probabilities_become_targets():
+    one = as_target(torch.tensor([2, 0], dtype=torch.int32))
+    assert one.label.tolist() == [[2], [0]] and one.label.dtype == torch.int64 and one.weight.tolist() == [[1], [1]]
+    probabilities = torch.tensor([[0.2, 0.8], [1.0, 0.0]])
+    assert torch.equal(as_target(probabilities).dense(2), probabilities)
+    assert as_target(one) is one
+
+
+@pytest.mark.parametrize("lam", [torch.tensor(0.25), torch.tensor([0.25]), torch.tensor([0.25, 0.5, 1.0])], ids=str)
+def test_pairs_weigh_own_and_partners_labels(lam):
+    labels = torch.tensor([0, 1, 2])
+    target = pair_target(labels, labels.roll(1), lam)
+    shares = lam.expand(3)
+    for i in range(3):
+        assert target.label[i].tolist() == [i, (i - 1) % 3]
+        assert target.weight[i].tolist() == [shares[i], 1 - shares[i]]
+    probabilities = torch.softmax(torch.randn(3, 4, generator=torch.Generator().manual_seed(0)), 1)
+    mixed = pair_target(probabilities, probabilities.roll(1, 0), lam)
+    assert mixed.label.shape == (3, 8)
+    expected = shares[:, None] * probabilities + (1 - shares[:, None]) * probabilities.roll(1, 0)
+    assert torch.allclose(mixed.dense(4), expected)
+
+
+def test_smoothing_equals_that_of_torch():
+    logits, labels = torch.randn(4, 5), torch.tensor([0, 3, 2, 4])
+    expected = F.cross_entropy(logits, labels, label_smoothing=0.1)
+    assert torch.allclose(F.cross_entropy(logits, smooth(as_target(labels), 0.1, 5)), expected)
+
+
+def test_smoothing_and_mixing_commute():
+    labels, lam = torch.tensor([0, 3, 2]), torch.tensor([0.1, 0.5, 0.8])
+    first = smooth(as_target(labels), 0.2, 5)
+    expected = lam[:, None] * first + (1 - lam[:, None]) * first.roll(1, 0)
+    assert torch.allclose(smooth(pair_target(labels, labels.roll(1), lam), 0.2, 5), expected)
+
+
+@pytest.mark.parametrize("call", [
+    F.cross_entropy, torch.nn.CrossEntropyLoss(), F.binary_cross_entropy_with_logits,
+], ids=["cross_entropy", "CrossEntropyLoss", "bce"])
+def test_losses_of_torch_fail_readably(call):
+    target = pair_target(torch.tensor([0, 1]), torch.tensor([1, 0]), torch.tensor([0.5]))
+    with pytest.raises(TypeError, match="openmix Target.*SoftCrossEntropy.*dense.*num_classes"):
+        call(torch.randn(2, 3), target)
+
+
+@pytest.mark.parametrize("labels", [
+    torch.zeros(3).long(), torch.zeros(2), torch.zeros(2, 5).long(), torch.zeros(2, 5, 1), torch.zeros(2).bool(),
+], ids=["count", "float indices", "integer columns", "three dimensions", "bool"])
+def test_labels_that_are_neither_indices_nor_probabilities_are_refused(labels):
+    with pytest.raises(ValueError, match="labels must be 2 class indices.*or class probabilities"):
+        check_labels(labels, 2)
+
+
+def test_labels_that_are_no_tensor_are_refused():
+    with pytest.raises(TypeError, match="tensor of class indices.*list"):
+        check_labels([0, 1], 2)
+    with pytest.raises(TypeError, match="got Target; mix once.*dense"):
+        check_labels(as_target(torch.tensor([0, 1])), 2)
+
+
+def test_indices_and_probabilities_of_any_width_are_accepted():
+    for labels in (torch.zeros(2).byte(), torch.zeros(2).int(), torch.zeros(2, 7).half(), torch.zeros(2, 1)):
+        check_labels(labels, 2)
