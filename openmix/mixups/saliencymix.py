@@ -32,8 +32,8 @@ class SaliencyMix(MaskMethod):
 
     Args:
         alpha: Beta parameter of the kept share before clipping. CIFAR-100 tables: 0.2; the paper: 1 with prob 0.5.
-        saliency: ``"centre_surround"`` (contrast to the surroundings), ``"fine_grained"`` (the same with bright and dark
-            scaled to equal maxima, as in OpenCV's detector that the paper uses) or ``"spectral_residual"``.
+        saliency: ``"centre_surround"`` (contrast to the surroundings), ``"fine_grained"`` (the same with bright and
+            dark scaled to equal maxima, as in OpenCV's detector that the paper uses) or ``"spectral_residual"``.
         one_box: one map a batch, of the first image's partner, whose peak serves every image, as in the authors' code
             and the table cells (there with ``"fine_grained"``).
     """

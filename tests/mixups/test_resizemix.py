@@ -92,7 +92,7 @@ def test_tau_is_beta_inside_the_scope_and_uniform_for_what_left_it(monkeypatch, 
 
 
 def test_kept_share_averages_about_082():
-    """Large images: 1 - E[(tau - tau^2 / 4)^2]; at 32 pixels sides are cut to even numbers, so a little more is kept."""
+    """Large images: 1 - E[(tau - tau^2 / 4)^2]; at 32 pixels sides are cut to even numbers, so more is kept."""
     tau = 0.1 + 0.7 * (torch.arange(10000) + 0.5) / 10000
     law = 1 - (tau - tau.square() / 4).square().mean().item()
     assert law == pytest.approx(0.82, abs=0.01)

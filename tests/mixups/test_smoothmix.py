@@ -14,7 +14,8 @@ def generator(seed=0):
 def slow_bump(size, centre, sigma):
     """exp(-d^2 / 2) pixel by pixel, distances in units of sigma shares of each side."""
     def share(y, x):
-        return math.exp(-sum(((p - c) / (sigma * side)) ** 2 for p, c, side in zip((y, x), centre, size, strict=True)) / 2)
+        distances = ((p - c) / (sigma * side) for p, c, side in zip((y, x), centre, size, strict=True))
+        return math.exp(-sum(d**2 for d in distances) / 2)
     return torch.tensor([[share(y, x) for x in range(size[1])] for y in range(size[0])])
 
 
