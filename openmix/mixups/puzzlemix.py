@@ -1,0 +1,176 @@
+"""PuzzleMix: Kim, Choo & Song, "Puzzle Mix: Exploiting Saliency and Local Statistics for Optimal Mixup", ICML 2020,
+arXiv 2009.06962."""
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .. import functional, gridcut, probes, sampling
+from ..target import as_target, check_labels
+from ..transport import move, transport_plan
+from .base import MixMethod
+
+
+def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy whose gradient at each image does not depend on the size of the batch."""
+    return F.cross_entropy(logits.float(), labels if labels.ndim == 2 else labels.long(), reduction="sum")
+
+
+class PuzzleMix(MixMethod):
+    """Which cells of a grid show which image is chosen so that the salient parts of both are kept, and smoothly.
+
+    A cell keeps all, half (``n_labels=3``) or nothing of the first image; the cells are the minimum of an energy
+    (:mod:`openmix.gridcut`) of the saliencies, a prior from ``lam`` ~ Beta(alpha, alpha), and smoothness. Then
+    patches of each image move to where that image shows (:mod:`openmix.transport`). Every image has a ``lam`` of its
+    own, the mean of its mask.
+
+    :meth:`loss` takes the saliency from the gradient at the clean batch, with the network in eval mode: one more
+    forward and backward pass, which leaves parameters' gradients and buffers alone. By hand::
+
+        saliency = openmix.probes.input_gradient(net, images, labels, F.cross_entropy)
+        mixed, target = PuzzleMix()(images, labels, saliency=saliency)
+
+    Args:
+        blocks: grid sizes, one of which is drawn a batch; each must divide both sides of the images.
+        beta, gamma, eta: weights of label smoothness, of image smoothness relative to it, and of the prior.
+        neigh_size: pixels a cell that image smoothness looks at.
+        n_labels: 2 (all or nothing) or 3.
+        transport: move patches. t_eps: what a move costs. t_size: side of a patch in pixels; larger than a cell,
+            -1 or None means a cell. Images larger than CIFAR's want -1: memory grows with patches squared.
+        clean_weight: also train on the clean batch, with this weight (Tiny-ImageNet in the paper: 1).
+        std: what the channels were divided by, so that borders are compared as of images in [0, 1] like in the
+            paper's code; None takes the images as they are.
+
+    Raises:
+        ValueError: a parameter out of its range; in :meth:`draw`, blocks or patches that do not fit the images.
+    """
+
+    needs = "gradient"
+
+    def __init__(self, alpha: float = 1.0, *, blocks=(2, 4, 8, 16), beta: float = 1.2, gamma: float = 0.5,
+                 eta: float = 0.2, neigh_size: int = 4, n_labels: int = 3, transport: bool = True, t_eps: float = 0.8,
+                 t_size: int | None = 4, clean_weight: float = 0.0, std=None, **kwargs):
+        super().__init__(alpha, **kwargs)
+        self.blocks = tuple(blocks) if isinstance(blocks, (tuple, list)) else (blocks,)
+        if not self.blocks or not all(type(b) is int and b >= 2 for b in self.blocks):
+            raise ValueError(f"blocks must be whole numbers >= 2, got {blocks!r}")
+        if n_labels not in (2, 3):
+            raise ValueError(f"n_labels must be 2 or 3, got {n_labels!r}")
+        weights = dict(beta=beta, gamma=gamma, eta=eta, clean_weight=clean_weight)
+        for name, value, least in [*((k, v, 0) for k, v in weights.items()), ("neigh_size", neigh_size, 1)]:
+            if not least <= value < math.inf:
+                raise ValueError(f"{name} must be at least {least}, got {value!r}")
+        if not t_eps > 0:
+            raise ValueError(f"t_eps must be positive (else moving is free), got {t_eps!r}")
+        if t_size is not None and t_size != -1 and t_size < 1:
+            raise ValueError(f"t_size must be a number of pixels, or -1 or None for a cell, got {t_size!r}")
+        self.energy = dict(n_labels=n_labels, beta=beta, gamma=gamma, eta=eta, neigh_size=neigh_size)
+        self.transport, self.t_eps, self.clean_weight = transport, t_eps, clean_weight
+        self.t_size = None if t_size == -1 else t_size
+        self.blends = not transport  # with transport, pixels have moved before they are blended
+        self.register_buffer("std", None if std is None else torch.tensor(std).view(-1, 1, 1), persistent=False)
+
+    # -- draw ------------------------------------------------------------------------------------------------------
+
+    def draw(self, n, size, generator=None, steps=(), device=None):
+        self.check_size(*size)
+        draws = super().draw(n, size, generator, steps, device)
+        return {**draws, "blocks": sampling.choose([1] * len(self.blocks), steps, generator)}
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raise ValueError unless every grid fits images of this size."""
+        size, t_size = f"{height}x{width}", self.t_size
+        for blocks in self.blocks:
+            if height % blocks or width % blocks:
+                valid = [b for b in range(2, min(height, width) + 1) if height % b == width % b == 0]
+                raise ValueError(f"blocks={self.blocks}: {blocks} does not divide both sides of {size} images; "
+                                 f"possible are {', '.join(map(str, valid)) or 'none: resize the images'}")
+            cell = height // blocks, width // blocks
+            if t_size and t_size < min(cell) and (cell[0] % t_size or cell[1] % t_size):
+                raise ValueError(f"t_size={t_size} does not divide the {cell[0]}x{cell[1]} pixels a cell that {blocks} "
+                                 f"blocks make of {size} images; use a divisor, or -1 to move whole cells")
+
+    def patches(self, blocks: int, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the patches that move."""
+        if self.t_size is None or self.t_size >= min(height, width) // blocks:
+            return blocks, blocks
+        return height // self.t_size, width // self.t_size
+
+    # -- mix -------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def kept(self, images: Tensor, saliency: Tensor, draws: dict) -> Tensor:
+        """The share of the first image in each cell, (N, B, B) in {0, 1/2, 1}."""
+        seen = images.float() if self.std is None else images.float() * self.std.to(images.device)
+        grid = gridcut.costs(seen, self.partner(seen, draws), saliency, self.partner(saliency, draws), draws["lam"],
+                             self.blocks[draws["blocks"]], **self.energy)
+        kept = 1 - gridcut.solve(grid).permute(2, 0, 1).float() / (self.energy["n_labels"] - 1)
+        return torch.where(draws["on"].view(-1, 1, 1), kept, 1.0) if "on" in draws else kept
+
+    def transported(self, images: Tensor, saliency: Tensor, kept: Tensor, draws: dict) -> tuple[Tensor, Tensor]:
+        """Images and partners with their patches where they show."""
+        rows, columns = self.patches(kept.shape[1], *images.shape[2:])
+        with torch.no_grad():
+            share, shown = gridcut.cell_shares(saliency, rows, columns), gridcut.spread(kept, rows, columns)
+            shares = torch.cat([share, self.partner(share, draws)])
+            source, _ = transport_plan(shares, torch.cat([shown > 0, shown < 1]).float(), self.t_eps)
+        return move(torch.cat([images, self.partner(images, draws)]), source, rows, columns).chunk(2)
+
+    def forward(self, images, labels, draws=None, saliency: Tensor | None = None):
+        """Mixed images and target; ``saliency`` (N, H, W), non-negative, says what matters in each image."""
+        check_labels(labels, len(images))
+        if saliency is None:
+            raise TypeError("PuzzleMix needs the gradient of a network: call method.attach(net) once and then "
+                            "method.loss(net, images, labels, criterion)['loss'], or hand over a map of what matters, "
+                            "saliency=probes.input_gradient(net, images, labels, F.cross_entropy)")
+        self.check_images(images)
+        if saliency.shape != (len(images), *images.shape[2:]):
+            raise ValueError(f"saliency must be (N, H, W) = {(len(images), *images.shape[2:])}, "
+                             f"got {tuple(saliency.shape)}")
+        draws = self.prepare(images, draws)
+        kept = self.kept(images, saliency, draws)
+        if self.transport:
+            first, second = self.transported(images, saliency, kept, draws)
+        else:
+            first, second = images, self.partner(images, draws)
+        mixed = functional.blend(first, second, gridcut.spread(kept, *images.shape[2:])[:, None], reuse=True)
+        return mixed, self.target(labels, kept.mean((1, 2)), draws)
+
+    def check_images(self, images: Tensor) -> None:
+        """Raise ValueError unless these are float images that every grid fits."""
+        if images.ndim != 4 or not images.is_floating_point():
+            raise ValueError("PuzzleMix blends pixels and needs float images (N, C, H, W), e.g. images.float() / 255, "
+                             f"got {images.dtype} of shape {tuple(images.shape)}")
+        self.check_size(*images.shape[2:])
+
+    # -- train -----------------------------------------------------------------------------------------------------
+
+    def saliency(self, net, images: Tensor, labels: Tensor) -> Tensor:
+        """Gradient magnitudes at the clean images, (N, H, W)."""
+        with probes.evaluating(net):
+            return probes.input_gradient(net, images, labels, summed_cross_entropy)
+
+    def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
+        check_labels(labels, len(images))
+        self.check_images(images)
+        mixed, target = self(images, labels, draws, self.saliency(net, images, labels))
+        loss = criterion(net(mixed), target)
+        if self.clean_weight:
+            loss = loss + self.clean_weight * criterion(net(images), self.hand_out(as_target(labels), labels))
+        return dict(loss=loss)
+
+    def details(self, images, draws, net=None, labels=None):
+        """Without ``net`` and ``labels``, as if everything mattered equally."""
+        self.check_images(images)
+        draws, n = self.prepare(images, draws), len(images)
+        if net is None or labels is None:
+            saliency = torch.ones(n, *images.shape[2:], device=images.device)
+        else:
+            saliency = self.saliency(net, images, labels)
+        kept = self.kept(images, saliency, draws)
+        partner = self.partner(torch.arange(n, device=images.device), draws)
+        return dict(lam=kept.mean((1, 2)), mask=gridcut.spread(kept, *images.shape[2:])[:, None], partner=partner)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, blocks={self.blocks}, transport={self.transport}"
