@@ -47,6 +47,11 @@ def cell_shares(saliency: Tensor, rows: int, columns: int) -> Tensor:
     return cells / cells.sum((1, 2), keepdim=True)
 
 
+def spread(cells: Tensor, rows: int, columns: int) -> Tensor:
+    """Values of cells (N, R, C) repeated on a finer grid (N, rows, columns)."""
+    return cells.repeat_interleave(rows // cells.shape[1], 1).repeat_interleave(columns // cells.shape[2], 2)
+
+
 def _taken(n_labels: int, device, dims: int) -> Tensor:
     """t = 0 ... 1 of the labels, shaped to broadcast over ``dims`` axes behind them."""
     return torch.linspace(0, 1, n_labels, device=device).view(-1, *[1] * dims)
