@@ -57,7 +57,7 @@ for values in (flat, buffers):
     assert torch.equal(*found), (found[0] - found[1]).abs().max()
 counts = {name: m["count"] for name, m in runner.history[-1]["val"].items()}
 assert set(counts.values()) == {23}, counts
-print("equal", runner.iter)
+print("RANKS-AGREE", runner.iter)
 dist.barrier(); del runner; dist.destroy_process_group()
 '''
 
@@ -69,7 +69,7 @@ def ranks_agree(tmp_path, cfg):
             str(dump(cfg, tmp_path / "config.py"))]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(line, capture_output=True, text=True, timeout=200, env=env)
-    assert done.returncode == 0 and done.stdout.count("equal") == 2, done.stdout[-1500:] + done.stderr[-3000:]
+    assert done.returncode == 0 and done.stdout.count("RANKS-AGREE") == 2, done.stdout[-1500:] + done.stderr[-3000:]
 
 
 def test_parameters_stay_equal_with_gradient_accumulation(tmp_path):
