@@ -78,8 +78,9 @@ def resize_into(images: Tensor, box: Tensor, mode: str = "nearest") -> Tensor:
         pixel, length = torch.arange(side, device=box.device) - low, (high - low).clamp(min=1)
         at = pixel * side // length + 0.5 if mode == "nearest" else (pixel + 0.5) * side / length
         places.append(at.to(wide.dtype) * (2 / side) - 1)
-    rows, columns = (place.expand(len(images), -1) for place in places)
+    rows, columns = places
     grid = torch.stack(torch.broadcast_tensors(columns[:, None, :], rows[:, :, None]), -1)
+    grid = grid.expand(len(images), -1, -1, -1)
     return F.grid_sample(wide, grid, mode, padding_mode="border", align_corners=False).to(images.dtype)
 
 
@@ -113,13 +114,14 @@ def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
 
 def _filter(maps: Tensor, weights) -> Tensor:
     """A separable mean as two matrix products: exact at the border, and faster than integral images up to 64 px."""
-    means = []
-    for side in maps.shape[-2:]:
+    means = {}
+    for side in set(maps.shape[-2:]):
         pixel = torch.arange(side, device=maps.device)
         weight = weights((pixel[:, None] - pixel).abs())
-        means.append(weight / weight.sum(1, keepdim=True))
+        means[side] = F.threshold(weight / weight.sum(1, keepdim=True), 1e-12, 0)  # denormals are very slow on CPU
+    height, width = maps.shape[-2:]
     with torch.autocast(maps.device.type, enabled=False):  # half precision would move maxima
-        return means[0] @ (maps @ means[1].T)
+        return means[height] @ (maps @ means[width].T)
 
 
 def spectral_residual(grey: Tensor) -> Tensor:

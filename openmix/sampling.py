@@ -95,12 +95,6 @@ def keyed_normal(key: Tensor, shape: Sequence[int]) -> Tensor:
     return (-2 * radius.log()).sqrt() * (2 * math.pi * angle).cos()
 
 
-def keyed_complex_normal(key: Tensor, shape: Sequence[int]) -> Tensor:
-    """Complex noise, real and imaginary part standard normal, a function of ``key`` alone: (*key.shape, *shape)."""
-    radius, angle = keyed_uniform(key, (2, *shape)).unbind(key.ndim)
-    return torch.polar((-2 * radius.log()).sqrt(), 2 * math.pi * angle)
-
-
 def keyed_seed(*numbers: int) -> int:
     """One seed from a tuple of counters, e.g. (seed, epoch, stream): nearby tuples give unrelated seeds."""
     state = 0x243F6A8885A308D3

@@ -9,12 +9,16 @@ from .base import MaskMethod
 
 
 def low_frequency_field(key: Tensor, size, decay: float) -> Tensor:
-    """Isotropic noise whose amplitude falls as 1 / frequency^decay: (K,) keys -> (K, H, W)."""
+    """Isotropic noise whose amplitude falls as 1 / frequency^decay: (K,) keys -> (K, H, W).
+
+    White noise of the pixels, filtered: its spectrum is complex normal (a sum over all pixels), with the symmetry of a
+    real image, so that no frequency counts half or double and every device transforms it back alike.
+    """
     height, width = size
-    rows, columns = (torch.fft.fftfreq(side, device=key.device) for side in size)
+    rows, columns = torch.fft.fftfreq(height, device=key.device), torch.fft.rfftfreq(width, device=key.device)
     frequency = (rows[:, None].square() + columns.square()).sqrt().clamp(min=1 / max(size))
-    # the real part of a complex transform: every device agrees on it, and no frequency counts half or double
-    return torch.fft.ifft2(sampling.keyed_complex_normal(key, (height, width)) * frequency**-decay).real
+    spectrum = torch.fft.rfft2(sampling.keyed_uniform(key, size) - 0.5)
+    return torch.fft.irfft2(spectrum * frequency**-decay, s=tuple(size))
 
 
 def banded_field(key: Tensor, size, decay: float) -> Tensor:
