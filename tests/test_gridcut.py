@@ -131,8 +131,8 @@ def test_costs_are_the_papers_formulas(blocks, k, neigh):
     grid = gridcut.costs(images, partner, saliency, other, lam, blocks, n_labels=k, neigh_size=neigh, **options)
     for i, fast in enumerate(mincut.split(grid)):
         slow = slow_costs(images[i], partner[i], saliency[i], other[i], lam[i].item(), blocks, neigh, k, **options)
-        for one, other in zip(fast, slow, strict=True):
-            assert torch.allclose(torch.tensor(one), torch.tensor(other), atol=2e-7, rtol=1e-4)
+        for ours, papers in zip(fast, slow, strict=True):
+            assert torch.allclose(torch.tensor(ours), torch.tensor(papers), atol=2e-7, rtol=1e-4)
 
 
 def test_taking_whole_images_costs_the_mismatch_at_the_borders():
