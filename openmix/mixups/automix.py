@@ -172,12 +172,13 @@ class AutoMix(MixMethod):
         (mask_q, lam_q), (mask_k, lam_k) = self.masks(self.features(images), draws, images.shape[2:])
         mixed_q = functional.blend(images, self.partner(images, draws, STUDENT), mask_q)
         mixed_k = functional.blend(images, self.partner(images, draws, BLOCK), mask_k)
-        student = probes.with_head(net, self.head_mix, self.classifier, mixed_q)
-        teacher = probes.with_head(self.teacher, self.head_mix_k, self.classifier, mixed_k)
+        one_q = net(images)
+        mix_q = probes.with_head(net, self.head_mix, self.classifier, mixed_q)
+        mix_k = probes.with_head(self.teacher, self.head_mix_k, self.classifier, mixed_k)
         parts = dict(
-            loss_one_q=criterion(net(images), self.hand_out(as_target(labels), labels)),
-            loss_mix_q=criterion(student, self.target(labels, lam_q, draws, STUDENT)),
-            loss_mix_k=criterion(teacher, self.target(labels, lam_k, draws, BLOCK)),
+            loss_one_q=criterion(one_q, self.hand_out(as_target(labels), labels)),
+            loss_mix_q=criterion(mix_q, self.target(labels, lam_q, draws, STUDENT)),
+            loss_mix_k=criterion(mix_k, self.target(labels, lam_k, draws, BLOCK)),
             loss_mask=self.mask_loss * self.mask_error(mask_k, lam_k),
         )
         if self.anneal_mask_loss:
