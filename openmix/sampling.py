@@ -117,8 +117,7 @@ def inner_boxes(minmax: Sequence[float], size: Sequence[int], shape: Sequence[in
     for side in size:
         length = (uniform(*minmax, shape, generator, device) * side).long()
         room = side - length + 1
-        start = (uniform(0, 1, shape, generator, device) * room).long()
-        start = torch.minimum(start, room - 1)  # the product may have rounded up
+        start = (uniform(0, 1, shape, generator, device) * room).long()  # in float32 too the product stays below room
         low_high += [start, start + length]
     return torch.stack(low_high, -1)
 

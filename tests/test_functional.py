@@ -61,6 +61,9 @@ def test_blending_writes_to_the_partner_only_if_it_may():
     assert (partner == 0).all() and (images == 1).all()
     mixed = functional.blend(images, partner, mask, reuse=True)
     assert mixed.data_ptr() == partner.data_ptr() and (images == 1).all()
+    partner = torch.zeros(2, 3, 4, 4)
+    functional.blend(images, partner, mask.requires_grad_(), reuse=True)
+    assert (partner == 0).all(), "the gradient of a learned mask needs it"
 
 
 @pytest.mark.parametrize("reuse", [False, True])

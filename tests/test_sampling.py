@@ -37,12 +37,13 @@ def test_drawing_with_a_generator_repeats_and_leaves_the_global_state(alpha, rng
     def draw():
         g = generator(3)
         return [sampling.beta(alpha, (4,), g), sampling.uniform(-1, 2, (4,), g), sampling.integers(9, (4,), g),
-                sampling.centres((4, 6), (4,), g), sampling.keys((4,), g), sampling.inner_boxes((0, 1), (5, 7), (4,), g),
-                torch.tensor(sampling.choose([1, 2], (4,), g))]
+                sampling.centres((4, 6), (4,), g), sampling.keys((4,), g), sampling.inner_boxes((0, 1), (5, 7), (), g)]
 
     with rng_untouched():
         first, second = draw(), draw()
+        choices = [sampling.choose([1, 2], (9,), generator(3)) for _ in range(2)]
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert choices[0] == choices[1]
 
 
 def test_centres_are_rows_then_columns_and_uniform():
@@ -80,6 +81,12 @@ def test_choices_come_with_their_probabilities(p):
         share = share / sum(p)
         assert flat.count(i) / 12000 == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / 12000))
     assert type(sampling.choose(p, (), generator())) is int
+
+
+def test_a_choice_without_probability_is_never_made(monkeypatch):
+    for draw in (0.0, 1 - 2.0**-53):
+        monkeypatch.setattr(torch, "rand", lambda shape, value=draw, **_: torch.full(shape, value, dtype=torch.float64))
+        assert sampling.choose([0, 1, 0]) == 1
 
 
 def test_keyed_noise_is_uniform_and_normal():
