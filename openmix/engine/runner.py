@@ -73,7 +73,8 @@ class Runner(mmengine.runner.Runner):
                          f"thread(s), {precision}, seed {self.seed}; work dir {self.work_dir}")
 
     def build_model(self, model):
-        return MODELS.build(model)
+        # the top-level data_preprocessor, which mmengine put in here, is our loader's
+        return MODELS.build({k: v for k, v in model.items() if k != "data_preprocessor"})
 
     def wrap_model(self, model_wrapper_cfg, model):
         channels_last = self.cfg.get("env_cfg", {}).get("channels_last", "auto")
