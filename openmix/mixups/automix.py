@@ -108,7 +108,7 @@ class AutoMix(MixMethod):
                              f"the channels of layer {self.layer!r} ({error}); give image_size or channels") from error
         return probes.as_map(torch.empty(1, *shape, device="meta")).shape[1]
 
-    def attached(self) -> None:
+    def check_attached(self) -> None:
         """Raise ValueError unless :meth:`attach` was called."""
         if self.teacher is None:
             raise ValueError("AutoMix has not seen its network: call method.attach(net) once, before the optimizer is "
@@ -116,7 +116,7 @@ class AutoMix(MixMethod):
 
     @torch.no_grad()
     def after_step(self, net, progress):
-        self.attached()
+        self.check_attached()
         rate = follow_rate(progress, self.momentum, self.momentum_end, self.momentum_warmup)
         teacher = [*self.teacher.parameters(), *self.head_mix_k.parameters()]
         follow(teacher, [*probes.unwrap(net)[1].parameters(), *self.head_mix.parameters()], rate)
@@ -126,7 +126,7 @@ class AutoMix(MixMethod):
 
         All share their parts with this method and ``net``; each ``state_dict()`` is that of a plain network.
         """
-        self.attached()
+        self.check_attached()
         return dict(mix_k=probes.WithHead(self.teacher, self.head_mix_k, self.classifier), one_k=self.teacher,
                     mix_q=probes.WithHead(net, self.head_mix, self.classifier), one_q=net)
 
@@ -166,7 +166,7 @@ class AutoMix(MixMethod):
 
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
         """``loss`` and, for the log, its parts ``loss_one_q``, ``loss_mix_q``, ``loss_mix_k`` and ``loss_mask``."""
-        self.attached()
+        self.check_attached()
         check_labels(labels, len(images))
         draws = self.prepare(images, draws)
         (mask_q, lam_q), (mask_k, lam_k) = self.masks(self.features(images), draws, images.shape[2:])
@@ -188,7 +188,7 @@ class AutoMix(MixMethod):
     @torch.no_grad()
     def details(self, images, draws, net=None, labels=None):
         """The classifier's pairing; no statistics change."""
-        self.attached()
+        self.check_attached()
         draws = self.prepare(images, draws)
         (mask, lam), _ = self.masks(self.features(images, keep_statistics=True), draws, images.shape[2:])
         partner = self.partner(torch.arange(len(images), device=images.device), draws, STUDENT)
