@@ -11,7 +11,7 @@ import openmix
 
 ROOT = Path(openmix.__file__).parent
 ROOMS = [*sorted(ROOT.glob("mixups/*.py")), *(ROOT / f"{name}.py" for name in (
-    "functional", "sampling", "probes", "target", "momentum", "gridcut"))]
+    "functional", "sampling", "probes", "target", "momentum", "gridcut", "transport"))]
 FORBIDDEN = (".item(", ".tolist(", ".cuda(", ".cpu(", ".numpy(", ".backward(", "np.random", "random.seed(",
              "manual_seed(", "nonzero(", ".unique(", "masked_select(", "importnumpy", "fromnumpy", "importmmengine",
              "frommmengine", "importtorchvision", "fromtorchvision")

@@ -86,6 +86,7 @@ class PuzzleMix(MixMethod):
                 valid = [b for b in range(2, min(height, width) + 1) if height % b == width % b == 0]
                 raise ValueError(f"blocks={self.blocks}: {blocks} does not divide both sides of {size} images; "
                                  f"possible are {', '.join(map(str, valid)) or 'none: resize the images'}")
+        for blocks in self.blocks:
             cell = height // blocks, width // blocks
             if t_size and t_size < min(cell) and (cell[0] % t_size or cell[1] % t_size):
                 raise ValueError(f"t_size={t_size} does not divide the {cell[0]}x{cell[1]} pixels a cell that {blocks} "
