@@ -1,113 +1,19 @@
+"""Masks, losses and gradients of a step."""
 import copy
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-from openmix.mixups import AutoMix, CutMix, ManifoldMix, MixUp, RandomChoice
-from openmix.mixups.mixblock import MixBlock
-from openmix.target import Target
+from openmix.mixups import AutoMix
 
-SIZE = (32, 32)
+from .learned import SIZE, attached, cross_entropy, draws_for, same, state, trainable
 
 
 @pytest.fixture
 def pair(make_net):
     """``pair(**options)``: an AutoMix attached to a TinyNet, and the net; equal each time."""
-    def build(**options):
-        net, method = make_net(), AutoMix(**options)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            method.attach(net)
-            for layer in (method.block.query, method.block.value):  # masks that differ from pixel to pixel
-                nn.init.normal_(layer.weight, std=0.5)
-        return method, net
-    return build
-
-
-def cross_entropy(logits, target):
-    dense = target.dense(logits.shape[1]) if isinstance(target, Target) else target
-    return F.cross_entropy(logits.float(), dense)
-
-
-def draws_for(method, n=6, seed=0, **fixed):
-    draws = method.draw(n, SIZE, torch.Generator().manual_seed(seed))
-    return {**draws, **{name: torch.full_like(draws[name], value) for name, value in fixed.items()}}
-
-
-def trainable(method, net):
-    return [p for p in [*net.parameters(), *method.parameters()] if p.requires_grad]
-
-
-def parameters_and_buffers(module):
-    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
-
-
-def same(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
-
-
-# -- the block ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("channels, lam_concat, count", [
-    (256, False, 33_153), (1024, False, 525_825), (256, True, 33_153 + 129), (1024, True, 525_825 + 513)])
-def test_parameter_counts_of_the_block_are_the_published_ones(channels, lam_concat, count):
-    assert sum(p.numel() for p in MixBlock(channels, lam_concat).parameters()) == count
-
-
-def slow_mask(block, first, second, lam, factor):
-    """Share kept of the first image, pixel by pixel as the formula is written; one example (C, h, w)."""
-    c, h, w = first.shape
-    weight, bias = block.query.weight.flatten(1), block.query.bias
-    value, offset = block.value.weight.flatten(), block.value.bias
-    extra = ([lam], [1 - lam]) if block.lam_concat else ([], [])
-    a = [torch.cat([first[:, y, x], torch.tensor(extra[0])]) for y in range(h) for x in range(w)]
-    b = [torch.cat([second[:, y, x], torch.tensor(extra[1])]) for y in range(h) for x in range(w)]
-    shares = []
-    for here in a:
-        scores = torch.stack([(weight @ here + bias) @ (weight @ there + bias) for there in b]) / (c // 2) ** 0.5
-        attention = scores.exp() / scores.exp().sum()
-        logit_of_second = sum(p * (value @ there + offset) for p, there in zip(attention, b, strict=True))
-        shares.append((1 - torch.sigmoid(logit_of_second)).item())
-    small = torch.tensor(shares).reshape(h, w)
-    return torch.stack([small[y // factor, x // factor] for y in range(h * factor) for x in range(w * factor)])
-
-
-@pytest.mark.parametrize("lam_concat", [False, True])
-def test_masks_are_those_of_the_formula(lam_concat):
-    block = MixBlock(6, lam_concat)
-    for parameter in block.parameters():
-        nn.init.normal_(parameter, std=0.5)
-    first, second, lam = torch.randn(3, 6, 2, 3), torch.randn(3, 6, 2, 3), torch.tensor([0.1, 0.5, 0.8])
-    masks = block(first, second, lam, (8, 12))
-    assert masks.shape == (3, 1, 8, 12)
-    with torch.no_grad():
-        for i in range(3):
-            expected = slow_mask(block, first[i], second[i], lam[i].item(), 4)
-            assert torch.allclose(masks[i].flatten(), expected, atol=1e-5)
-
-
-def test_masks_start_near_one_half(make_net, make_batch):
-    method = AutoMix()
-    method.attach(make_net())
-    mask = method.details(make_batch()[0], draws_for(method, lam=0.7))["mask"]
-    assert 0 < (mask - 0.5).abs().max() <= 0.02
-
-
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_masks_are_float32_and_finite_under_autocast(dtype):
-    block = MixBlock(256)
-    first, second = (300 * torch.randn(2, 2, 256, 8, 8)).to(dtype)
-    nn.init.normal_(block.query.weight)  # scores beyond the range of float16
-    lam = torch.tensor([0.2, 0.9])
-    with torch.autocast("cpu", dtype):
-        masks = block(first, second, lam, SIZE)
-        outside = block(first.float(), second.float(), lam, SIZE)
-    assert masks.dtype == torch.float32 and masks.isfinite().all() and torch.equal(masks, outside)
-    masks.sum().backward()
-    assert all(p.grad.isfinite().all() for p in block.parameters())
+    return lambda **options: attached(make_net(), **options)
 
 
 # -- lam and the mask --------------------------------------------------------------------------------------------
@@ -244,7 +150,7 @@ def test_after_one_step_with_momentum_0_the_teacher_is_the_student(pair, make_ba
     method, net = pair(momentum=0.0)
     optimizer = torch.optim.SGD(trainable(method, net), 0.5)
     method.loss(net, *make_batch(), cross_entropy)["loss"].backward()
-    before = parameters_and_buffers(method.teacher)
+    before = state(method.teacher)
     optimizer.step()
     method.after_step(net, 0.0)
     student = dict(net.named_parameters())
@@ -256,7 +162,7 @@ def test_after_one_step_with_momentum_0_the_teacher_is_the_student(pair, make_ba
 def test_the_momentum_is_that_of_the_schedule(pair):
     for progress, momentum in ((0.0, 0.5), (0.09, 0.5), (0.5, 0.7), (1.0, 0.9)):
         method, net = pair(momentum=0.5, momentum_end=0.9)
-        old = parameters_and_buffers(method.teacher)
+        old = state(method.teacher)
         with torch.no_grad():
             for parameter in net.parameters():
                 parameter.add_(1)
@@ -273,7 +179,7 @@ def test_batch_norm_statistics_of_the_teacher_come_from_its_own_passes(pair, mak
     net.stem[0].weight.data.mul_(3)  # the networks differ, so do their statistics
     method.loss(net, images, labels, cross_entropy)
     assert method.teacher.stem[1].num_batches_tracked == net.stem[1].num_batches_tracked == 2
-    before = dict(parameters_and_buffers(method.teacher))
+    before = dict(state(method.teacher))
     method.after_step(net, 0.0)
     for name, buffer in method.teacher.named_buffers():
         assert torch.equal(buffer, before[name])
@@ -295,7 +201,7 @@ def test_the_batch_is_seen_by_the_teacher_once_before_and_once_after_mixing(pair
 def test_evaluating_and_details_change_no_buffer(pair, make_batch):
     method, net = pair()
     images, labels = make_batch()
-    before = parameters_and_buffers(method), parameters_and_buffers(net)
+    before = state(method), state(net)
     draws = draws_for(method)
     method.details(images, draws)
     net.eval(), method.eval()
@@ -303,7 +209,7 @@ def test_evaluating_and_details_change_no_buffer(pair, make_batch):
         for network in method.networks(net).values():
             network(images)
     method.details(images, draws)
-    assert same(before[0], parameters_and_buffers(method)) and same(before[1], parameters_and_buffers(net))
+    assert same(before[0], state(method)) and same(before[1], state(net))
 
 
 def test_prob_leaves_the_classifier_alone_and_the_block_at_work(pair, make_batch):
@@ -335,228 +241,3 @@ def test_random_pairings_are_two_independent_ones(pair, make_batch):
     method.loss(net, images, labels, lambda logits, t: targets.append(t) or cross_entropy(logits, t), draws)
     for target, k in zip(targets[1:], (0, 1), strict=True):
         assert torch.equal(target.label[:, 1], labels[order[:, k]])
-
-
-# -- networks, state, other architectures ------------------------------------------------------------------------
-
-
-def test_the_four_networks_are_named_in_order_share_their_parts_and_publish(pair, make_net, make_batch):
-    method, net = pair()
-    images, labels = make_batch()
-    with torch.no_grad():
-        for parameter in [*net.parameters(), *method.head_mix.parameters()]:
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    owner = nn.ModuleDict(dict(net=net, mixup=method))
-    keys = list(owner.state_dict())
-    networks = method.networks(net)
-    owner.eval()
-    assert list(networks) == ["mix_k", "one_k", "mix_q", "one_q"] and list(owner.state_dict()) == keys
-    logits = {name: network(images) for name, network in networks.items()}
-    for body, names in ((method.teacher, ("mix_k", "one_k")), (net, ("mix_q", "one_q"))):
-        seen = []
-        handle = body.fc.register_forward_pre_hook(lambda module, inputs, seen=seen: seen.append(inputs[0]))
-        body(images)
-        handle.remove()
-        for name, head in zip(names, (method.head_mix_k if body is method.teacher else method.head_mix, body.fc),
-                              strict=True):
-            assert torch.allclose(logits[name], head(seen[0]), atol=1e-6)
-    for name, network in networks.items():
-        plain = make_net(seed=1)
-        plain.load_state_dict(network.state_dict())
-        assert torch.equal(plain.eval()(images), logits[name])
-    assert len({value.sum().item() for value in logits.values()}) == 4
-
-
-def test_a_run_continued_from_copies_or_state_dicts_is_bit_equal(pair, make_net, make_batch):
-    def steps(method, net, optimizer, seeds):
-        for seed in seeds:
-            loss = method.loss(net, *make_batch(seed=seed), cross_entropy, draws_for(method, seed=seed), seed / 4)
-            optimizer.zero_grad()
-            loss["loss"].backward()
-            optimizer.step()
-            method.after_step(net, seed / 4)
-        return {**parameters_and_buffers(method), **parameters_and_buffers(net)}
-
-    method, net = pair()
-    steps(method, net, torch.optim.SGD(trainable(method, net), 0.1), (0, 1))
-    copied_method, copied_net = copy.deepcopy((method, net))
-    fresh_net, fresh = make_net(seed=5), AutoMix()
-    fresh.attach(fresh_net)
-    fresh_net.load_state_dict(net.state_dict())
-    fresh.load_state_dict(method.state_dict())
-    expected = steps(method, net, torch.optim.SGD(trainable(method, net), 0.1), (2, 3))
-    for m, n in ((copied_method, copied_net), (fresh, fresh_net)):
-        assert same(expected, steps(m, n, torch.optim.SGD(trainable(m, n), 0.1), (2, 3)))
-
-
-def test_attaching_again_lets_the_teacher_equal_the_network_anew(pair, make_net):
-    method, net = pair()
-    modules = list(method.children())
-    net.load_state_dict(make_net(seed=3).state_dict())
-    assert not torch.equal(method.teacher.fc.weight, net.fc.weight)
-    method.attach(net)
-    assert same(method.teacher.state_dict(), net.state_dict())
-    assert all(a is b for a, b in zip(method.children(), modules, strict=True))
-    assert all(not p.requires_grad for p in method.teacher.parameters())
-
-
-def test_it_works_beside_manifoldmix_and_others(make_net, make_batch):
-    net, mix = make_net(), RandomChoice([ManifoldMix(), AutoMix(), CutMix(), MixUp()])
-    mix.attach(net)
-    for choice in range(4):
-        draws = {**mix.draw(4, SIZE), "choice": choice}
-        mix.loss(net, *make_batch(4), cross_entropy, draws)["loss"].backward()
-        assert all(p.grad is not None for p in trainable(mix, net))
-        mix.zero_grad(), net.zero_grad()
-        mix.after_step(net, 0.2)
-    assert list(mix.networks(net))[1:] == ["mix_k", "one_k", "mix_q", "one_q"]
-
-
-class Tokens(nn.Module):
-    """Patches of 8 x 8 of a 32 x 32 image, a class token, encoder blocks."""
-
-    def __init__(self, width=12):
-        super().__init__()
-        self.patch = nn.Conv2d(3, width, 8, 8)
-        self.cls = nn.Parameter(torch.zeros(1, 1, width))
-        self.blocks = nn.ModuleList(nn.TransformerEncoderLayer(width, 2, 16, dropout=0.0, batch_first=True)
-                                    for _ in range(2))
-        self.fc = nn.Linear(width, 10)
-
-    def forward(self, images):
-        assert images.shape[2:] == SIZE
-        x = self.patch(images).flatten(2).transpose(1, 2)
-        x = torch.cat([self.cls.expand(len(x), -1, -1), x], 1)
-        for block in self.blocks:
-            x = block(x)
-        return self.fc(x[:, 0])
-
-
-def test_tokens_of_a_transformer_serve_as_a_map(make_batch):
-    net, method = Tokens(), AutoMix(layer="blocks.0")
-    method.attach(net)
-    assert method.block.query.in_channels == 13
-    images, labels = make_batch()
-    mask = method.details(images, draws_for(method, lam=0.5))["mask"]
-    patches = mask.unfold(2, 8, 8).unfold(3, 8, 8)
-    assert torch.equal(patches.amax((4, 5)), patches.amin((4, 5)))  # one value a patch
-    method.loss(net, images, labels, cross_entropy)["loss"].backward()
-    assert all(p.grad is not None for p in trainable(method, net))
-
-
-def test_images_of_another_size_and_bilinear_masks(pair, make_batch):
-    for upsample in ("nearest", "bilinear"):
-        method, net = pair(upsample=upsample)
-        images, labels = make_batch(size=(16, 24))
-        mask = method.details(images, draws_for(method, lam=0.5))["mask"]
-        assert mask.shape == (6, 1, 16, 24)
-        blocks = mask.unfold(2, 4, 4).unfold(3, 4, 4)
-        assert torch.equal(blocks.amax((4, 5)), blocks.amin((4, 5))) is (upsample == "nearest")
-        assert method.loss(net, images, labels, cross_entropy)["loss"].isfinite()
-
-
-def test_a_convolution_can_be_the_classifier(make_batch):
-    net = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 10, 1),
-                        nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    method = AutoMix(layer="2", classifier="3")
-    method.attach(net)
-    method.loss(net, *make_batch(), cross_entropy)["loss"].backward()
-    assert all(p.grad is not None for p in trainable(method, net))
-
-
-def test_a_compiled_network_gives_the_losses_of_the_eager_one(pair, make_batch):
-    (method, net), (other, twin) = pair(), pair()
-    compiled = torch.compile(twin, backend="eager")
-    for seed in range(2):
-        expected = method.loss(net, *make_batch(), cross_entropy, draws_for(method, seed=seed))
-        found = other.loss(compiled, *make_batch(), cross_entropy, draws_for(method, seed=seed))
-        assert all(torch.allclose(found[name], value, atol=1e-6) for name, value in expected.items())
-        other.after_step(compiled, 0.5), method.after_step(net, 0.5)
-    assert list(other.networks(compiled)["mix_q"].state_dict()) == list(twin.state_dict())
-
-
-def test_mistakes_are_told_with_a_way_out(make_net, make_batch):
-    images, labels = make_batch(4)
-    wrong = dict(momentum=-1, momentum_end=0.5, momentum_warmup=10, mask_loss=-1, margin=2, lam_margin=0.6,
-                 upsample="cubic", mask_loss_per="image")
-    for name, value in wrong.items():
-        with pytest.raises(ValueError, match=name):
-            AutoMix(**{name: value})
-    with pytest.raises(TypeError, match="attach"):
-        AutoMix()(images, labels)
-    for call in (lambda: AutoMix().loss(make_net(), images, labels, cross_entropy),
-                 lambda: AutoMix().networks(make_net()), lambda: AutoMix().after_step(make_net(), 0.0),
-                 lambda: AutoMix().details(images, None)):
-        with pytest.raises(ValueError, match="attach"):
-            call()
-    with pytest.raises(ValueError, match="did you mean 'layer3'"):
-        AutoMix(layer="layr3").attach(make_net())
-    with pytest.raises(ValueError, match="image_size or channels"):
-        AutoMix(image_size=(1, 32, 32)).attach(make_net())
-    with pytest.raises(ValueError, match="image_size or channels"):
-        AutoMix(layer="blocks.0", image_size=64).attach(Tokens())
-    AutoMix(layer="blocks.0", image_size=64, channels=12).attach(Tokens())
-
-
-# -- learning ----------------------------------------------------------------------------------------------------
-
-
-def test_the_loss_of_the_block_falls_on_a_fixed_batch(make_net, make_batch):
-    """A classifier that knows the batch, then the block alone: it finds masks that the teacher reads more easily."""
-    torch.manual_seed(0)
-    net, method = make_net(), AutoMix(momentum=0.0)
-    method.attach(net)
-    images, labels = make_batch(8, (16, 16))
-    optimizer = torch.optim.Adam([*net.parameters(), *method.head_mix.parameters()], 0.01)
-    for seed in range(40):
-        loss = method.loss(net, images, labels, cross_entropy, draws_for(method, 8, seed))["loss"]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        method.after_step(net, 0.0)
-    draws = draws_for(method, 8, lam_block=0.6)
-    optimizer, found = torch.optim.Adam(method.block.parameters(), 0.02), []
-    for _ in range(60):
-        losses = method.loss(net, images, labels, cross_entropy, draws)
-        found.append((losses["loss_mix_k"] + losses["loss_mask"]).item())
-        optimizer.zero_grad()
-        losses["loss"].backward()
-        optimizer.step()
-    assert sum(found[-10:]) / 10 < sum(found[:10]) / 10 - 0.02, found[::10]
-
-
-def patches(n, size, generator):
-    """A learnable toy: one of four 6 x 6 patterns somewhere on noise."""
-    pattern = 2 * torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(5))
-    labels = torch.randint(4, (n,), generator=generator)
-    images = 0.3 * torch.randn(n, 3, size, size, generator=generator)
-    for image, label, (y, x) in zip(images, labels, torch.randint(size - 6, (n, 2), generator=generator), strict=True):
-        image[:, y:y + 6, x:x + 6] += pattern[label]
-    return images, labels
-
-
-def test_masks_vary_over_the_image_after_300_steps(make_net):
-    """The standard deviation inside an image, at lam = 1/2: that of a constant mask a batch or an image is 0."""
-    torch.manual_seed(0)
-    net, method = make_net(widths=(8, 16, 32, 32), num_classes=4), AutoMix(layer="layer2")
-    method.attach(net)
-    generator = torch.Generator().manual_seed(0)
-    optimizer = torch.optim.Adam([
-        dict(params=[*net.parameters(), *method.head_mix.parameters()], lr=0.01),
-        dict(params=method.block.parameters(), lr=0.03)])
-
-    def spread():
-        images, _ = patches(64, 16, torch.Generator().manual_seed(1))
-        mask = method.details(images, draws_for(method, 64, lam=0.5))["mask"]
-        return mask.flatten(1).std(1).mean()
-
-    assert spread() < 1e-3
-    for step in range(300):
-        images, labels = patches(16, 16, generator)
-        loss = method.loss(net, images, labels, cross_entropy, method.draw(16, (16, 16), generator), step / 300)
-        optimizer.zero_grad()
-        loss["loss"].backward()
-        optimizer.step()
-        method.after_step(net, step / 300)
-    assert loss["loss_one_q"] < 0.1
-    assert spread() > 0.05

@@ -9,24 +9,7 @@ from openmix.mixups import CutMix, ManifoldMix, MixUp, RandomChoice
 from openmix.mixups.base import row
 from openmix.probes import hook_point
 
-
-class Tokens(nn.Module):
-    """A small vision transformer: patches of 8 x 8, a class token, encoder blocks with the batch first."""
-
-    def __init__(self, width=12):
-        super().__init__()
-        self.patch = nn.Conv2d(3, width, 8, 8)
-        self.cls = nn.Parameter(torch.zeros(1, 1, width))
-        self.blocks = nn.ModuleList(nn.TransformerEncoderLayer(width, 2, 16, dropout=0.0, batch_first=True)
-                                    for _ in range(2))
-        self.fc = nn.Linear(width, 10)
-
-    def forward(self, images):
-        x = self.patch(images).flatten(2).transpose(1, 2)
-        x = torch.cat([self.cls.expand(len(x), -1, -1), x], 1)
-        for block in self.blocks:
-            x = block(x)
-        return self.fc(x[:, 0])
+from .learned import Tokens
 
 
 class Parts(nn.Module):
