@@ -4,6 +4,7 @@ Losses are added up on the device and read once an interval. Hooks that only wat
 hooks that act (a user's hook that overrides before_/after_train_iter) at every step; a hook says so itself with a
 class attribute ``observer = True`` or ``False``, and mmengine's own hooks are observers.
 """
+import json
 import time
 
 import torch
@@ -18,6 +19,8 @@ from .step import Diverged, make_step, unwrap
 
 __all__ = ["EpochLoop", "EvalLoop"]
 
+HEARTBEAT = 0.25  # seconds at least between two writings of status.json
+
 
 class Stopped(Exception):
     """The run was asked to stop; its state is saved. ``signal`` is the signal's number, 0 for a planned stop."""
@@ -28,39 +31,33 @@ class Stopped(Exception):
 
 
 class Sums:
-    """Scalars of many steps, added up on the device."""
+    """Scalars of many steps, added up on the device; read and averaged when somebody asks."""
 
     def __init__(self):
-        self.names, self.total, self.count = [], None, 0
+        self.totals, self.count = {}, 0
 
     def add(self, losses: dict) -> None:
-        if self.total is not None and list(losses) != self.names:  # another method of a RandomChoice: other terms
-            names = [*self.names, *(k for k in losses if k not in self.names)]
-            zero = self.total.new_zeros(())
-            old = dict(zip(self.names, self.total.unbind(), strict=True))
-            self.names, self.total = names, torch.stack([old.get(k, zero) for k in names])
-        if self.total is None:
-            self.names = list(losses)
-            self.total = torch.stack([losses[k] for k in self.names])
-        elif len(self.names) == len(losses):
-            self.total = self.total + torch.stack([losses[k] for k in self.names])
-        else:
-            zero = self.total.new_zeros(())
-            self.total = self.total + torch.stack([losses.get(k, zero) for k in self.names])
         self.count += 1
+        for name, value in losses.items():
+            if name in self.totals:
+                self.totals[name] += value
+            else:  # the first step, or another method of a RandomChoice with terms of its own
+                self.totals[name] = value.clone()
 
     def read(self) -> dict[str, float]:
-        """Means since the last read (one host read)."""
-        means = {} if not self.count else dict(zip(self.names, (self.total / self.count).tolist(), strict=True))
+        """Means over the steps since the last read (one host read)."""
+        if not self.count:
+            return {}
+        means = torch.stack(list(self.totals.values())) / self.count
+        found = dict(zip(self.totals, means.tolist(), strict=True))
         self.__init__()
-        return means
+        return found
 
     def state(self) -> dict:
-        return dict(names=self.names, total=self.total, count=self.count)
+        return dict(totals=dict(self.totals), count=self.count)
 
     def load(self, state: dict, device) -> None:
-        self.names, self.count = list(state["names"]), state["count"]
-        self.total = None if state["total"] is None else state["total"].to(device)
+        self.totals, self.count = {k: v.to(device) for k, v in state["totals"].items()}, state["count"]
 
 
 class EpochLoop(BaseLoop):
@@ -82,7 +79,8 @@ class EpochLoop(BaseLoop):
         self.steps = len(self.dataloader) if limit is None else min(limit, len(self.dataloader))
         self._max_iters = max_epochs * self.steps
         self._epoch = self._iter = 0
-        self.sums, self.epoch_sums = Sums(), Sums()
+        self._told = 0.0
+        self.sums, self.means = Sums(), []  # of the running interval; (steps, means) of the epoch's earlier ones
 
         config = runner.cfg.optim_wrapper
         self.optimizer = build_optimizer(runner.model, config)
@@ -104,7 +102,8 @@ class EpochLoop(BaseLoop):
 
     # -- running -----------------------------------------------------------------------------------------------
 
-    def run(self):
+    def start(self) -> None:
+        """Sort the hooks into those that watch and those that act; to be called before the first epoch."""
         runner = self.runner
         self.interval = min((h.interval for h in runner.hooks if type(h).__name__ == "LoggerHook"), default=50)
         watching = ("before_train_iter", "after_train_iter")
@@ -113,6 +112,10 @@ class EpochLoop(BaseLoop):
         self.observers = [h for h, o in zip(hooks, observes, strict=True) if o]
         self.actors = [h for h, o in zip(hooks, observes, strict=True) if not o]
         runner.call_hook("before_train")
+
+    def run(self):
+        runner = self.runner
+        self.start()
         while self._epoch < self._max_epochs:
             self.run_epoch()
         runner.call_hook("after_train")
@@ -141,7 +144,6 @@ class EpochLoop(BaseLoop):
             except Diverged as error:
                 raise self.diverged(error) from None
             self.sums.add(losses)
-            self.epoch_sums.add(losses)
             self._clock["steps"] += 1
             self._clock["images"] += len(images)
             for hook in self.actors:
@@ -170,7 +172,8 @@ class EpochLoop(BaseLoop):
             raise self.diverged(error) from None
         steps, seconds = max(1, clock["steps"]), now - clock["interval"]
         scalars = dict(lr=self.optimizer.param_groups[0]["lr"], time=seconds / steps, data_time=clock["data"] / steps)
-        means = self.sums.read()
+        count, means = self.sums.count, self.sums.read()
+        self.means.append((count, dict(means)))
         # "loss" first, as readers of the line expect it
         scalars |= {"loss": means.pop("loss", float("nan")), **means}
         scalars["img/s"] = clock["images"] * runner.world_size / max(seconds, 1e-9)
@@ -179,7 +182,9 @@ class EpochLoop(BaseLoop):
         runner.message_hub.update_info("eta", (self._max_iters - self._iter - 1) * seconds / steps)
         for hook in self.observers:
             hook.after_train_iter(runner, batch_idx=index, data_batch=None, outputs=scalars)
-        runner.set_status("running", epoch=self._epoch + 1, step=self._iter + 1)
+        if now - self._told > HEARTBEAT:
+            self._told = now
+            runner.set_status("running", epoch=self._epoch + 1, step=self._iter + 1)
         clock.update(interval=time.perf_counter(), data=0.0, steps=0, images=0)
         stop = bool(runner.stop_signal.number)
         if runner.world_size > 1 and not self.step.latch.on_host:
@@ -193,7 +198,7 @@ class EpochLoop(BaseLoop):
         seconds = time.perf_counter() - self._clock["start"]
         average_buffers(runner.model)
         entry = dict(epoch=self._epoch + 1, lr=float(self.optimizer.param_groups[0]["lr"]), seconds=seconds,
-                     img_s=self.steps * self.dataloader.total_batch / seconds, train=self.epoch_sums.read(), val=None)
+                     img_s=self.steps * self.dataloader.total_batch / seconds, train=self.epoch_means(), val=None)
         runner.call_hook("after_train_epoch")
         self._epoch += 1
         last = self._epoch == self._max_epochs
@@ -203,6 +208,14 @@ class EpochLoop(BaseLoop):
         runner.call_hook("after_epoch", entry=entry, force=stop or last)
         if (stop or runner.stop_signal.number) and not last:
             raise Stopped(runner.stop_signal.number)
+
+    def epoch_means(self) -> dict[str, float]:
+        """Means over the epoch of what was logged in its intervals."""
+        steps = sum(count for count, _ in self.means)
+        names = dict.fromkeys(name for _, means in self.means for name in means)
+        found = {k: sum(count * means.get(k, 0.0) for count, means in self.means) / steps for k in names}
+        self.means = []
+        return found
 
     def stop(self):
         """Save in the middle of an epoch and leave."""
@@ -219,13 +232,13 @@ class EpochLoop(BaseLoop):
 
     def state(self) -> dict:
         scaler = self.step.scaler
-        return dict(epoch=self._epoch, iter=self._iter, sums=self.sums.state(), epoch_sums=self.epoch_sums.state(),
+        return dict(epoch=self._epoch, iter=self._iter, sums=self.sums.state(), means_json=json.dumps(self.means),
                     scaler=scaler.state_dict() if scaler else None)
 
     def load_state(self, state: dict) -> None:
         self._epoch, self._iter = state["epoch"], state["iter"]
         self.sums.load(state["sums"], self.runner.device)
-        self.epoch_sums.load(state["epoch_sums"], self.runner.device)
+        self.means = json.loads(state["means_json"])
         if self.step.scaler and state["scaler"]:
             self.step.scaler.load_state_dict(state["scaler"])
 

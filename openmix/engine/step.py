@@ -4,6 +4,7 @@
 captured) have the same signature.
 """
 import contextlib
+import math
 from collections.abc import Callable
 
 import torch
@@ -34,7 +35,7 @@ class Latch:
     def check(self, loss: Tensor) -> None:
         """Note a loss. Raises Diverged at once on a CPU."""
         if self.on_host:
-            if not torch.isfinite(loss):
+            if not math.isfinite(loss.item()):
                 raise Diverged(f"the loss is {loss:g}")
         else:
             self.tripped.copy_(torch.maximum(self.tripped, (~torch.isfinite(loss)).float()))

@@ -1,8 +1,10 @@
 """Cross-entropy with soft targets."""
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..target import Target
-from .base import Criterion
+from .base import Criterion, check_target
 
 
 def soft_cross_entropy(log_p: Tensor, target: Target) -> Tensor:
@@ -12,6 +14,13 @@ def soft_cross_entropy(log_p: Tensor, target: Target) -> Tensor:
 
 class SoftCrossEntropy(Criterion):
     """Mixture cross-entropy: of two labels, lam_i * CE(y_i) + (1 - lam_i) * CE(y'_i), per example and then the mean."""
+
+    def forward(self, logits, target):
+        if isinstance(target, Target):
+            return super().forward(logits, target)
+        check_target(logits, target)  # indices and probabilities: torch has one fused kernel
+        return F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), target,
+                               reduction=self.reduction)
 
     def each(self, logits, target):
         return soft_cross_entropy(logits.log_softmax(1), target)

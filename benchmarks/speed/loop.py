@@ -1,0 +1,158 @@
+#!/usr/bin/env python
+"""Microseconds a step of the training loop against a hand-written PyTorch loop and mmengine's default Runner.
+
+    python benchmarks/speed/loop.py
+
+A network of two linear layers (64-32-10) on one constant batch of 100: all that can differ is the loop. Contenders are
+interleaved in one process, medians are compared; the loop is measured again after 100,000 iterations of history.
+"""
+import argparse
+import logging
+import statistics
+import tempfile
+import time
+import warnings
+
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.runner import Runner as DefaultRunner
+from torch import nn
+
+from openmix.engine.runner import Runner
+from openmix.registry import BACKBONES
+
+STEPS = 500
+
+
+@BACKBONES.register_module()
+class Hidden(nn.Module):
+    out_channels = 32
+
+    def __init__(self):
+        super().__init__()
+        self.layer1 = nn.Linear(64, 32)
+
+    def forward(self, x):
+        return self.layer1(x).relu()
+
+
+class Constant:
+    """A loader that costs nothing."""
+
+    total_batch = 100
+
+    def __init__(self, steps=STEPS):
+        self.images, self.labels, self.steps = torch.randn(100, 64), torch.randint(10, (100,)), steps
+        self.dataset = range(steps * 100)
+
+    def __len__(self):
+        return self.steps
+
+    def __iter__(self):
+        return ((self.images, self.labels) for _ in range(self.steps))
+
+    def batches(self, epoch=0, start=0):
+        return ((self.images, self.labels, {}, i) for i in range(start, self.steps))
+
+    def describe(self):
+        return dict(name="constant")
+
+
+def by_hand(epochs):
+    loader, net = Constant(), nn.Sequential(Hidden(), nn.Linear(32, 10))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * STEPS)
+
+    def epoch():
+        total = 0.0
+        for i, (images, labels) in enumerate(loader):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(net(images), labels)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            if (i + 1) % 50 == 0:
+                total += loss.item()
+    return epoch
+
+
+def ours(epochs, folder):
+    cfg = Config(dict(
+        model=dict(type="Classifier", num_classes=10, backbone=dict(type="Hidden")), work_dir=folder,
+        train_dataloader=dict(total_batch=100, dataset=dict(type="Shapes")), train_cfg=dict(max_epochs=epochs),
+        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1, momentum=0.9)), env_cfg=dict(amp="off"),
+        param_scheduler=[dict(type="CosineAnnealingLR", convert_to_iter_based=True)],
+        default_hooks=dict(checkpoint=None, preview=None), log_level="ERROR"))
+    runner = Runner.from_cfg(cfg)
+    runner._train_dataloader = Constant()
+    runner._train_loop = loop = runner.build_train_loop(runner._train_loop)
+    loop.start()
+    return loop.run_epoch
+
+
+class Plain(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(Hidden(), nn.Linear(32, 10))
+
+    def forward(self, images, labels, mode="tensor"):
+        return dict(loss=F.cross_entropy(self.net(images), labels))
+
+    def train_step(self, data, optim_wrapper):
+        with optim_wrapper.optim_context(self):
+            parsed, log = self.parse_losses(self(*data, mode="loss"))
+        optim_wrapper.update_params(parsed)
+        return log
+
+
+def mmengines(epochs, folder):
+    loader = torch.utils.data.DataLoader(range(STEPS))
+    runner = DefaultRunner(
+        Plain(), folder, train_dataloader=loader, train_cfg=dict(by_epoch=True, max_epochs=epochs), log_level="ERROR",
+        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1, momentum=0.9)), default_hooks=dict(checkpoint=None),
+        param_scheduler=dict(type="CosineAnnealingLR", by_epoch=False, T_max=epochs * STEPS))
+    runner.train_loop.dataloader = Constant()
+    loop = runner.train_loop
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
+    runner.call_hook("before_run")
+    runner.call_hook("before_train")
+    return loop.run_epoch
+
+
+def measure(contenders: dict, rounds: int) -> dict:
+    """Median microseconds a step, contenders taking turns."""
+    times = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, epoch in contenders.items():
+            start = time.perf_counter()
+            epoch()
+            times[name].append((time.perf_counter() - start) / STEPS * 1e6)
+    return {name: statistics.median(t) for name, t in times.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--history", type=int, default=100_000, help="iterations before the second measurement")
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.INFO)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as a, tempfile.TemporaryDirectory() as b:
+        epochs = 2 * args.rounds + args.history // STEPS + 4
+        contenders = {"by hand": by_hand(epochs), "openmix": ours(epochs, a), "mmengine": mmengines(epochs, b)}
+        measure(contenders, 1)
+        fresh = measure(contenders, args.rounds)
+        for _ in range(args.history // STEPS):
+            contenders["openmix"]()
+        aged = measure({k: contenders[k] for k in ("by hand", "openmix")}, args.rounds)
+    print(f"torch {torch.__version__}, 1 thread, batch 100, us a step (x by hand)")
+    for title, found in (("fresh", fresh), (f"openmix after {args.history:,} iterations", aged)):
+        print(f"{title}: " + ", ".join(f"{k} {v:.0f} ({v / found['by hand']:.2f}x)" for k, v in found.items()))
+
+
+if __name__ == "__main__":
+    main()
