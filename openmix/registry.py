@@ -16,26 +16,37 @@ from .errors import did_you_mean
 SCOPE = "openmix"
 
 
+def _parameters(function) -> tuple[dict, bool]:
+    """Parameters by name that ``function`` (or a class) takes by keyword, and whether it takes any others."""
+    if not inspect.isclass(function):
+        found = inspect.signature(function).parameters
+        return dict(found), any(p.kind is p.VAR_KEYWORD for p in found.values())
+    found: dict = {}
+    for cls in function.__mro__:
+        if "__init__" not in vars(cls) or cls is object:
+            continue
+        parameters = dict(list(inspect.signature(cls.__init__).parameters.items())[1:])
+        found |= {n: p for n, p in parameters.items()
+                  if n not in found and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            break
+    return found, False
+
+
 def accepted_keys(function) -> set[str] | None:
     """Names that ``function`` (or a class) takes by keyword; ``None`` if it takes any.
 
     A ``**kwargs`` of a class is followed to the constructors of its bases; one that ends at ``object`` is no licence
     (a class that hands it elsewhere says what it takes by ``config_keys``).
     """
-    if not inspect.isclass(function):
-        parameters = inspect.signature(function).parameters.values()
-        if any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return None
-        return {p.name for p in parameters}
-    keys: set[str] = set()
-    for cls in function.__mro__:
-        if "__init__" not in vars(cls) or cls is object:
-            continue
-        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
-        keys |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    return keys
+    found, open_end = _parameters(function)
+    return None if open_end else set(found)
+
+
+def required_keys(function) -> list[str]:
+    """Names that ``function`` (or a class) cannot do without."""
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [n for n, p in _parameters(function)[0].items() if p.default is p.empty and p.kind in kinds]
 
 
 class Registry(mm.Registry):
@@ -71,12 +82,15 @@ class Registry(mm.Registry):
             registry = registry.parent
         return sorted(names)
 
-    def check(self, cfg, where: str = ""):
+    def check(self, cfg, where: str = "", filled=None):
         """Check the type and the keys of ``cfg`` without building it; returns the class.
+
+        Args:
+            filled: names that whoever builds fills in; with it, keys that are missing are looked for, too.
 
         Raises:
             TypeError: ``cfg`` is no dict with a ``type``.
-            ValueError: unknown type or key; the message names the nearest known one.
+            ValueError: unknown type or key, the message names the nearest known one; a missing key.
         """
         where = where or self.name
         if not isinstance(cfg, dict) or "type" not in cfg:
@@ -84,31 +98,34 @@ class Registry(mm.Registry):
             raise TypeError(f"{where} must be a dict with a 'type', got {cfg!r}; known types: {known}")
         kind = cfg["type"]
         cls = self.get(kind) if isinstance(kind, str) else kind
-        if cls is None:
+        if not callable(cls):
             raise ValueError(f"{where}: unknown type {kind!r}; {did_you_mean(kind, self.known())}")
         # a wrapper of another library's models knows its keys only together with the model's name
         known = cls.config_keys(cfg) if hasattr(cls, "config_keys") else accepted_keys(cls)
+        name = getattr(cls, "__name__", str(cls))
         for key in cfg:
             if key not in ("type", "_scope_") and known is not None and key not in known:
-                name = getattr(cls, "__name__", str(cls))
-                raise ValueError(f"{where}: {name} has no key {key!r}; {did_you_mean(key, known - {'self'})}")
+                raise ValueError(f"{where}: {name} has no key {key!r}; {did_you_mean(key, known)}")
+        missing = [] if filled is None else [k for k in required_keys(cls) if k not in cfg and k not in filled]
+        if missing:
+            raise ValueError(f"{where}: {name} needs the key {missing[0]!r}; keys: {', '.join(sorted(known or []))}")
         if self.recursive:
             for key, value in cfg.items():
-                self._check_nested(value, f"{where}.{key}")
+                self._check_nested(value, f"{where}.{key}", None if filled is None else ())
         return cls
 
-    def _check_nested(self, value, where):
+    def _check_nested(self, value, where, filled):
         if isinstance(value, (list, tuple)):
             for i, item in enumerate(value):
-                self._check_nested(item, f"{where}[{i}]")
+                self._check_nested(item, f"{where}[{i}]", filled)
         elif isinstance(value, dict) and "type" in value:
-            self.check(value, where)
+            self.check(value, where, filled)
 
     def build(self, cfg, *args, **kwargs):
         """Build ``cfg`` (or hand back what is built already), after :meth:`check`."""
         if not isinstance(cfg, (dict, str)):
             return cfg
-        cls = self.check(cfg)
+        cls = self.check(cfg, filled=None if args else kwargs)
         cfg = {k: v for k, v in cfg.items() if k not in ("type", "_scope_")}
         if self.recursive:
             cfg = {k: self._build_nested(v) for k, v in cfg.items()}
@@ -129,6 +146,7 @@ METRICS = Registry("metric", ["openmix.engine.metrics"])
 MODELS = Registry("model", ["openmix.models"], parent=mm.MODELS)
 HOOKS = Registry("hook", ["openmix.engine.hooks"], parent=mm.HOOKS)
 LOOPS = Registry("loop", ["openmix.engine.loops"], parent=mm.LOOPS)
-SCHEDULES = Registry("schedule", ["openmix.engine.schedules"])
 OPTIMIZERS = Registry("optimizer", parent=mm.OPTIMIZERS)
 VISBACKENDS = Registry("vis_backend", parent=mm.VISBACKENDS)
+VISUALIZERS = Registry("visualizer", parent=mm.VISUALIZERS)
+LOG_PROCESSORS = Registry("log_processor", parent=mm.LOG_PROCESSORS)

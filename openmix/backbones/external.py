@@ -3,8 +3,12 @@
 The last linear layer is taken off; what comes before it, pooling and dropout included, stays: features are
 (N, out_channels). Layers are found under ``model.``, e.g. ``model.layer1``. Both libraries are imported on first use.
 """
+import contextlib
 import inspect
+import re
+import sys
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import did_you_mean
@@ -102,6 +106,21 @@ def check_timm_name(name: str) -> None:
         raise ValueError(f"timm has no model {name!r}; {did_you_mean(name, timm.list_models())}")
 
 
+def timm_network(name: str, pretrained: bool, options: dict) -> nn.Module:
+    """timm's network without classifier. Raises ValueError for an option it does not take, naming the nearest."""
+    timm = import_timm()
+    try:
+        return timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
+    except TypeError as error:  # timm's models take their keywords strictly, but only say so when built
+        wrong = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
+        module = sys.modules[timm.model_entrypoint(name.partition(".")[0]).__module__]
+        network = getattr(module, wrong[1], None) if wrong else None
+        if network is None:
+            raise ValueError(f"timm's {name} does not take these options: {error}") from error
+        known = set(inspect.signature(network).parameters) - {"num_classes", "kwargs"}
+        raise ValueError(f"timm's {name} has no option {wrong[2]!r}; {did_you_mean(wrong[2], known)}") from error
+
+
 class TimmModel(nn.Module):
     """A timm network without its classifier.
 
@@ -120,17 +139,18 @@ class TimmModel(nn.Module):
         check_timm_name(name)
         if "num_classes" in options:
             raise ValueError("TimmModel has no option 'num_classes': the head knows the classes")
-        try:
-            self.model = import_timm().create_model(name, pretrained=pretrained, num_classes=0, **options)
-        except TypeError as error:  # timm's models take their keywords strictly, but only say so when built
-            raise ValueError(f"timm's {name} does not take these options: {error}") from error
+        self.model = timm_network(name, pretrained, options)
         self.out_channels = getattr(self.model, "head_hidden_size", None) or self.model.num_features
 
     @classmethod
     def config_keys(cls, cfg: dict) -> None:
-        """Checks the name; any key may be right, building tells."""
+        """Checks the name, and the options by building the network without memory for its weights."""
+        options = {k: v for k, v in cfg.items() if k not in ("type", "_scope_", "name", "pretrained")}
         if "name" in cfg:
             check_timm_name(cfg["name"])
+        if "name" in cfg and options:
+            with contextlib.suppress(RuntimeError, NotImplementedError), torch.device("meta"):
+                timm_network(cfg["name"], False, options)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.model(images)
