@@ -1,11 +1,28 @@
 """Reading configs and refusing what nobody would read: an unknown key stops the run before data is touched."""
-import inspect
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 
 from ..errors import did_you_mean
-from ..registry import BACKBONES, DATASETS, HEADS, HOOKS, LOSSES, METRICS, MIXUPS, MODELS, VISBACKENDS
+from ..registry import (
+    BACKBONES,
+    DATASETS,
+    HEADS,
+    HOOKS,
+    LOG_PROCESSORS,
+    LOOPS,
+    LOSSES,
+    METRICS,
+    MIXUPS,
+    MODELS,
+    VISBACKENDS,
+    VISUALIZERS,
+)
+from .launch import AMP, LAUNCHERS
+from .provenance import refuse_secrets
 
 TOP_LEVEL = {
     "model", "train_dataloader", "val_dataloader", "test_dataloader", "train_cfg", "val_cfg", "test_cfg",
@@ -14,14 +31,25 @@ TOP_LEVEL = {
     "default_scope", "randomness", "experiment_name", "work_dir", "auto_scale_lr", "custom_imports", "sync_bn",
     "find_unused_parameters", "config_name",
 }
-LOADER_KEYS = {"total_batch", "batch_size", "dataset", "augment"}
+TOGETHER = (  # of each of these, all or none
+    ("train_dataloader", "train_cfg", "optim_wrapper"),
+    ("val_dataloader", "val_cfg", "val_evaluator"),
+    ("test_dataloader", "test_cfg", "test_evaluator"),
+)
+LOADER_KEYS = dict(train_dataloader={"total_batch", "dataset", "augment"}, val_dataloader={"batch_size", "dataset"},
+                   test_dataloader={"batch_size", "dataset"})
 AUGMENT_KEYS = {"padding", "mode", "flip"}
-ENV_KEYS = {"amp", "channels_last", "cudnn_benchmark", "num_threads"}
+ENV_VALUES = dict(amp=AMP, channels_last=("auto", True, False), cudnn_benchmark=(True, False), num_threads=None)
 MODEL_PARTS = dict(backbone=BACKBONES, head=HEADS, mixup=MIXUPS, loss=LOSSES)
+TRACKERS = dict(TensorboardVisBackend="tensorboard", WandbVisBackend="wandb")  # packages, and extras of the same name
 
 
 def load_config(path, options: dict | None = None) -> Config:
-    """Read a ``.py`` or ``.json`` config (text style, ``_base_`` inheritance) and merge ``--cfg-options`` into it."""
+    """Read a ``.py`` or ``.json`` config (text style, ``_base_`` inheritance) and merge ``--cfg-options`` into it.
+
+    Raises:
+        FileNotFoundError: no such file. ValueError: no config, or options that do not fit into it.
+    """
     path = Path(path)
     if path.suffix not in (".py", ".json"):
         raise ValueError(f"configs are .py or .json files, got {path}")
@@ -29,100 +57,185 @@ def load_config(path, options: dict | None = None) -> Config:
         folder = path.parent if path.parent.is_dir() else Path("configs")
         known = [p.name for p in folder.glob("*.py")]
         raise FileNotFoundError(f"no config {path}; in {folder}: {did_you_mean(path.name, known)}")
-    config = Config.fromfile(str(path), lazy_import=False)
+    try:
+        config = Config.fromfile(str(path), lazy_import=False)
+    except (OSError, ImportError):  # these name the file that is missing
+        raise
+    except Exception as error:  # a config is a program and may fail like one
+        raise ValueError(f"{path} cannot be read as a config ({type(error).__name__}: {error})") from error
     if options:
-        config.merge_from_dict(options)
+        try:
+            config.merge_from_dict(options)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"--cfg-options do not fit {path}: {error}") from error
     return config
 
 
+def check_dict(where: str, found) -> None:
+    """Raise TypeError unless ``found`` is a dict."""
+    if not isinstance(found, Mapping):
+        raise TypeError(f"{where} must be a dict, got {found!r}")
+
+
 def check_keys(where: str, found, known) -> None:
-    """Raise ValueError naming the first key of ``found`` that is not known, with the nearest that is."""
+    """Raise ValueError naming the first key of the dict ``found`` that is not known, with the nearest that is."""
+    check_dict(where, found)
     for key in found:
         if key not in known:
             raise ValueError(f"{where}: unknown key {key!r}; {did_you_mean(key, known)}")
 
 
+def check_count(where: str, value, least: int = 1) -> None:
+    """Raise ValueError unless ``value`` is a whole number of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{where} must be a whole number of at least {least}, got {value!r}")
+
+
+def check_choice(where: str, value, known) -> None:
+    """Raise ValueError unless ``value`` is one of ``known``."""
+    if value not in known:
+        raise ValueError(f"{where} must be one of {', '.join(map(repr, known))}, got {value!r}")
+
+
 def check_config(cfg) -> None:
-    """Check every name and key of a config. Raises ValueError or TypeError naming the place and the nearest name."""
+    """Check every name and key of a config. Raises ValueError or TypeError naming the place and the nearest name.
+
+    Nothing is read and nothing large is built for it: it takes milliseconds.
+    """
     from .optim import check_optimizer
     from .schedules import check_schedule
 
-    check_keys("config", [k for k in cfg if not k.startswith("_")], TOP_LEVEL)
+    check_keys("config", {k: v for k, v in cfg.items() if not k.startswith("_")}, TOP_LEVEL)
+    refuse_secrets(cfg)
     for key in ("model", "work_dir"):
         if key not in cfg:
             raise ValueError(f"the config has no {key!r}; start from one of configs/, whose _base_ files set it")
+    for keys in TOGETHER:
+        missing = [key for key in keys if cfg.get(key) is None]
+        if missing and len(missing) < len(keys):
+            raise ValueError(f"the config has no {missing[0]!r}; {', '.join(keys)} go together, and the files of "
+                             "configs/_base_ set them")
     check_model(cfg.model)
-    for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
-        if cfg.get(name):
+    for name in LOADER_KEYS:
+        if cfg.get(name) is not None:
             check_loader(name, cfg[name])
-    if cfg.get("optim_wrapper"):
+    if cfg.get("optim_wrapper") is not None:
         check_optimizer(cfg.optim_wrapper)
     check_schedule(cfg.get("param_scheduler"))
     check_loops(cfg)
     check_hooks(cfg)
-    check_keys("env_cfg", cfg.get("env_cfg") or {}, ENV_KEYS)
-    check_keys("randomness", cfg.get("randomness") or {}, {"seed", "deterministic"})
-    check_keys("auto_scale_lr", cfg.get("auto_scale_lr") or {}, {"base_batch_size", "enable"})
+    check_run(cfg)
     check_preprocessor(cfg.get("data_preprocessor") or {})
-    visualizer = cfg.get("visualizer") or {}
-    for i, backend in enumerate(visualizer.get("vis_backends") or []):
-        VISBACKENDS.check(backend, f"visualizer.vis_backends[{i}]")
+    check_logging(cfg)
 
 
 def check_model(model) -> None:
-    """The classifier and its parts."""
-    MODELS.check(model, "model")
+    """The classifier and its parts. Mixing methods and losses are small: building one tells whether its values fit."""
+    MODELS.check(model, "model", filled=())
+    if "data_preprocessor" in model:
+        raise ValueError("model.data_preprocessor is not read; mean and std stand in the config's data_preprocessor")
     for part, registry in MODEL_PARTS.items():
         if model.get(part) is not None:
-            registry.check(model[part], f"model.{part}")
+            registry.check(model[part], f"model.{part}", filled=("in_channels", "num_classes"))
+    if model.get("num_classes") is not None:
+        check_count("model.num_classes", model["num_classes"])
+    for part in ("mixup", "loss"):
+        if model.get(part) is not None:
+            try:
+                with torch.random.fork_rng(devices=[]):
+                    MODEL_PARTS[part].build(model[part])
+            except (ValueError, TypeError) as error:
+                raise type(error)(f"model.{part}: {error}") from error
 
 
 def check_loader(name: str, loader) -> None:
-    """``total_batch`` (training) or ``batch_size`` (evaluation), ``augment`` and the data set."""
-    check_keys(name, loader, LOADER_KEYS)
+    """``total_batch`` and ``augment`` (training) or ``batch_size`` (evaluation), and the data set."""
+    check_keys(name, loader, LOADER_KEYS[name])
     if "dataset" not in loader:
         raise ValueError(f"{name} has no 'dataset'; known types: {', '.join(DATASETS.known())}")
-    DATASETS.check(loader["dataset"], f"{name}.dataset")
+    DATASETS.check(loader["dataset"], f"{name}.dataset", filled=())
     check_keys(f"{name}.augment", loader.get("augment") or {}, AUGMENT_KEYS)
     for key in ("total_batch", "batch_size"):
-        value = loader.get(key, 1)
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name}.{key} must be a positive integer, got {value!r}")
+        if loader.get(key) is not None:
+            check_count(f"{name}.{key}", loader[key])
 
 
 def check_loops(cfg) -> None:
     """``train_cfg``, ``val_cfg``, ``test_cfg`` and the evaluators."""
-    from .loops import EpochLoop, EvalLoop
-
-    own = {"self", "runner", "dataloader", "evaluator"}
-    for name, loop in (("train_cfg", EpochLoop), ("val_cfg", EvalLoop), ("test_cfg", EvalLoop)):
-        known = set(inspect.signature(loop.__init__).parameters) - own | {"type"}
+    for name, loop in (("train_cfg", "EpochLoop"), ("val_cfg", "EvalLoop"), ("test_cfg", "EvalLoop")):
         given = cfg.get(name)
-        if given is not None and given.get("type") in (None, loop.__name__):
-            check_keys(name, given, known)
+        if given is None:
+            continue
+        check_dict(name, given)
+        LOOPS.check({"type": loop, **given}, name, filled={"runner", "dataloader", "evaluator"})
+        for key, least in dict(max_epochs=1, val_interval=1, mixup_off_epochs=0, limit=1, stop_after=1).items():
+            if given.get(key) is not None:
+                check_count(f"{name}.{key}", given[key], least)
     for name in ("val_evaluator", "test_evaluator"):
-        if cfg.get(name):
-            METRICS.check(cfg[name], name)
+        if cfg.get(name) is not None:
+            METRICS.check(cfg[name], name, filled=())
 
 
 def check_hooks(cfg) -> None:
     """``default_hooks`` (partial dicts are filled up) and ``custom_hooks``."""
     from .runner import DEFAULT_HOOKS
 
-    for name, hook in (cfg.get("default_hooks") or {}).items():
-        if hook is None:
-            continue
-        if "type" not in hook:
-            check_keys("default_hooks", [name], set(DEFAULT_HOOKS))
-            hook = {**DEFAULT_HOOKS[name], **hook}
-        HOOKS.check({k: v for k, v in hook.items() if k != "priority"}, f"default_hooks.{name}")
-    for i, hook in enumerate(cfg.get("custom_hooks") or []):
-        HOOKS.check({k: v for k, v in hook.items() if k != "priority"}, f"custom_hooks[{i}]")
+    hooks, custom = cfg.get("default_hooks") or {}, cfg.get("custom_hooks") or []
+    check_dict("default_hooks", hooks)
+    if not isinstance(custom, (list, tuple)):
+        raise TypeError(f"custom_hooks must be a list of dicts, got {custom!r}")
+    named = {f"custom_hooks[{i}]": hook for i, hook in enumerate(custom)}
+    for name, hook in hooks.items():
+        if hook is None or isinstance(hook, Mapping) and "type" not in hook:
+            check_keys("default_hooks", {name: hook}, DEFAULT_HOOKS)
+            hook = {**DEFAULT_HOOKS[name], **(hook or {})}
+        named[f"default_hooks.{name}"] = hook
+    for where, hook in named.items():
+        check_dict(where, hook)
+        HOOKS.check({k: v for k, v in hook.items() if k != "priority"}, where, filled=())
+
+
+def check_run(cfg) -> None:
+    """How a run executes: environment, seed, launcher, learning rate of another batch."""
+    env = cfg.get("env_cfg") or {}
+    check_keys("env_cfg", env, ENV_VALUES)
+    for key, value in env.items():
+        if ENV_VALUES[key]:
+            check_choice(f"env_cfg.{key}", value, ENV_VALUES[key])
+        elif value is not None:
+            check_count(f"env_cfg.{key}", value)
+    randomness = cfg.get("randomness") or {}
+    check_keys("randomness", randomness, {"seed", "deterministic"})
+    check_count("randomness.seed", randomness.get("seed") or 0, 0)
+    check_choice("launcher", cfg.get("launcher", "none"), LAUNCHERS)
+    scale = cfg.get("auto_scale_lr") or {}
+    check_keys("auto_scale_lr", scale, {"base_batch_size", "enable", "scaled_to"})
+    check_count("auto_scale_lr.base_batch_size", scale.get("base_batch_size", 1))
+    check_keys("custom_imports", cfg.get("custom_imports") or {}, {"imports", "allow_failed_imports"})
 
 
 def check_preprocessor(normalise) -> None:
     """Channel means and standard deviations, in units of pixels divided by 255."""
     check_keys("data_preprocessor", normalise, {"mean", "std"})
     for key, values in normalise.items():
-        if max(values) > 1 or min(values) < 0 or (key == "std" and min(values) <= 0):
-            raise ValueError(f"data_preprocessor.{key} is in units of pixel / 255, so in [0, 1], got {values}")
+        numbers = isinstance(values, (list, tuple)) and all(isinstance(v, (int, float)) for v in values)
+        if not numbers or len(values) != 3 or max(values) > 1 or min(values) < 0 or (key == "std" and min(values) <= 0):
+            raise ValueError(f"data_preprocessor.{key} is three numbers in units of pixel / 255, so in [0, 1], got "
+                             f"{values!r}")
+
+
+def check_logging(cfg) -> None:
+    """``log_processor``, ``visualizer`` and its backends. Raises ImportError for a tracker that is not installed."""
+    log_processor, visualizer = cfg.get("log_processor") or {}, cfg.get("visualizer") or {}
+    for where, found, registry, kind in (("log_processor", log_processor, LOG_PROCESSORS, "LogProcessor"),
+                                         ("visualizer", visualizer, VISUALIZERS, "Visualizer")):
+        check_dict(where, found)
+        registry.check({"type": kind, **found}, where)
+    backends = visualizer.get("vis_backends") or []
+    if not isinstance(backends, (list, tuple)):
+        raise TypeError(f"visualizer.vis_backends must be a list of dicts, got {backends!r}")
+    for i, backend in enumerate(backends):
+        VISBACKENDS.check(backend, f"visualizer.vis_backends[{i}]", filled={"save_dir"})
+        package = TRACKERS.get(backend["type"])
+        if package and find_spec(package) is None:
+            raise ImportError(f'{backend["type"]} needs {package}: pip install "openmix[{package}]"')
