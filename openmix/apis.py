@@ -2,16 +2,26 @@
 import copy
 import json
 import tempfile
-from fnmatch import filter as match
+from fnmatch import fnmatchcase
 from importlib import resources
 from pathlib import Path
+
+from .errors import did_you_mean
+
+
+def match(names, pattern: str) -> list[str]:
+    """Those of ``names`` that fit a shell pattern, capital or not: ``cut*`` finds ``CutMix``."""
+    return [name for name in names if fnmatchcase(name.lower(), pattern.lower())]
 
 
 def list_mixups(pattern: str = "*", needs: str | None = None) -> list[str]:
     """Names of the mixing methods; ``needs``: "batch", "gradient", "hidden" or "learned"."""
     from .registry import MIXUPS
 
-    return [n for n in match(MIXUPS.known(), pattern) if needs is None or MIXUPS.get(n).needs == needs]
+    kinds = {name: MIXUPS.get(name).needs for name in MIXUPS.known()}
+    if needs is not None and needs not in kinds.values():
+        raise ValueError(f"no mixing method needs {needs!r}; {did_you_mean(needs, kinds.values())}")
+    return [name for name in match(kinds, pattern) if needs in (None, kinds[name])]
 
 
 def get_mixup(name: str, **kwargs):
@@ -57,11 +67,29 @@ def default_work_dir(config_path, seed: int) -> str:
 
 
 def scale_lr(cfg) -> None:
-    """Linear scaling: lr * total_batch / base_batch_size; does nothing where they agree."""
-    base = cfg.auto_scale_lr.base_batch_size
-    factor = cfg.train_dataloader.total_batch / base
-    cfg.optim_wrapper.optimizer.lr *= factor
-    cfg.auto_scale_lr.enable = True
+    """Linear scaling where ``auto_scale_lr.enable`` asks for it: learning rates times total_batch / base_batch_size.
+
+    Nothing happens where they agree, and never twice: ``auto_scale_lr.scaled_to`` remembers the batch of the new ones.
+
+    Raises:
+        ValueError: the config does not say which batch its learning rate was made for.
+    """
+    scale = cfg.get("auto_scale_lr") or {}
+    if not scale.pop("enable", False):
+        return
+    total = cfg.train_dataloader.get("total_batch", 100)
+    if "base_batch_size" not in scale:
+        raise ValueError("--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config: the batch that "
+                         "its learning rate was made for")
+    factor = total / scale.get("scaled_to", scale["base_batch_size"])
+    schedule = cfg.get("param_scheduler") or []
+    schedules = schedule if isinstance(schedule, (list, tuple)) else [schedule]
+    for place, keys in ((cfg.optim_wrapper.optimizer, ("lr",)), *((s, ("eta_min", "eta_max")) for s in schedules)):
+        for key in keys:
+            if factor != 1 and place.get(key) is not None:
+                place[key] *= factor
+    if factor != 1:
+        scale["scaled_to"] = total
 
 
 def finished(cfg) -> bool:
@@ -76,7 +104,7 @@ def finished(cfg) -> bool:
     report = folder / "result.json"
     if report.is_file():
         found = result.read(report)
-        same = found["config_hash"] == config_hash
+        same = found["config_hash"] == config_hash and found["seed"] == (cfg.get("randomness") or {}).get("seed", 0)
         if cfg.get("resume"):
             if found["status"] == "done" and same:
                 return True
@@ -103,6 +131,7 @@ def train(cfg) -> dict:
         seed = cfg.get("randomness", {}).get("seed", 0)
         cfg.setdefault("work_dir", default_work_dir(path, seed))
     check_config(cfg)
+    scale_lr(cfg)
     report = Path(cfg.work_dir) / "result.json"
     if not finished(cfg):
         Runner.from_cfg(cfg).train()
@@ -123,21 +152,28 @@ def test(cfg, weights) -> dict:
 
 def dry_run(cfg) -> dict:
     """Two iterations of training and evaluation, a stop and a resume between them, and a test; in a temporary dir."""
+    from .engine import launch
     from .engine.loops import Stopped
     from .engine.runner import Runner
 
     cfg = copy.deepcopy(cfg)
-    with tempfile.TemporaryDirectory() as folder:
-        cfg.work_dir, cfg.resume = folder, False
+    launch.init_distributed(cfg.get("launcher", "none"))
+    with tempfile.TemporaryDirectory() as own:
+        folder = launch.agree(own)  # the first process's, for all
+        cfg.work_dir, cfg.resume, cfg.visualizer = folder, False, None  # no trackers
+        scale_lr(cfg)
         cfg.train_cfg.update(max_epochs=1, val_interval=1, limit=2, stop_after=1)
         for key in ("val_cfg", "test_cfg"):
             if cfg.get(key) is not None:
                 cfg[key].limit = 2
         try:
             Runner.from_cfg(cfg).train()
-        except Stopped:
-            pass
+        except Stopped as stop:
+            if stop.signal:
+                raise
         cfg.resume = True
         cfg.train_cfg.pop("stop_after")
         Runner.from_cfg(cfg).train()
-        return test(cfg, Path(folder) / "epoch_1.pth")
+        found = test(cfg, Path(folder) / "epoch_1.pth")
+        launch.wait_for_all()  # before the folder goes
+        return found

@@ -1,5 +1,6 @@
 """The command line of ``tools/train.py`` and ``tools/test.py``. Imports nothing heavy until the arguments are right."""
 import argparse
+import errno
 import json
 import os
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 AMP = ("auto", "bf16", "fp16", "off")
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 OK, FAILED, WRONG_INPUT, DIVERGED = 0, 1, 2, 3
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def common_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -52,14 +54,17 @@ def parse_options(pairs: list[str]) -> dict:
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--options", nargs="+", action=DictAction)
     for pair in pairs:
-        if "=" not in pair:
+        if "=" not in pair.lstrip("="):
             raise ValueError(f"--cfg-options takes KEY=VALUE, got {pair!r}")
-    return vars(parser.parse_args(["--options", *pairs])).get("options") or {} if pairs else {}
+    try:
+        return vars(parser.parse_args(["--options", *pairs])).get("options") or {} if pairs else {}
+    except AssertionError as error:  # mmengine's word for brackets that do not close
+        raise ValueError(f"--cfg-options {' '.join(pairs)}: {error}") from error
 
 
 def configure(args):
     """The config file with the command line merged into it, checked."""
-    from ..apis import default_work_dir, scale_lr
+    from ..apis import default_work_dir
     from .config import check_config, load_config
 
     options = parse_options(args.cfg_options)
@@ -84,9 +89,9 @@ def configure(args):
             raise FileNotFoundError(f"no checkpoint {path}")
     if getattr(args, "no_validate", False):
         cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
-    check_config(cfg)
     if getattr(args, "auto_scale_lr", False):
-        scale_lr(cfg)
+        cfg.setdefault("auto_scale_lr", {})["enable"] = True
+    check_config(cfg)
     return cfg
 
 
@@ -94,6 +99,9 @@ def show_result(record: dict) -> None:
     """The row of one run, as the tables will show it."""
     from prettytable import PrettyTable
 
+    if not record.get("networks"):
+        print("trained without evaluation; tools/test.py CONFIG CHECKPOINT tells the accuracy")
+        return
     table = PrettyTable(["network", "top-1 last", "top-1 best", "top-1 median of last 10", "top-5 last", "img/s"])
     for name, found in record.get("networks", {}).items():
         median, best, last = found["median_last10"], found["best"], found["last"]
@@ -105,7 +113,7 @@ def show_result(record: dict) -> None:
 
 
 def run(action: str, args) -> int:
-    """Do it and return the exit code: 0 done, 2 wrong input, 3 diverged, 128 + signal after a stop."""
+    """Do it and return the exit code: 0 done, 1 failed, 2 wrong input, 3 diverged, 128 + signal after a stop."""
     try:
         cfg = configure(args)
         return (_train if action == "train" else _test)(cfg, args)
@@ -114,6 +122,7 @@ def run(action: str, args) -> int:
     except Exception as error:
         from .loops import Stopped
         from .step import Diverged
+        from .workdir import InUse
 
         if isinstance(error, Stopped):
             print(f"{error}; continue with --resume", file=sys.stderr)
@@ -121,11 +130,11 @@ def run(action: str, args) -> int:
         if isinstance(error, Diverged):
             print(f"diverged: {error}", file=sys.stderr)
             return DIVERGED
-        if isinstance(error, (ValueError, TypeError, FileNotFoundError, ImportError, OSError)):
+        if isinstance(error, (ValueError, TypeError, ImportError, OSError, InUse)):
             if sys.flags.dev_mode:
                 traceback.print_exc()
             print(f"error: {error}", file=sys.stderr)
-            return WRONG_INPUT
+            return FAILED if getattr(error, "errno", None) in DISK else WRONG_INPUT
         traceback.print_exc()
         return FAILED
 
@@ -136,7 +145,9 @@ def _train(cfg, args) -> int:
 
     if args.dry_run:
         found = apis.dry_run(cfg)
-        print(f"ok: trained, saved, resumed, tested {next(iter(found.values()))}")
+        if int(os.environ.get("RANK", 0)) == 0:
+            print(f"ok: trained, saved, resumed, tested {next(iter(found.values()))}")
+        leave_distributed()
         return OK
     record = apis.train(cfg)
     if record and int(os.environ.get("RANK", 0)) == 0:
@@ -153,7 +164,8 @@ def _test(cfg, args) -> int:
     found = apis.test(cfg, args.checkpoint)
     if int(os.environ.get("RANK", 0)) == 0:
         for name, metrics in found.items():
-            print(f"{name}: " + "  ".join(f"{k} {v:.2f}" if k != "count" else f"{v} images" for k, v in metrics.items()))
+            accuracies = "  ".join(f"{k} {v:.2f}" for k, v in metrics.items() if k != "count")
+            print(f"{name}: {accuracies}  {metrics['count']} images")
         if args.out:
             Path(args.out).write_text(json.dumps(found, indent=1))
     leave_distributed()

@@ -1,15 +1,45 @@
 """What happens beside the loss: checkpoints, weight averaging, a picture of mixed samples, a progress bar."""
+import contextlib
 import copy
 import sys
 import time
 from pathlib import Path
 
+import mmengine.hooks
 import torch
 from mmengine.hooks import Hook
 
 from .step import unwrap
 
-__all__ = ["CheckpointHook", "EMAHook", "MixPreviewHook", "ProgressHook"]
+__all__ = ["CheckpointHook", "EMAHook", "LoggerHook", "MixPreviewHook", "ProgressHook"]
+
+
+class LoggerHook(mmengine.hooks.LoggerHook):
+    """mmengine's, but a disk that is full costs lines of a log and not the run."""
+
+    observer = True
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        with unless_disk_full(runner, "the log"):
+            super().after_train_iter(runner, batch_idx, data_batch, outputs)
+
+    def after_val_epoch(self, runner, metrics=None):
+        with unless_disk_full(runner, "the log"):
+            super().after_val_epoch(runner, metrics)
+
+    def after_test_epoch(self, runner, metrics=None):
+        with unless_disk_full(runner, "the log"):
+            super().after_test_epoch(runner, metrics)
+
+
+@contextlib.contextmanager
+def unless_disk_full(runner, what: str):
+    """Go on after an OSError in here, with a warning on standard error (the log itself may be what fails)."""
+    try:
+        yield
+    except OSError as error:
+        if runner.rank == 0:
+            print(f"warning: could not write {what}: {error}", file=sys.stderr)
 
 
 class CheckpointHook(Hook):
@@ -102,7 +132,8 @@ class MixPreviewHook(Hook):
             from ..visualization import save_mix_picture
 
             path = Path(runner.work_dir) / "mixes" / f"epoch_{runner.epoch + 1}.png"
-            save_mix_picture(path, unwrap(runner.model), runner.train_loop.dataloader, runner.epoch, self.count)
+            with unless_disk_full(runner, path):
+                save_mix_picture(path, unwrap(runner.model), runner.train_loop.dataloader, runner.epoch, self.count)
 
 
 class ProgressHook(Hook):

@@ -82,6 +82,12 @@ def agree(value):
     return found[0]
 
 
+def wait_for_all() -> None:
+    """Wait until every process has come here."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
 def _die_with_parent() -> None:
     """Get SIGTERM when the launcher dies, even by kill -9: no orphan goes on writing the work dir (Linux)."""
     with contextlib.suppress(OSError, AttributeError):
@@ -90,8 +96,8 @@ def _die_with_parent() -> None:
 
 def leave_distributed() -> None:
     """Orderly end of the process group; without the barrier gloo sometimes aborts at exit."""
+    wait_for_all()
     if dist.is_initialized():
-        dist.barrier()
         dist.destroy_process_group()
 
 

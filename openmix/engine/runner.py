@@ -17,6 +17,7 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
+from ..errors import did_you_mean
 from ..registry import DATASETS, HOOKS, LOOPS, MODELS
 from . import checkpoint, launch, result, syncbn, workdir
 from .config import check_config
@@ -40,8 +41,15 @@ class Runner(mmengine.runner.Runner):
         cfg = cfg if isinstance(cfg, Config) else Config(cfg)
         check_config(cfg)
         launch.init_distributed(cfg.get("launcher", "none"))
+        launch.amp_dtype((cfg.get("env_cfg") or {}).get("amp", "auto"), launch.device())
         workdir.check_writable(cfg.work_dir)
-        return super().from_cfg(cfg)
+        runner = super().from_cfg(cfg)
+        for name in ("val_cfg", "test_cfg"):
+            network, known = (cfg.get(name) or {}).get("network"), runner.networks()
+            if network is not None and network not in known:
+                raise ValueError(f"{name}.network: no network {network!r} is evaluated here; "
+                                 f"{did_you_mean(network, known)}")
+        return runner
 
     # -- building, in the order of mmengine's constructor ------------------------------------------------------
 
@@ -122,6 +130,10 @@ class Runner(mmengine.runner.Runner):
         return ", ".join(type(hook).__name__ for hook in self.hooks)
 
     def dump_config(self):
+        """Nothing yet: a test, or a second run that the lock turns away, must not overwrite a run's config."""
+
+    def write_config(self):
+        """The resolved config, as a config file in the work dir."""
         if self.rank == 0:
             name = Path(self.cfg.filename).name if self.cfg.filename else "config.py"
             self.cfg.dump(str(Path(self.work_dir) / Path(name).with_suffix(".py")))
@@ -222,6 +234,7 @@ class Runner(mmengine.runner.Runner):
             workdir.write_json(Path(self.work_dir) / "env.json", info)
         self.call_hook("before_run")
         self.load_or_resume()
+        self.write_config()
         self.log_plan()
         self._seconds_before, self._started = self._seconds, started
         self._train_loop.run()
@@ -229,19 +242,19 @@ class Runner(mmengine.runner.Runner):
 
     def log_plan(self):
         loop, loader = self.train_loop, self.train_loop.dataloader
-        base = (self.cfg.get("auto_scale_lr") or {}).get("base_batch_size", loader.total_batch)
+        scale = self.cfg.get("auto_scale_lr") or {}
+        base = scale.get("base_batch_size", loader.total_batch)
         lr = loop.optimizer.param_groups[0]["base_lr"]
         message = (f"{loader.describe()['name']}: {loop.steps} steps of {loader.total_batch} images (base "
                    f"{base}) an epoch, {loop.max_epochs} epochs, lr {lr:g}, {self.count_parameters():,} parameters")
         self.logger.info(message)
-        if loader.total_batch != base and not (self.cfg.get("auto_scale_lr") or {}).get("enable"):
+        if loader.total_batch != scale.get("scaled_to", base):
             self.logger.warning(f"total batch {loader.total_batch} is not the recipe's {base} and lr is not scaled; "
                                 "--auto-scale-lr scales it linearly")
 
     def count_parameters(self) -> int:
-        """Parameters of the network that is evaluated first."""
-        network = next(iter(self.networks().values()))
-        return sum(p.numel() for p in network.parameters())
+        """Parameters of the network itself; what a mixing method adds for training is not counted."""
+        return sum(p.numel() for p in unwrap(self.model).net.parameters())
 
     def test(self) -> dict:
         """Evaluate on ``test_dataloader``: {network: {"top1": %, ...}}."""
@@ -271,7 +284,8 @@ class Runner(mmengine.runner.Runner):
             data=self.train_loop.dataloader.describe(), seed=self.seed, processes=self.world_size,
             total_batch=self.train_loop.dataloader.total_batch, parameters=self.count_parameters(),
             peak_memory_mib=peak, wall_s=self.wall_seconds(), max_epochs=self.train_loop.max_epochs,
-            split=self._val_split(), hardware=workdir.hardware(self.device), precision=str(self.amp_dtype or torch.float32), **info)
+            split=self._val_split(), hardware=workdir.hardware(self.device),
+            precision=str(self.amp_dtype or torch.float32), **info)
         workdir.write_json(Path(self.work_dir) / "result.json", report)
 
     def _val_split(self) -> str:
@@ -322,6 +336,8 @@ class Runner(mmengine.runner.Runner):
         if len(missing) == len(target.state_dict()):
             raise ValueError(f"{path} holds no weight of this model; its keys look like {sorted(weights)[:3]}, "
                              f"expected such as {sorted(target.state_dict())[:3]}")
+        if target is not model:
+            model.mixup.attach(model.net)  # momentum teachers start as copies of what was loaded
         self.call_hook("after_load_checkpoint", checkpoint=found)
         self.logger.info(f"loaded {path}: {len(missing)} missing and {len(unexpected)} unexpected keys "
                          f"{[*missing, *unexpected][:6]}")
@@ -334,7 +350,7 @@ class Runner(mmengine.runner.Runner):
         meta, mid_epoch = found["meta"], found["loop"]["iter"] != found["loop"]["epoch"] * self.train_loop.steps
         if meta["processes"] != self.world_size and mid_epoch:
             raise ValueError(f"{path} was saved in the middle of an epoch by {meta['processes']} processes and cannot "
-                             f"go on with {self.world_size}; use {meta['processes']}, or a checkpoint of an epoch's end")
+                             f"go on with {self.world_size}; use {meta['processes']}, or a checkpoint of an epoch end")
         now = workdir.canonical(self.cfg.to_dict())
         changed = [d for d in workdir.config_difference(meta["config"], now) if "train_cfg.max_epochs" not in d]
         if changed:

@@ -105,6 +105,10 @@ def check_writable(work_dir) -> Path:
     return work_dir
 
 
+class InUse(RuntimeError):
+    """Another run holds the work dir."""
+
+
 class Lock:
     """One run a work dir: an advisory lock that the kernel releases when the process ends, however it ends.
 
@@ -113,7 +117,7 @@ class Lock:
         wait: seconds to wait for a holder that is about to leave (a restart overlaps the process it replaces).
 
     Raises:
-        RuntimeError: another process holds the lock; names its pid and host.
+        InUse: another process holds the lock; names its pid and host.
     """
 
     def __init__(self, work_dir, rank: int = 0, wait: float = 0.0):
@@ -129,8 +133,8 @@ class Lock:
                 self.file.seek(0)
                 holder = self.file.read().strip() or "unknown process"
                 self.file.close()
-                raise RuntimeError(f"{self.path.parent} is in use by another run ({holder}); "
-                                   "wait for it, stop it, or choose another --work-dir")
+                raise InUse(f"{self.path.parent} is in use by another run ({holder}); "
+                            "wait for it, stop it, or choose another --work-dir")
             time.sleep(0.1)
         self.file.truncate(0)
         self.file.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
