@@ -89,6 +89,8 @@ class GridMix(MaskMethod):
         self.patch_head, self.watched = None, layer
 
     def attach(self, net):
+        if self.patch_head is not None:  # once: the optimizer holds its parameters
+            return
         outputs = outputs_of_layers(net, self.image_shape)
         classes = outputs.pop("").shape[1]
         if self.layer is None:

@@ -191,3 +191,30 @@ def test_warm_up_clipping_and_no_decay_groups_by_config(tmp_path):
     runner = train(cfg)
     decays = {group["weight_decay"] for group in runner.train_loop.optimizer.param_groups}
     assert decays == {0.0, 1e-4} and runner.history[0]["lr"] < 0.05
+
+
+def test_a_loaded_network_is_where_a_teacher_starts(tmp_path):
+    train(config(tmp_path / "a", epochs=1, custom_hooks=[]))
+    weights = checkpoint.load(tmp_path / "a" / "epoch_1.pth")["state_dict"]
+    network = {k.removeprefix("net."): v for k, v in weights.items() if k.startswith("net.")}
+    checkpoint.save(tmp_path / "network.pth", dict(state_dict=network))
+    runner = apis_runner(config(tmp_path / "b", mixup="AutoMix", epochs=1))
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    runner.load_weights(tmp_path / "network.pth")
+    for name, value in runner.model.mixup.teacher.state_dict().items():
+        assert torch.equal(value, network[name]), name
+
+
+def test_progress_bar_advances_and_closes(tmp_path):
+    cfg = config(tmp_path, epochs=1, custom_hooks=[])
+    cfg.default_hooks.progress = dict(enabled=True)
+    runner = train(cfg)
+    hook = next(h for h in runner.hooks if type(h).__name__ == "ProgressHook")
+    assert hook.bar is None and hook.task is not None
+
+
+def test_two_runs_in_one_process_log_into_folders_of_their_own(tmp_path):
+    for name in "ab":
+        train(config(tmp_path / name, epochs=1))
+    for name in "ab":
+        assert len(list((tmp_path / name).glob("*/vis_data/scalars.json"))) == 1
