@@ -1,2 +1,3 @@
 _base_ = ["./r18_saliencymix.py"]
-model = dict(mixup=dict(one_box=True))  # one saliency box a batch, as in the published cell
+# one saliency box a batch, of the first image as OpenCV sees it: as in the published cell
+model = dict(mixup=dict(one_box=True, saliency="fine_grained"))
