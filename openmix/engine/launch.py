@@ -101,6 +101,11 @@ def leave_distributed() -> None:
         dist.destroy_process_group()
 
 
+def _has_amx() -> bool:
+    """Whether this CPU multiplies bf16 in tiles (AMX); without, bf16 is slower than float32."""
+    return getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+
+
 def amp_dtype(amp: str, where: torch.device) -> torch.dtype | None:
     """Autocast dtype for ``--amp``: ``auto`` is bf16 where the hardware multiplies it fast, else float32."""
     if amp not in AMP:
@@ -108,7 +113,7 @@ def amp_dtype(amp: str, where: torch.device) -> torch.dtype | None:
     if amp == "fp16" and where.type != "cuda":
         raise ValueError("amp 'fp16' needs a GPU (its loss scaling does); on a CPU use --amp bf16 or off")
     if amp == "auto":
-        fast = torch.cuda.is_bf16_supported() if where.type == "cuda" else torch.cpu._is_amx_tile_supported()
+        fast = torch.cuda.is_bf16_supported() if where.type == "cuda" else _has_amx()
         return torch.bfloat16 if fast else None
     return dict(bf16=torch.bfloat16, fp16=torch.float16, off=None)[amp]
 

@@ -84,10 +84,13 @@ def make_step(model: nn.Module, optimizer: torch.optim.Optimizer, *, device: tor
             losses = {k: v.detach().float() for k, v in losses.items()}
             if world > 1:
                 # every rank sees the mean loss and, on CPUs, any rank's wish to stop: all go on or none does
-                agreed = torch.stack([*losses.values(), torch.as_tensor(float(stop), device=device)])
+                agreed = list(losses.values())
+                if latch.on_host:
+                    agreed.append(torch.tensor(float(stop)))
+                agreed = torch.stack(agreed)
                 dist.all_reduce(agreed)
-                losses = dict(zip(losses, agreed[:-1] / world, strict=True))
-                stop = float(agreed[-1]) if latch.on_host else stop
+                losses = dict(zip(losses, agreed[:len(losses)] / world, strict=True))
+                stop = bool(agreed[-1]) if latch.on_host else stop
             latch.check(losses["loss"])
             scaled = loss / accumulate if accumulate > 1 else loss
             (scaler.scale(scaled) if scaler else scaled).backward()
