@@ -67,7 +67,7 @@ def make_step(model: nn.Module, optimizer: torch.optim.Optimizer, *, device: tor
     latch = Latch(optimizer, device)
     scaler = torch.amp.GradScaler(device.type) if dtype == torch.float16 else None
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    world = dist.get_world_size() if dist.is_initialized() else 1
+    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     generators = [torch.default_generator]
     if device.type == "cuda":
         generators.append(torch.cuda.default_generators[device.index or 0])
@@ -76,7 +76,7 @@ def make_step(model: nn.Module, optimizer: torch.optim.Optimizer, *, device: tor
     def step(images, labels, draws, progress, mixing=True, update=True, seed=None, stop=0):
         if seed is not None:  # networks that draw themselves (dropout) continue bit-exactly after a resume
             for generator in generators:
-                generator.manual_seed(seed)
+                generator.manual_seed(seed + rank)
         with contextlib.nullcontext() if update else local():
             with context():
                 losses = model(images, labels, draws=draws, progress=progress, mixing=mixing)
