@@ -1,0 +1,270 @@
+"""What the documents say holds: Python runs, command lines are understood, what is named exists.
+
+A Python block whose first line is a comment with a path (``# my_configs/warmup.py``) is that file: it is written into
+a folder where the document's other blocks and commands find it, and a config among them is read and checked. The other
+blocks of a document run in order, in one namespace.
+"""
+import argparse
+import contextlib
+import inspect
+import os
+import re
+import shlex
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+
+from openmix.engine import cli, hooks, loops, optim, schedules
+from openmix.engine import config as rules
+from openmix.engine.runner import DEFAULT_HOOKS
+from openmix.registry import BACKBONES, DATASETS, LOSSES, MIXUPS
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+FILE = re.compile(r"# ([\w/]+\.py)\n")
+FOLDERS = ("openmix", "configs", "tools", "tests", "docs", "benchmarks")
+
+
+def documents(paths):
+    return pytest.mark.parametrize("path", paths, ids=lambda path: path.name)
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return [code for found, code in FENCE.findall(path.read_text()) if found == language]
+
+
+def files(path: Path) -> dict[str, str]:
+    """The files that a document shows whole."""
+    return {match[1]: code for code in blocks(path, "python") if (match := FILE.match(code))}
+
+
+each = documents(DOCS)
+each_with_python = documents([path for path in DOCS if set(blocks(path, "python")) - set(files(path).values())])
+each_with_configs = documents([path for path in DOCS if any("_base_" in code for code in files(path).values())])
+each_with_commands = documents([path for path in DOCS if blocks(path, "bash")])
+
+
+def prose(path: Path) -> str:
+    return FENCE.sub("", path.read_text())
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A place that looks like the repository, where a document's own files may be added."""
+    for name in FOLDERS:
+        if name != "configs":
+            (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "configs").mkdir()
+    for child in (ROOT / "configs").iterdir():
+        (tmp_path / "configs" / child.name).symlink_to(child)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    modules, names = set(sys.modules), set(MIXUPS.known())
+    yield tmp_path
+    for name in set(sys.modules) - modules:
+        if name.startswith("my_"):
+            del sys.modules[name]
+    for name in set(MIXUPS.known()) - names:  # other tests are not to see the methods of the documents
+        del MIXUPS._module_dict[name]
+
+
+def write_files(path: Path, folder: Path) -> None:
+    for name, code in files(path).items():
+        if (ROOT / name).exists():
+            shown, real = code.split("\n", 1)[1], (ROOT / name).read_text()
+            assert shown == real, f"{path.name} shows {name} otherwise than it is"
+        else:
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(code)
+
+
+# -- Python ---------------------------------------------------------------------------------------------------------
+
+
+@each_with_python
+def test_python_blocks_run_in_order(path, folder):
+    write_files(path, folder)
+    namespace = dict(__name__="__docs__")
+    torch.manual_seed(0)
+    with torch.random.fork_rng(devices=[]):
+        for i, code in enumerate(blocks(path, "python")):
+            if not FILE.match(code):
+                exec(compile(code, f"{path.name}, Python block {i + 1}", "exec"), namespace)
+
+
+@each_with_configs
+def test_configs_shown_are_right(path, folder, monkeypatch):
+    monkeypatch.setattr(rules, "TRACKERS", {})  # trackers need not be installed to be shown
+    write_files(path, folder)
+    for name, code in files(path).items():
+        if "_base_" in code:
+            cfg = rules.load_config(name)
+            cfg.setdefault("work_dir", "work_dirs/x")
+            rules.check_config(cfg)
+
+
+# -- command lines --------------------------------------------------------------------------------------------------
+
+
+def commands(path: Path) -> list[list[str]]:
+    lines = "\n".join(blocks(path, "bash")).replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line.strip()]
+
+
+def understand(words: list[str]) -> None:
+    """Raise (SystemExit from argparse, ValueError ...) for a command line that would be refused before it trains."""
+    while re.fullmatch(r"[A-Z_]+=\S*", words[0]):
+        words = words[1:]
+    if words[0] == "pip":
+        return
+    if words[:3] == ["python", "-m", "pytest"]:
+        words = ["bash", "tools/run_tests.sh", *words[3:]]
+    assert words[0] in ("bash", "python") and Path(words[1]).is_file(), f"no such command: {' '.join(words)}"
+    script, rest = Path(words[1]).name, words[2:]
+    if script == "slurm_train.sh":
+        script, rest = "dist_train.sh", rest[2:]
+    if script in ("dist_train.sh", "dist_test.sh"):
+        assert int(rest[1]) > 0
+        script, rest = script[5:].replace(".sh", ".py"), [rest[0], *rest[2:], "--launcher", "pytorch"]
+    if script in ("train.py", "test.py"):
+        for word in rest:
+            if word.endswith(".pth"):  # a checkpoint that a run would have left there
+                Path(word).parent.mkdir(parents=True, exist_ok=True)
+                Path(word).touch()
+        make = cli.train_parser if script == "train.py" else cli.test_parser
+        cli.configure(make(argparse.ArgumentParser()).parse_args(rest))
+    elif script == "run_tests.sh":
+        missing = [word for word in rest if word.endswith(".py") and not Path(word).is_file()]
+        assert not missing, f"no such tests: {missing}"
+    else:
+        assert script in ("quickstart.sh", "prepare_data.py"), f"{script} is not checked here"
+
+
+@each_with_commands
+def test_command_lines_are_understood(path, folder):
+    write_files(path, folder)
+    for words in commands(path):
+        understand(words)
+
+
+@pytest.mark.parametrize("line", [
+    "python tools/train.py configs/cifar100/r18_mixup.py --epochs 3", "python tools/trian.py x.py", "make train",
+    "bash tools/dist_train.sh 4 configs/cifar100/r18_mixup.py", "python tools/train.py configs/cifar100/r18_nomix.py",
+    "python tools/train.py configs/cifar100/r18_mixup.py --cfg-options model.mixup.alhpa=1"])
+def test_wrong_command_lines_are_noticed(line, folder, capsys):
+    with pytest.raises((SystemExit, AssertionError, ValueError, FileNotFoundError)):
+        understand(shlex.split(line))
+
+
+def test_the_method_of_the_example_passes_its_test_and_the_contract(folder):
+    path = ROOT / "docs" / "add_a_method.md"
+    write_files(path, folder)
+    (words,) = [words for words in commands(path) if "pytest" in words]
+    words = [str(folder / w) if w.startswith("my_") and "/" in w else w for w in words[words.index("python") + 1:]]
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    env |= dict(PYTHONPATH=f"{folder}{os.pathsep}{ROOT}", OMP_NUM_THREADS="1")
+    done = subprocess.run([sys.executable, *words, "-p", "no:cacheprovider"], cwd=ROOT, env=env, capture_output=True,
+                          text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    passed = int(re.search(r"(\d+) passed", done.stdout)[1])
+    assert passed > 30, "the contract tests did not take the method up"
+
+
+# -- what is named --------------------------------------------------------------------------------------------------
+
+
+def expand(name: str) -> list[str]:
+    """``a/{b,c}.py`` as the shell reads it."""
+    match = re.search(r"\{([^}]*)\}", name)
+    return [name] if not match else [found for part in match[1].split(",")
+                                     for found in expand(name[:match.start()] + part + name[match.end():])]
+
+
+def named_files(path: Path) -> list[str]:
+    """Repository paths in the prose and on command lines; paths with a ``<part>`` to fill in are patterns."""
+    inline = re.findall(r"`([^`\n]+)`", prose(path))
+    fenced = [word for _, code in FENCE.findall(path.read_text()) for word in re.findall(r"[\w./*-]+", code)]
+    return [name for word in [*inline, *fenced] for name in expand(word)
+            if re.fullmatch(rf"({'|'.join(FOLDERS)})/[\w./<>*-]*", name)]
+
+
+@each
+def test_files_named_exist(path):
+    own = files(path)
+    for name in named_files(path):
+        pattern = re.sub(r"<\w+>", "*", name)
+        assert name in own or any(ROOT.glob(pattern)), f"{path.name} names {name}, which does not exist"
+
+
+@each
+def test_modules_and_names_exist(path):
+    for name in re.findall(r"`(openmix(?:\.\w+)+)", prose(path)):
+        *parts, last = name.split(".")
+        with contextlib.suppress(ImportError):
+            import_module(name)
+            continue
+        assert hasattr(import_module(".".join(parts)), last), f"{path.name} names {name}, which does not exist"
+
+
+def anchors(path: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", prose(path), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@each
+def test_relative_links_lead_somewhere(path):
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(path)):
+        if not link.startswith("https://"):
+            target, _, anchor = link.partition("#")
+            found = (path.parent / target).resolve() if target else path
+            assert found.is_file(), f"{path.name}: {link}"
+            assert not anchor or anchor in anchors(found), f"{path.name}: {link}"
+
+
+# -- what is listed is all there is ---------------------------------------------------------------------------------
+
+
+def rows(path: Path, title: str) -> list[list[str]]:
+    """The cells of the table under a title, without its head."""
+    section = prose(path).split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_the_readme_lists_every_method_with_its_needs_and_every_backbone():
+    listed = {cells[0].strip("`"): cells[2] for cells in rows(ROOT / "README.md", "Methods")}
+    assert listed == {name: MIXUPS.get(name).needs for name in MIXUPS.known()}
+    assert {cells[0].strip("`") for cells in rows(ROOT / "README.md", "Backbones")} == set(BACKBONES.known())
+
+
+IN_PYTHON = {"ArrayData", "Arrays"}  # data sets that are made of tensors, not by a config
+
+
+def parameters(function) -> set[str]:
+    return set(inspect.signature(function).parameters) - {"self", "runner", "dataloader", "evaluator", "length", "base"}
+
+
+def test_every_config_key_is_described():
+    text = prose(ROOT / "docs" / "configs.md")
+    words = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", text))))
+    keys = {*rules.TOP_LEVEL, *set().union(*rules.LOADER_KEYS.values()), *rules.AUGMENT_KEYS, *rules.ENV_VALUES,
+            *rules.MODEL_PARTS, *optim.WRAPPER_KEYS, *optim.PARAMWISE_KEYS, *schedules.SCHEDULES, *DEFAULT_HOOKS,
+            *hooks.__all__, *loops.__all__, *LOSSES.known(), *BACKBONES.known(), *(set(DATASETS.known()) - IN_PYTHON)}
+    own_hooks = [hook for name in hooks.__all__ if "__init__" in vars(hook := getattr(hooks, name))]
+    for function in (loops.EpochLoop, loops.EvalLoop, *own_hooks, *schedules.SCHEDULES.values()):
+        keys |= parameters(function)
+    assert keys - words == set(), "docs/configs.md does not describe these"
+
+
+def test_every_flag_is_described():
+    text = (ROOT / "docs" / "get_started.md").read_text()
+    parser = cli.train_parser(argparse.ArgumentParser(add_help=False))
+    flags = [a.option_strings[0] for a in parser._actions if a.option_strings and a.help != argparse.SUPPRESS]
+    assert [flag for flag in flags if flag not in text] == []
+
+
