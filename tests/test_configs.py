@@ -1,0 +1,149 @@
+"""The shipped configs: all load and build, and the cells of the tables have the recipes of the tables."""
+import math
+from functools import cache
+
+import pytest
+import torch
+
+from openmix import apis
+from openmix.engine.config import check_config, load_config
+from openmix.engine.schedules import lr_table
+from openmix.registry import MIXUPS, MODELS
+
+METHODS = ("vanilla", "mixup", "cutmix", "manifoldmix", "smoothmix", "saliencymix", "fmix", "puzzlemix", "gridmixup",
+           "gridmix", "resizemix", "automix")
+BACKBONES = ("r18", "rx50", "wrn28_8")
+CELLS = [(backbone, method) for backbone in BACKBONES for method in METHODS]
+# what a published cell was made with beside its method: the only thing its config may change
+PUBLISHED = dict(smoothmix=dict(swapped_labels=True), fmix=dict(banded_spectrum=True), automix=dict(lam_concat=False),
+                 saliencymix=dict(one_box=True, saliency="fine_grained"))
+ALPHA = dict(mixup=1.0, cutmix=0.2, manifoldmix=2.0, saliencymix=0.2, fmix=0.2, puzzlemix=1.0, gridmixup=0.2,
+             resizemix=1.0, automix=2.0)
+CUTTING = ("cutmix", "saliencymix", "fmix", "resizemix")  # weight decay 5e-4 with ResNeXt-50
+BUILT = dict(  # settings of the built methods
+    manifoldmix=dict(layers=("input", "layer1", "layer2")),
+    puzzlemix=dict(blocks=(2, 4, 8, 16), t_eps=0.8, t_size=4, clean_weight=0.0,
+                   energy=dict(n_labels=3, beta=1.2, gamma=0.5, eta=0.2, neigh_size=4)),
+    gridmixup=dict(holes=(2, 6), area=(0.5, 1.0), aspect=(0.5, 2.0)),
+    resizemix=dict(scope=(0.1, 0.8)),
+    fmix=dict(decay=3.0, max_soft=0.0),
+    automix=dict(mask_loss=0.1, margin=0.1, lam_margin=0.08, momentum=0.999, momentum_end=0.999999, upsample="nearest"))
+# counted by building the networks of the tables; CIFAR-10 has 90 rows fewer in its last layer
+PARAMETERS = dict(cifar100=dict(r18=11_220_132, rx50=23_177_124, wrn28_8=23_409_092),
+                  cifar10=dict(r18=11_173_962, rx50=22_992_714))
+
+
+@cache
+def config(name):
+    cfg = load_config(apis.config_root() / f"{name}.py")
+    cfg.work_dir = "/never/made"
+    return cfg
+
+
+def cell(backbone, method, data="cifar100"):
+    return config(f"{data}/{backbone}_{method}")
+
+
+def test_the_configs_of_the_tables_exist():
+    shipped = set(apis.list_configs())
+    wanted = {f"cifar100/{b}_{m}.py" for b, m in CELLS} | {f"cifar10/{b}_{m}.py" for b, m in CELLS if b != "wrn28_8"}
+    wanted |= {f"cifar100/{b}_{m}_openmixup.py" for b in BACKBONES for m in PUBLISHED}
+    wanted |= {f"cifar100/r20_{m}.py" for m in METHODS} | {"shapes/r20_mixup.py", "shapes/r20_vanilla.py"}
+    assert wanted <= shipped
+
+
+@pytest.mark.parametrize("name", [name.removesuffix(".py") for name in apis.list_configs()])
+def test_every_config_passes_its_own_check(name):
+    check_config(config(name))
+    data, _, rest = name.partition("/")
+    method = rest.removesuffix("_openmixup").split("_")[-1]
+    kind = config(name).model.mixup.type
+    assert kind.lower() == method and config(name).train_dataloader.dataset.type.lower() == data
+
+
+def test_the_model_of_every_config_builds_with_the_parameters_of_the_tables():
+    """Every kind of network with every kind of method, without memory for weights."""
+    built = {}
+    for name in apis.list_configs():
+        if name.endswith("_openmixup.py"):  # an option of the same method: building that is part of its check
+            continue
+        data, backbone = name.split("/")[0], name.split("/")[1].rsplit("_", 1)[0]
+        with torch.device("meta"):
+            model = MODELS.build(config(name.removesuffix(".py")).model)
+        found = sum(p.numel() for p in model.net.parameters())
+        assert found == PARAMETERS.get(data, {}).get(backbone, found), name
+        built[name] = model.mixup
+    assert len(built) >= 70 and {type(m).__name__ for m in built.values()} == set(MIXUPS.known()) - {"RandomChoice"}
+
+
+@pytest.mark.parametrize("backbone, method", CELLS)
+def test_a_cell_is_trained_as_in_the_tables(backbone, method):
+    cfg = cell(backbone, method)
+    wide, automix = backbone == "wrn28_8", method == "automix"
+    decay = 1e-3 if wide else 5e-4 if backbone == "rx50" and method in CUTTING else 1e-4
+    base, low = 0.03 if wide else 0.1, (1e-3 if wide else 0.05) if automix else 0.0
+    assert cfg.optim_wrapper.to_dict() == dict(
+        optimizer=dict(type="SGD", lr=base, momentum=0.9, weight_decay=decay)), "decay on everything, no clipping"
+    assert cfg.train_cfg.to_dict() == dict(max_epochs=400 if wide else 200, val_interval=1)
+    epochs, steps = cfg.train_cfg.max_epochs, 3
+    curve = lr_table(cfg.param_scheduler, base, epochs, steps)
+    for epoch in range(epochs):  # constant within an epoch: no warm-up, and the cosine never quite ends
+        expected = low + (base - low) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+        assert curve[epoch * steps:(epoch + 1) * steps] == pytest.approx([expected] * steps, abs=1e-9)
+    assert not cfg.get("custom_hooks") and "loss" not in cfg.model, "no EMA, soft cross-entropy without smoothing"
+    assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.total_batch == 100
+
+
+@pytest.mark.parametrize("data, mode", [("cifar100", "reflect"), ("cifar10", "zeros")])
+@pytest.mark.parametrize("backbone", ["r18", "rx50"])
+def test_data_is_augmented_as_in_the_tables(data, mode, backbone):
+    cfg = cell(backbone, "mixup", data)
+    assert cfg.train_dataloader.augment.to_dict() == dict(padding=4, mode=mode, flip=0.5)
+    assert cfg.data_preprocessor.to_dict() == dict(mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
+    assert cfg.train_dataloader.dataset.split == "train" and cfg.val_dataloader.dataset.split == "test"
+    assert cfg.val_evaluator.topk == (1, 5) and cfg.randomness.seed == 0
+
+
+@pytest.mark.parametrize("backbone, method", CELLS)
+def test_a_method_has_the_settings_of_the_tables(backbone, method):
+    cfg, wide = cell(backbone, method), backbone == "wrn28_8"
+    built = MIXUPS.build(cfg.model.mixup)
+    if method in ALPHA:
+        assert built.alpha == ALPHA[method]
+    assert built.prob == 1 and not built.per_sample, "one lam for every batch"
+    for key, value in BUILT.get(method, {}).items():
+        assert getattr(built, key) == value, key
+    if method == "automix":  # the stage whose maps are a quarter (Wide-ResNet: half) of the image's side
+        assert built.layer == ("layer2" if wide else "layer3")
+        assert cfg.val_cfg.network == cfg.test_cfg.network == "mix_k"
+
+
+def leaves(value, prefix=""):
+    if isinstance(value, dict):
+        return {k: v for name, item in value.items() for k, v in leaves(item, f"{prefix}.{name}").items()}
+    return {prefix: value}
+
+
+@pytest.mark.parametrize("name", [n.removesuffix(".py") for n in apis.list_configs("*_openmixup.py")])
+def test_a_published_cell_differs_by_its_option_alone(name):
+    right = name.removesuffix("_openmixup")
+    was, now = (leaves(config(n).to_dict()) for n in (right, name))
+    changed = {k.removeprefix(".model.mixup."): v for k, v in now.items() if was.get(k, v) != v or k not in was}
+    assert was.keys() <= now.keys() and changed == PUBLISHED[right.split("_")[-1]]
+
+
+def test_residual_branches_start_at_zero_in_the_networks_of_the_tables():
+    model = MODELS.build({**cell("r18", "vanilla").model})
+    blocks = [block for i in (1, 2, 3, 4) for block in getattr(model.net.backbone, f"layer{i}")]
+    assert len(blocks) == 8 and all((block.bn2.weight == 0).all() for block in blocks)
+    assert (model.net.backbone.bn1.weight == 1).all() and (model.net.head.fc.bias == 0).all()
+    assert model.net.head.fc.weight.std().item() == pytest.approx(0.01, rel=0.02)
+
+
+@pytest.mark.parametrize("epochs", [400, 800, 1200])
+def test_longer_training_is_one_option(epochs):
+    from openmix.engine.cli import parse_options
+
+    cfg = load_config(apis.config_root() / "cifar100/r18_mixup.py", parse_options([f"train_cfg.max_epochs={epochs}"]))
+    curve = lr_table(cfg.param_scheduler, 0.1, cfg.train_cfg.max_epochs, 1)
+    assert len(curve) == epochs and curve[epochs // 2] == pytest.approx(0.05)
