@@ -116,20 +116,28 @@ def finished(cfg) -> bool:
     return False
 
 
+def _read(cfg):
+    """A Config of one's own, from a path or from a Config."""
+    from mmengine.config import Config
+
+    from .engine.config import load_config
+
+    if isinstance(cfg, Config):
+        return copy.deepcopy(cfg)
+    path, cfg = cfg, load_config(cfg)
+    cfg.setdefault("work_dir", default_work_dir(path, cfg.get("randomness", {}).get("seed", 0)))
+    return cfg
+
+
 def train(cfg) -> dict:
     """Train a config (a path, or a Config with ``work_dir`` set) and return its result record.
 
     A run that has finished already is not repeated: with ``resume`` its record is returned at once.
     """
-    from mmengine.config import Config
-
-    from .engine.config import check_config, load_config
+    from .engine.config import check_config
     from .engine.runner import Runner
 
-    if not isinstance(cfg, Config):
-        path, cfg = cfg, load_config(cfg)
-        seed = cfg.get("randomness", {}).get("seed", 0)
-        cfg.setdefault("work_dir", default_work_dir(path, seed))
+    cfg = _read(cfg)
     check_config(cfg)
     scale_lr(cfg)
     report = Path(cfg.work_dir) / "result.json"
@@ -139,10 +147,13 @@ def train(cfg) -> dict:
 
 
 def test(cfg, weights) -> dict:
-    """Accuracy of a checkpoint on the test set: {network: {"top1": %, "top5": %, "count": n}}."""
+    """Accuracy of a checkpoint on the test set: {network: {"top1": %, "top5": %, "count": n}}.
+
+    ``cfg`` is a path, or a Config with ``work_dir`` set.
+    """
     from .engine.runner import Runner
 
-    cfg = copy.deepcopy(cfg)
+    cfg = _read(cfg)
     cfg.load_from, cfg.resume = str(weights), False
     for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "val_dataloader", "val_cfg",
                 "val_evaluator"):

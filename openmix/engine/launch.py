@@ -113,7 +113,7 @@ def amp_dtype(amp: str, where: torch.device) -> torch.dtype | None:
     if amp == "fp16" and where.type != "cuda":
         raise ValueError("amp 'fp16' needs a GPU (its loss scaling does); on a CPU use --amp bf16 or off")
     if amp == "auto":
-        fast = torch.cuda.is_bf16_supported() if where.type == "cuda" else _has_amx()
+        fast = torch.cuda.is_bf16_supported(including_emulation=False) if where.type == "cuda" else _has_amx()
         return torch.bfloat16 if fast else None
     return dict(bf16=torch.bfloat16, fp16=torch.float16, off=None)[amp]
 
@@ -139,18 +139,23 @@ def average_buffers(model: nn.Module) -> None:
 
 
 class StopSignal:
-    """Remembers SIGTERM (preemption, scancel, torchrun) and SIGUSR1/2 (time limit) until a step boundary."""
+    """Remembers SIGTERM (preemption, scancel, torchrun), SIGUSR1/2 (time limit) and Ctrl-C until a step boundary.
+
+    A second Ctrl-C interrupts at once.
+    """
 
     def __init__(self):
         self.number = 0
         self._previous = {}
 
     def _handle(self, number, frame):
+        if number == signal.SIGINT == self.number:
+            raise KeyboardInterrupt
         self.number = number
 
     def __enter__(self):
         with contextlib.suppress(ValueError):  # not in the main thread: signals go elsewhere
-            for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 

@@ -125,7 +125,8 @@ class EpochLoop(BaseLoop):
         runner = self.runner
         runner.call_hook("before_train_epoch")
         runner.model.train()
-        self._clock = dict(start=time.perf_counter(), interval=time.perf_counter(), data=0.0, steps=0, images=0)
+        self._clock = dict(start=time.perf_counter(), interval=time.perf_counter(), data=0.0, steps=0,
+                           first=self._iter)
         mixing, start = self._epoch < self.mixing_epochs, self._iter - self._epoch * self.steps
         batches = self.dataloader.batches(self._epoch, start)
         for index in range(start, self.steps):
@@ -145,7 +146,6 @@ class EpochLoop(BaseLoop):
                 raise self.diverged(error) from None
             self.sums.add(losses)
             self._clock["steps"] += 1
-            self._clock["images"] += len(images)
             for hook in self.actors:
                 hook.after_train_iter(runner, batch_idx=index, data_batch=None, outputs=losses)
             if last or (index + 1) % self.interval == 0:
@@ -176,7 +176,7 @@ class EpochLoop(BaseLoop):
         self.means.append((count, dict(means)))
         # "loss" first, as readers of the line expect it
         scalars |= {"loss": means.pop("loss", float("nan")), **means}
-        scalars["img/s"] = clock["images"] * runner.world_size / max(seconds, 1e-9)
+        scalars["img/s"] = clock["steps"] * self.dataloader.total_batch / max(seconds, 1e-9)
         for name, value in scalars.items():
             runner.message_hub.update_scalar(f"train/{name}", float(value))
         runner.message_hub.update_info("eta", (self._max_iters - self._iter - 1) * seconds / steps)
@@ -185,7 +185,7 @@ class EpochLoop(BaseLoop):
         if now - self._told > HEARTBEAT:
             self._told = now
             runner.set_status("running", epoch=self._epoch + 1, step=self._iter + 1)
-        clock.update(interval=time.perf_counter(), data=0.0, steps=0, images=0)
+        clock.update(interval=time.perf_counter(), data=0.0, steps=0)
         stop = bool(runner.stop_signal.number)
         if runner.world_size > 1 and not self.step.latch.on_host:
             flag = torch.tensor(float(stop), device=runner.device)
@@ -197,8 +197,9 @@ class EpochLoop(BaseLoop):
         runner = self.runner
         seconds = time.perf_counter() - self._clock["start"]
         average_buffers(runner.model)
+        images = (self._iter - self._clock["first"]) * self.dataloader.total_batch
         entry = dict(epoch=self._epoch + 1, lr=float(self.optimizer.param_groups[0]["lr"]), seconds=seconds,
-                     img_s=self.steps * self.dataloader.total_batch / seconds, train=self.epoch_means(), val=None)
+                     img_s=images / seconds, train=self.epoch_means(), val=None)
         runner.call_hook("after_train_epoch")
         self._epoch += 1
         last = self._epoch == self._max_epochs

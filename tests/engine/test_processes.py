@@ -127,8 +127,9 @@ def progress(folder):
         return 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill-9", "SIGTERM"])
-@pytest.mark.parametrize("method", ["MixUp", "AutoMix"])
+@pytest.mark.parametrize("method, number", [
+    ("MixUp", signal.SIGKILL), ("MixUp", signal.SIGTERM), ("MixUp", signal.SIGINT), ("AutoMix", signal.SIGKILL),
+    ("AutoMix", signal.SIGTERM)], ids=str)
 def test_a_killed_run_resumes_to_the_weights_of_an_unkilled_one(tmp_path, method, number):
     options = dict(mixup=method, epochs=6, images=100)
     train(config(tmp_path / "whole", **options))
@@ -138,8 +139,9 @@ def test_a_killed_run_resumes_to_the_weights_of_an_unkilled_one(tmp_path, method
     wait_for(lambda: progress(tmp_path / "cut") >= 25 and list((tmp_path / "cut").glob("epoch_2.pth.sha256")), process)
     process.send_signal(number)
     code = process.wait(60)
-    if number == signal.SIGTERM:
-        assert code == 143 and json.loads((tmp_path / "cut" / "status.json").read_text())["state"] == "preempted"
+    if number != signal.SIGKILL:
+        status = json.loads((tmp_path / "cut" / "status.json").read_text())
+        assert code == 128 + number and status["state"] == "preempted"
     assert not (tmp_path / "cut" / "result.json").exists()
     command(path, "--resume")
     whole, cut = (checkpoint.load(tmp_path / name / "epoch_6.pth") for name in ("whole", "cut"))
