@@ -69,13 +69,13 @@ def configure(args):
 
     options = parse_options(args.cfg_options)
     cfg = load_config(args.config, options)
-    cfg.setdefault("randomness", dict(seed=0))
+    cfg.randomness = {"seed": 0, **(cfg.get("randomness") or {})}
     if args.seed is not None:
         cfg.randomness["seed"] = args.seed
     if args.deterministic:
         cfg.randomness["deterministic"] = True
     if args.amp is not None:
-        cfg.setdefault("env_cfg", {})["amp"] = args.amp
+        cfg.env_cfg = {**(cfg.get("env_cfg") or {}), "amp": args.amp}
     cfg.launcher = args.launcher
     cfg.config_name = str(args.config)
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or default_work_dir(args.config, cfg.randomness.get("seed", 0))
@@ -90,7 +90,7 @@ def configure(args):
     if getattr(args, "no_validate", False):
         cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
     if getattr(args, "auto_scale_lr", False):
-        cfg.setdefault("auto_scale_lr", {})["enable"] = True
+        cfg.auto_scale_lr = {**(cfg.get("auto_scale_lr") or {}), "enable": True}
     check_config(cfg)
     return cfg
 

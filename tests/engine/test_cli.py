@@ -1,0 +1,299 @@
+"""What a user types: flags, exit codes, work dirs, and what each command leaves behind."""
+import argparse
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from openmix import apis
+from openmix.engine import checkpoint, cli, launch, workdir
+
+from .console import main, write
+from .tiny import ROOT, assert_equal_state, config
+
+PARSE = cli.train_parser(argparse.ArgumentParser()).parse_args
+SMALL = [f"{part}_dataloader.dataset.num_images={n}" for part, n in (("train", 300), ("val", 20), ("test", 20))]
+
+
+def record(folder) -> dict:
+    return json.loads((Path(folder) / "result.json").read_text())
+
+
+def contents(folder) -> dict:
+    """Every file with its time and bytes."""
+    return {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in sorted(Path(folder).rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A config file and the work dir of its finished run."""
+    folder = tmp_path_factory.mktemp("finished")
+    path = write(config("unused", epochs=3), folder / "tiny.json")
+    assert main("train", path, "--work-dir", folder / "run") == 0
+    return path, folder / "run"
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A config file of one epoch."""
+    return write(config("unused", epochs=1, custom_hooks=[]), tmp_path / "tiny.json")
+
+
+# -- arguments -------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("script", ["train.py", "test.py"])
+def test_help_comes_at_once_and_imports_nothing_heavy(script):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-X", "importtime", str(ROOT / "tools" / script), "--help"],
+                          capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    imported = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines() if "|" in line}
+    assert "openmix" in imported and not imported & {"torch", "numpy", "mmengine", "torchvision", "mmcv"}
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
+    assert "--cfg-options" in done.stdout and "--local" not in done.stdout
+
+
+@pytest.mark.parametrize("typed, name, value", [
+    ("--work_dir x", "work_dir", "x"), ("--work-dir x", "work_dir", "x"),
+    ("--resume_from x.pth", "resume", "x.pth"), ("--resume-from x.pth", "resume", "x.pth"),
+    ("--auto_resume", "resume", "auto"), ("--resume", "resume", "auto"), ("--resume x.pth", "resume", "x.pth"),
+    ("--load_checkpoint x.pth", "load_from", "x.pth"), ("--load-from x.pth", "load_from", "x.pth"),
+    ("--local_rank 1", "local_rank", 1), ("--local-rank=1", "local_rank", 1),
+    ("--amp", "amp", "auto"), ("--amp bf16", "amp", "bf16"), ("", "amp", None), ("", "resume", None),
+    ("--seed 7", "seed", 7), ("--deterministic", "deterministic", True), ("--no-validate", "no_validate", True),
+    ("--launcher slurm", "launcher", "slurm"), ("--cfg-options a=1 b.c=2", "cfg_options", ["a=1", "b.c=2"]),
+])
+def test_flags_and_their_older_spellings(typed, name, value):
+    assert getattr(PARSE(["config.py", *typed.split()]), name) == value
+
+
+@pytest.mark.parametrize("typed", ["--amp fp8", "--launcher ray", "--seed one", "--workdirr x"])
+def test_wrong_flags_exit_with_2(typed, capsys):
+    with pytest.raises(SystemExit) as stop:
+        PARSE(["config.py", *typed.split()])
+    assert stop.value.code == 2 and "usage:" in capsys.readouterr().err
+
+
+def test_overrides_are_read_as_mmengine_reads_them():
+    found = cli.parse_options(["a.b=0.2", "c=[1,2]", "d=None", "e=True", "f=text", "g=(1,2)", "h=1e-3"])
+    assert found == {"a.b": 0.2, "c": [1, 2], "d": None, "e": True, "f": "text", "g": (1, 2), "h": 0.001}
+
+
+@pytest.mark.parametrize("flag", ["--load-from", "--resume"])
+def test_a_missing_checkpoint_is_told_before_anything_happens(tiny, tmp_path, capsys, flag):
+    assert main("train", tiny, "--work-dir", tmp_path / "run", flag, "nowhere.pth") == 2
+    assert "no checkpoint nowhere.pth" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_the_launcher_of_torchrun_without_torchrun_says_how_to_start(tiny, tmp_path, capsys, monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    assert main("train", tiny, "--work-dir", tmp_path / "run", "--launcher", "pytorch") == 2
+    assert "tools/dist_train.sh" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+# -- work dirs and repeated runs -------------------------------------------------------------------------------------
+
+def test_the_default_work_dir_mirrors_the_config_path_and_the_seed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs" / "toy").mkdir(parents=True)
+    path = write(config("unused", epochs=1, custom_hooks=[]), tmp_path / "configs" / "toy" / "tiny.json")
+    assert main("train", path) == 0  # seed 3 of the config
+    assert main("train", Path("configs/toy/tiny.json"), "--seed", 5, "--deterministic") == 0
+    torch.use_deterministic_algorithms(False)
+    assert [record(f"work_dirs/toy/tiny/seed{k}")["seed"] for k in (3, 5)] == [3, 5]
+    assert sorted(p.name for p in Path("work_dirs/toy/tiny").iterdir()) == ["seed3", "seed5"]
+
+
+def test_a_finished_run_ends_at_once_with_resume_and_with_an_error_without(finished, capsys):
+    path, folder = finished
+    before = contents(folder)
+    assert main("train", path, "--work-dir", folder, "--resume") == 0
+    assert "top-1 best" in capsys.readouterr().out
+    assert main("train", path, "--work-dir", folder) == 2
+    assert "holds a finished run" in capsys.readouterr().err
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("change, message", [
+    (["--seed", 4], "randomness.seed: 3 -> 4"),
+    (["--cfg-options", "model.mixup.alpha=0.5"], "model.mixup.alpha"),
+])
+def test_another_config_never_continues_a_run(finished, capsys, change, message):
+    path, folder = finished
+    kept = {p: v for p, v in contents(folder).items() if p.suffix in (".pth", ".py") or p.name == "result.json"}
+    assert main("train", path, "--work-dir", folder, "--resume", *change) == 2
+    assert "the config changed" in (found := capsys.readouterr().err) and message in found
+    assert {p: v for p, v in contents(folder).items() if p in kept} == kept
+
+
+def test_resume_without_anything_to_resume_starts_from_the_beginning(tiny, tmp_path):
+    assert main("train", tiny, "--work-dir", tmp_path / "run", "--resume") == 0
+    assert record(tmp_path / "run")["epochs"] == 1
+
+
+def test_longer_training_continues_a_finished_run(tiny, tmp_path):
+    assert main("train", tiny, "--work-dir", tmp_path / "run") == 0
+    longer = ["--resume", "--cfg-options", "train_cfg.max_epochs=2"]
+    assert main("train", tiny, "--work-dir", tmp_path / "run", *longer) == 0
+    assert record(tmp_path / "run")["epochs"] == 2
+
+
+def test_a_work_dir_in_use_is_left_alone(tiny, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "tiny.py").write_text("# the other run's config")
+    with workdir.Lock(tmp_path / "run"):
+        assert main("train", tiny, "--work-dir", tmp_path / "run") == 2
+    found = capsys.readouterr().err
+    assert re.search(r"^error: .*in use by another run \(pid", found, re.M) and "Traceback" not in found
+    assert (tmp_path / "run" / "tiny.py").read_text() == "# the other run's config"
+    assert not (tmp_path / "run" / "status.json").exists()
+
+
+def test_equal_seeds_give_equal_weights_and_others_do_not(tiny, tmp_path):
+    weights = {}
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        assert main("train", tiny, "--work-dir", tmp_path / name, "--seed", seed, "--deterministic") == 0
+        weights[name] = checkpoint.load(tmp_path / name / "epoch_1.pth")["state_dict"]
+    torch.use_deterministic_algorithms(False)
+    assert_equal_state(weights["a"], weights["b"])
+    assert not torch.equal(*(weights[k]["net.head.fc.weight"] for k in "ac"))
+
+
+# -- training flags --------------------------------------------------------------------------------------------------
+
+def test_without_validation_the_result_has_no_accuracy(tiny, tmp_path, capsys):
+    assert main("train", tiny, "--work-dir", tmp_path / "run", "--no-validate") == 0
+    found = record(tmp_path / "run")
+    assert found["status"] == "done" and found["networks"] == {} and found["primary"] is None
+    assert "trained without evaluation" in capsys.readouterr().out
+    assert not (tmp_path / "run" / "best.pth").exists() and (tmp_path / "run" / "epoch_1.pth").exists()
+
+
+def test_a_diverged_run_exits_with_3(tiny, tmp_path, capsys):
+    code = main("train", tiny, "--work-dir", tmp_path / "run", "--cfg-options", "optim_wrapper.optimizer.lr=1e20")
+    assert code == 3 and "diverged" in capsys.readouterr().err
+    assert record(tmp_path / "run")["status"] == "diverged"
+
+
+def test_fp16_on_a_cpu_is_refused_before_anything_is_made(tiny, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(launch, "device", lambda: torch.device("cpu"))
+    assert main("train", tiny, "--work-dir", tmp_path / "run", "--amp", "fp16") == 2
+    assert "--amp bf16 or off" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_flags_also_act_where_a_config_says_nothing(tmp_path):
+    cfg = config("unused", epochs=1, custom_hooks=[])
+    del cfg["env_cfg"], cfg["randomness"]
+    path = write(cfg, tmp_path / "tiny.json")
+    assert main("train", path, "--work-dir", tmp_path / "run", "--amp", "bf16", "--seed", 2) == 0
+    assert record(tmp_path / "run")["precision"].endswith("bfloat16") and record(tmp_path / "run")["seed"] == 2
+    assert main("train", path, "--work-dir", tmp_path / "default") == 0
+    assert record(tmp_path / "default")["seed"] == 0
+
+
+def scaled(total_batch=None, **auto):
+    cfg = config("unused", auto_scale_lr=dict(base_batch_size=10, enable=True, **auto))
+    cfg.param_scheduler = [dict(type="LinearLR", end=1), dict(type="CosineAnnealingLR", begin=1, eta_min=0.01)]
+    cfg.train_dataloader.total_batch = total_batch or 10
+    apis.scale_lr(cfg)
+    return cfg
+
+
+def test_the_learning_rate_is_scaled_only_for_another_batch():
+    assert scaled().optim_wrapper.optimizer.lr == 0.05 and "scaled_to" not in scaled().auto_scale_lr
+    cfg = scaled(40)
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.2) and cfg.auto_scale_lr.scaled_to == 40
+    assert cfg.param_scheduler[1].eta_min == pytest.approx(0.04), "the floor belongs to the curve"
+
+
+def test_the_learning_rate_is_never_scaled_twice(tiny, tmp_path):
+    arguments = ["--auto-scale-lr", "--cfg-options", "train_dataloader.total_batch=20",
+                 "auto_scale_lr.base_batch_size=10"]
+    assert main("train", tiny, "--work-dir", tmp_path / "run", *arguments) == 0
+    used = tmp_path / "run" / "tiny.py"
+    assert Config.fromfile(str(used)).optim_wrapper.optimizer.lr == pytest.approx(0.1)
+    before = contents(tmp_path / "run")
+    for path in (tiny, used):  # the same command again, and the config in the work dir
+        assert main("train", path, "--work-dir", tmp_path / "run", "--resume", *arguments) == 0
+    assert contents(tmp_path / "run") == before
+
+
+def test_scaling_needs_to_know_the_batch_the_rate_was_made_for(tiny, tmp_path, capsys):
+    assert main("train", tiny, "--work-dir", tmp_path / "run", "--auto-scale-lr") == 2
+    assert "base_batch_size" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name, options", [
+    ("r20_mixup", []), ("r20_automix", []), ("r20_cutmix", ["optim_wrapper.accumulative_counts=2"])])
+def test_a_dry_run_leaves_nothing_behind(tmp_path, monkeypatch, capsys, name, options):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    batch = ["train_dataloader.total_batch=20", "val_dataloader.batch_size=10", "test_dataloader.batch_size=5"]
+    path = ROOT / "configs" / "shapes" / f"{name}.py"
+    assert main("train", path, "--dry-run", "--cfg-options", *SMALL, *batch, *options) == 0
+    assert "ok: trained, saved, resumed, tested" in (found := capsys.readouterr().out) and "'count': 10" in found
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- testing ---------------------------------------------------------------------------------------------------------
+
+def test_testing_gives_the_accuracy_that_training_logged(finished, tmp_path, capsys):
+    path, folder = finished
+    networks, out = record(folder)["networks"], tmp_path / "accuracies.json"
+    for name, kind in (("epoch_3.pth", "last"), ("best.pth", "best")):
+        assert main("test", path, folder / name, "--work-dir", tmp_path / "test", "--out", out) == 0
+        found, shown = json.loads(out.read_text()), capsys.readouterr().out
+        epoch = networks["net"][kind]["epoch"]  # the best epoch of the run's network
+        for network in ("net", "ema"):
+            assert found[network]["count"] == 23
+            assert found[network]["top1"] == networks[network]["top1"][epoch - 1]
+            assert found[network]["top5"] == networks[network]["top5"][epoch - 1]
+            assert f"{network}: top1 {found[network]['top1']:.2f}" in shown
+
+
+def test_testing_leaves_the_runs_files_alone(finished):
+    path, folder = finished
+    before = contents(folder)
+    assert main("test", path, folder / "best.pth", "--work-dir", folder) == 0
+    after = contents(folder)
+    assert {p: after[p] for p in before} == before
+
+
+def test_two_processes_test_each_image_once(finished, tmp_path):
+    path, folder = finished
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHON": sys.executable}
+    line = ["bash", str(ROOT / "tools/dist_test.sh"), str(path), "2", str(folder / "best.pth"), "--work-dir",
+            str(tmp_path / "test"), "--out", str(tmp_path / "two.json")]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=200, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert main("test", path, folder / "best.pth", "--work-dir", tmp_path / "one", "--out", tmp_path / "one.json") == 0
+    one, two = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "two"))
+    assert one == two and one["net"]["count"] == 23
+    assert done.stdout.count("net: top1") == 1, "only the first process talks"
+
+
+def test_two_processes_dry_run_and_leave_nothing_behind(tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHON": sys.executable,
+                   "TMPDIR": str(tmp_path)}
+    line = ["bash", str(ROOT / "tools/dist_train.sh"), str(ROOT / "configs/shapes/r20_mixup.py"), "2", "--dry-run",
+            "--cfg-options", *SMALL]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=200, env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("ok: trained, saved, resumed, tested") == 1
+    assert not [p for p in tmp_path.iterdir() if not p.name.startswith("torchelastic")]
+
+
+@pytest.mark.parametrize("arguments", [[], ["config.py"], ["config.py", "two"], ["config.py", "0"]])
+@pytest.mark.parametrize("script", ["dist_train.sh", "dist_test.sh"])
+def test_scripts_tell_their_usage(script, arguments):
+    done = subprocess.run(["bash", str(ROOT / "tools" / script), *arguments], capture_output=True, text=True)
+    assert done.returncode == 2 and "CONFIG GPUS" in done.stderr
