@@ -192,7 +192,7 @@ def test_fp16_on_a_cpu_is_refused_before_anything_is_made(tiny, tmp_path, capsys
 
 def test_flags_also_act_where_a_config_says_nothing(tmp_path):
     cfg = config("unused", epochs=1, custom_hooks=[])
-    del cfg["env_cfg"], cfg["randomness"]
+    cfg.pop("env_cfg"), cfg.pop("randomness")
     path = write(cfg, tmp_path / "tiny.json")
     assert main("train", path, "--work-dir", tmp_path / "run", "--amp", "bf16", "--seed", 2) == 0
     assert record(tmp_path / "run")["precision"].endswith("bfloat16") and record(tmp_path / "run")["seed"] == 2
