@@ -110,8 +110,8 @@ class EMAHook(Hook):
         checkpoint["ema"] = self.net.state_dict()
 
     def after_load_checkpoint(self, runner, checkpoint):
-        if "ema" in checkpoint:
-            self.net.load_state_dict(checkpoint["ema"])
+        # weights without an average (of another run or library) start theirs
+        self.net.load_state_dict(checkpoint.get("ema") or unwrap(runner.model).net.state_dict())
 
 
 class MixPreviewHook(Hook):

@@ -324,18 +324,29 @@ class Runner(mmengine.runner.Runner):
         if path:
             self.resume(path)
         elif self._load_from is not None:
-            self.load_weights(self._load_from)
+            self.load_weights(self._load_from, strict=self._train_loop is None)
 
-    def load_weights(self, path) -> None:
-        """Weights alone, of the whole classifier or of its network, from our files or others' (``--load-from``)."""
+    def load_weights(self, path, strict: bool = False) -> None:
+        """Weights alone, of the whole classifier or of its network, from our files or others' (``--load-from``).
+
+        Args:
+            strict: refuse a file that lacks some of the weights (a test would give the accuracy of random ones).
+        """
         found = checkpoint.load(path)
         weights = checkpoint.weights(found)
         model = unwrap(self.model)
         target = model if any(k.startswith("net.") for k in weights) else model.net
-        missing, unexpected = target.load_state_dict(weights, strict=False)
-        if len(missing) == len(target.state_dict()):
+        try:
+            missing, unexpected = target.load_state_dict(weights, strict=False)
+        except RuntimeError as error:  # torch's word for shapes that differ
+            raise ValueError(f"{path} does not fit this model: {' '.join(str(error).split())[:400]}") from error
+        if not weights.keys() & target.state_dict().keys():
             raise ValueError(f"{path} holds no weight of this model; its keys look like {sorted(weights)[:3]}, "
                              f"expected such as {sorted(target.state_dict())[:3]}")
+        lacking = [k for k in missing if not k.endswith("num_batches_tracked")]
+        if strict and lacking:
+            raise ValueError(f"{path} lacks {len(lacking)} weights of this model, such as {lacking[:3]}; was it "
+                             "trained with another config?")
         if target is not model:
             model.mixup.attach(model.net)  # momentum teachers start as copies of what was loaded
         self.call_hook("after_load_checkpoint", checkpoint=found)
