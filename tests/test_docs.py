@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from openmix.engine import cli, hooks, loops, optim, schedules
+from openmix.engine import cli, evaluation, hooks, loops, optim, schedules
 from openmix.engine import config as rules
 from openmix.engine.runner import DEFAULT_HOOKS
 from openmix.registry import BACKBONES, DATASETS, LOSSES, MIXUPS
@@ -254,9 +254,10 @@ def test_every_config_key_is_described():
     words = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", text))))
     keys = {*rules.TOP_LEVEL, *set().union(*rules.LOADER_KEYS.values()), *rules.AUGMENT_KEYS, *rules.ENV_VALUES,
             *rules.MODEL_PARTS, *optim.WRAPPER_KEYS, *optim.PARAMWISE_KEYS, *schedules.SCHEDULES, *DEFAULT_HOOKS,
-            *hooks.__all__, *loops.__all__, *LOSSES.known(), *BACKBONES.known(), *(set(DATASETS.known()) - IN_PYTHON)}
+            *hooks.__all__, *loops.__all__, *evaluation.__all__, *LOSSES.known(), *BACKBONES.known(),
+            *(set(DATASETS.known()) - IN_PYTHON)}
     own_hooks = [hook for name in hooks.__all__ if "__init__" in vars(hook := getattr(hooks, name))]
-    for function in (loops.EpochLoop, loops.EvalLoop, *own_hooks, *schedules.SCHEDULES.values()):
+    for function in (loops.EpochLoop, evaluation.EvalLoop, *own_hooks, *schedules.SCHEDULES.values()):
         keys |= parameters(function)
     assert keys - words == set(), "docs/configs.md does not describe these"
 

@@ -1,4 +1,4 @@
-"""The epoch loop and the evaluation loop.
+"""The epoch loop.
 
 Losses are added up on the device and read once an interval. Hooks that only watch (loggers) run at that interval,
 hooks that act (a user's hook that overrides before_/after_train_iter) at every step; a hook says so itself with a
@@ -11,13 +11,12 @@ import torch
 import torch.distributed as dist
 from mmengine.runner import BaseLoop
 
-from ..registry import METRICS
 from .launch import average_buffers
 from .optim import build_optimizer
 from .schedules import lr_table
-from .step import Diverged, make_step, unwrap
+from .step import Diverged, make_step
 
-__all__ = ["EpochLoop", "EvalLoop"]
+__all__ = ["EpochLoop"]
 
 HEARTBEAT = 0.25  # seconds at least between two writings of status.json
 
@@ -242,53 +241,3 @@ class EpochLoop(BaseLoop):
         self.means = json.loads(state["means_json"])
         if self.step.scaler and state["scaler"]:
             self.step.scaler.load_state_dict(state["scaler"])
-
-
-class EvalLoop(BaseLoop):
-    """Accuracy of every network the mixing method names, each image counted once for any number of processes.
-
-    Args:
-        network: name of the network whose accuracy is the run's; by default the first one.
-    """
-
-    def __init__(self, runner, dataloader, evaluator=None, network: str | None = None, limit: int | None = None):
-        super().__init__(runner, runner.build_loader(dataloader, train=False))
-        self.evaluator, self.network, self.limit = evaluator or dict(type="TopK"), network, limit
-        self.mode = "val"
-
-    @property
-    def primary(self) -> str:
-        names = list(self.runner.networks())
-        if self.network is not None and self.network not in names:
-            raise ValueError(f"val_cfg.network={self.network!r} is not evaluated here; networks: {', '.join(names)}")
-        return self.network or names[0]
-
-    @torch.no_grad()
-    def run(self) -> dict:
-        """Returns {network: {"top1": %, "top5": %, ...}}."""
-        runner, primary = self.runner, self.primary
-        runner.call_hook(f"before_{self.mode}_epoch")
-        training = runner.model.training
-        runner.model.eval()
-        networks = runner.networks()
-        metrics = {name: METRICS.build(dict(self.evaluator)) for name in networks}
-        for index, (images, labels) in enumerate(self.dataloader):
-            if index == self.limit:
-                break
-            with runner.autocast():
-                for name, network in networks.items():
-                    metrics[name].update(network(images), labels)
-        found = {name: metric.compute() for name, metric in metrics.items()}
-        runner.model.train(training)
-        scalars = {k: v for k, v in found[primary].items() if k != "count"}
-        if len(found) > 1:
-            scalars |= {f"{name}/{k}": v for name, m in found.items() for k, v in m.items() if k != "count"}
-        for name, value in scalars.items():
-            runner.message_hub.update_scalar(f"{self.mode}/{name}", float(value))
-        runner.call_hook(f"after_{self.mode}_epoch", metrics=scalars)
-        return found
-
-
-def net_of(runner):
-    """The classifier of a runner, without its distributed wrapper."""
-    return unwrap(runner.model)

@@ -3,7 +3,6 @@
 What mmengine gives: the configuration, hooks, log lines, visual backends. What is ours: how processes start on any
 device, what is saved (plain data, checksummed, written atomically) and how a run resumes, ends and reports.
 """
-import json
 import os
 import random
 import resource
@@ -19,7 +18,7 @@ from torch import nn
 
 from ..errors import did_you_mean
 from ..registry import DATASETS, HOOKS, LOOPS, MODELS
-from . import checkpoint, launch, result, syncbn, workdir
+from . import launch, result, state, syncbn, workdir
 from .config import check_config
 from .loops import Stopped
 from .step import Diverged, unwrap
@@ -292,84 +291,6 @@ class Runner(mmengine.runner.Runner):
         """Which images accuracies were measured on, ``test`` or ``val``: whether "best" was chosen on the test set."""
         return (self.cfg.get("val_dataloader") or {}).get("dataset", {}).get("split", "test")
 
-    # -- state -------------------------------------------------------------------------------------------------
-
-    def save_run(self, name: str, keep: int | None = None) -> None:
-        """Write everything a resume needs to ``work_dir/name``; with ``keep``, prune older ones afterwards."""
-        loop = self.train_loop
-        content = dict(
-            meta=dict(epoch=self.epoch, iter=self.iter, seed=self.seed, processes=self.world_size,
-                      total_batch=loop.dataloader.total_batch, seconds=self.wall_seconds(),
-                      config=workdir.canonical(self.cfg.to_dict()), openmix=workdir.version()),
-            state_dict=unwrap(self.model).state_dict(), optimizer=loop.optimizer.state_dict(), loop=loop.state(),
-            history_json=json.dumps(self.history))
-        self.call_hook("before_save_checkpoint", checkpoint=content)
-        if self.rank == 0:
-            path = Path(self.work_dir) / name
-            checkpoint.save(path, content)
-            if keep is not None and keep > 0:
-                checkpoint.prune(self.work_dir, keep)
-        if self.world_size > 1:
-            torch.distributed.barrier()
-
-    def load_or_resume(self):
-        if self._has_loaded:
-            return
-        self._has_loaded = True
-        path = self._resume
-        if path is True:  # the first process looks (and sets damaged files aside), all load what it found
-            path = launch.agree(checkpoint.newest_valid(self.work_dir, self.logger.warning) if self.rank == 0 else None)
-            if path is None:
-                self.logger.info(f"nothing to resume in {self.work_dir}: starting from the beginning")
-        if path:
-            self.resume(path)
-        elif self._load_from is not None:
-            self.load_weights(self._load_from, strict=self._train_loop is None)
-
-    def load_weights(self, path, strict: bool = False) -> None:
-        """Weights alone, of the whole classifier or of its network, from our files or others' (``--load-from``).
-
-        Args:
-            strict: refuse a file that lacks some of the weights (a test would give the accuracy of random ones).
-        """
-        found = checkpoint.load(path)
-        weights = checkpoint.weights(found)
-        model = unwrap(self.model)
-        target = model if any(k.startswith("net.") for k in weights) else model.net
-        try:
-            missing, unexpected = target.load_state_dict(weights, strict=False)
-        except RuntimeError as error:  # torch's word for shapes that differ
-            raise ValueError(f"{path} does not fit this model: {' '.join(str(error).split())[:400]}") from error
-        if not weights.keys() & target.state_dict().keys():
-            raise ValueError(f"{path} holds no weight of this model; its keys look like {sorted(weights)[:3]}, "
-                             f"expected such as {sorted(target.state_dict())[:3]}")
-        lacking = [k for k in missing if not k.endswith("num_batches_tracked")]
-        if strict and lacking:
-            raise ValueError(f"{path} lacks {len(lacking)} weights of this model, such as {lacking[:3]}; was it "
-                             "trained with another config?")
-        if target is not model:
-            model.mixup.attach(model.net)  # momentum teachers start as copies of what was loaded
-        self.call_hook("after_load_checkpoint", checkpoint=found)
-        self.logger.info(f"loaded {path}: {len(missing)} missing and {len(unexpected)} unexpected keys "
-                         f"{[*missing, *unexpected][:6]}")
-
-    def resume(self, path, *args, **kwargs) -> None:
-        """Continue from ``path``: bit-exactly where processes, config and versions are the same."""
-        found = checkpoint.load(path)
-        if "loop" not in found:
-            raise ValueError(f"{path} is no checkpoint of a run (weights only?); to start from it use --load-from")
-        meta, mid_epoch = found["meta"], found["loop"]["iter"] != found["loop"]["epoch"] * self.train_loop.steps
-        if meta["processes"] != self.world_size and mid_epoch:
-            raise ValueError(f"{path} was saved in the middle of an epoch by {meta['processes']} processes and cannot "
-                             f"go on with {self.world_size}; use {meta['processes']}, or a checkpoint of an epoch end")
-        now = workdir.canonical(self.cfg.to_dict())
-        changed = [d for d in workdir.config_difference(meta["config"], now) if "train_cfg.max_epochs" not in d]
-        if changed:
-            raise ValueError("the config changed since the run was started:\n  " + "\n  ".join(changed) + "\n"
-                             "resume with the same config, or start a new run with another --work-dir")
-        unwrap(self.model).load_state_dict(found["state_dict"])
-        self.train_loop.optimizer.load_state_dict(found["optimizer"])
-        self.train_loop.load_state(found["loop"])
-        self.history, self._seconds = json.loads(found["history_json"]), meta["seconds"]
-        self.call_hook("after_load_checkpoint", checkpoint=found)
-        self.logger.info(f"resumed {path}: epoch {self.epoch}, iteration {self.iter}")
+    # what is saved and how a run goes on
+    save_run, load_or_resume = state.save_run, state.load_or_resume
+    load_weights, resume = state.load_weights, state.resume

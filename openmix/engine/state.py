@@ -1,0 +1,94 @@
+"""The state of a run: what is saved, and how a run goes on from it. The functions are methods of the Runner."""
+import json
+from pathlib import Path
+
+import torch
+
+from . import checkpoint, launch, workdir
+from .step import unwrap
+
+
+def save_run(runner, name: str, keep: int | None = None) -> None:
+    """Write everything a resume needs to ``work_dir/name``; with ``keep``, prune older ones afterwards."""
+    loop = runner.train_loop
+    content = dict(
+        meta=dict(epoch=runner.epoch, iter=runner.iter, seed=runner.seed, processes=runner.world_size,
+                  total_batch=loop.dataloader.total_batch, seconds=runner.wall_seconds(),
+                  config=workdir.canonical(runner.cfg.to_dict()), openmix=workdir.version()),
+        state_dict=unwrap(runner.model).state_dict(), optimizer=loop.optimizer.state_dict(), loop=loop.state(),
+        history_json=json.dumps(runner.history))
+    runner.call_hook("before_save_checkpoint", checkpoint=content)
+    if runner.rank == 0:
+        path = Path(runner.work_dir) / name
+        checkpoint.save(path, content)
+        if keep is not None and keep > 0:
+            checkpoint.prune(runner.work_dir, keep)
+    if runner.world_size > 1:
+        torch.distributed.barrier()
+
+
+def load_or_resume(runner) -> None:
+    """Do what the config's ``resume`` (True or a path) and ``load_from`` say, once."""
+    if runner._has_loaded:
+        return
+    runner._has_loaded = True
+    path = runner._resume
+    if path is True:  # the first process looks (and sets damaged files aside), all load what it found
+        first = runner.rank == 0
+        path = launch.agree(checkpoint.newest_valid(runner.work_dir, runner.logger.warning) if first else None)
+        if path is None:
+            runner.logger.info(f"nothing to resume in {runner.work_dir}: starting from the beginning")
+    if path:
+        runner.resume(path)
+    elif runner._load_from is not None:
+        runner.load_weights(runner._load_from, strict=runner._train_loop is None)
+
+
+def load_weights(runner, path, strict: bool = False) -> None:
+    """Weights alone, of the whole classifier or of its network, from our files or others' (``--load-from``).
+
+    Args:
+        strict: refuse a file that lacks some of the weights (a test would give the accuracy of random ones).
+    """
+    found = checkpoint.load(path)
+    weights = checkpoint.weights(found)
+    model = unwrap(runner.model)
+    target = model if any(k.startswith("net.") for k in weights) else model.net
+    try:
+        missing, unexpected = target.load_state_dict(weights, strict=False)
+    except RuntimeError as error:  # torch's word for shapes that differ
+        raise ValueError(f"{path} does not fit this model: {' '.join(str(error).split())[:400]}") from error
+    if not weights.keys() & target.state_dict().keys():
+        raise ValueError(f"{path} holds no weight of this model; its keys look like {sorted(weights)[:3]}, "
+                         f"expected such as {sorted(target.state_dict())[:3]}")
+    lacking = [k for k in missing if not k.endswith("num_batches_tracked")]
+    if strict and lacking:
+        raise ValueError(f"{path} lacks {len(lacking)} weights of this model, such as {lacking[:3]}; was it "
+                         "trained with another config?")
+    if target is not model:
+        model.mixup.attach(model.net)  # momentum teachers start as copies of what was loaded
+    runner.call_hook("after_load_checkpoint", checkpoint=found)
+    runner.logger.info(f"loaded {path}: {len(missing)} missing and {len(unexpected)} unexpected keys "
+                     f"{[*missing, *unexpected][:6]}")
+
+
+def resume(runner, path, *args, **kwargs) -> None:
+    """Continue from ``path``: bit-exactly where processes, config and versions are the same."""
+    found = checkpoint.load(path)
+    if "loop" not in found:
+        raise ValueError(f"{path} is no checkpoint of a run (weights only?); to start from it use --load-from")
+    meta, mid_epoch = found["meta"], found["loop"]["iter"] != found["loop"]["epoch"] * runner.train_loop.steps
+    if meta["processes"] != runner.world_size and mid_epoch:
+        raise ValueError(f"{path} was saved in the middle of an epoch by {meta['processes']} processes and cannot "
+                         f"go on with {runner.world_size}; use {meta['processes']}, or a checkpoint of an epoch end")
+    now = workdir.canonical(runner.cfg.to_dict())
+    changed = [d for d in workdir.config_difference(meta["config"], now) if "train_cfg.max_epochs" not in d]
+    if changed:
+        raise ValueError("the config changed since the run was started:\n  " + "\n  ".join(changed) + "\n"
+                         "resume with the same config, or start a new run with another --work-dir")
+    unwrap(runner.model).load_state_dict(found["state_dict"])
+    runner.train_loop.optimizer.load_state_dict(found["optimizer"])
+    runner.train_loop.load_state(found["loop"])
+    runner.history, runner._seconds = json.loads(found["history_json"]), meta["seconds"]
+    runner.call_hook("after_load_checkpoint", checkpoint=found)
+    runner.logger.info(f"resumed {path}: epoch {runner.epoch}, iteration {runner.iter}")
