@@ -24,7 +24,7 @@ def list_mixups(pattern: str = "*", needs: str | None = None) -> list[str]:
     return [name for name in match(kinds, pattern) if needs in (None, kinds[name])]
 
 
-def get_mixup(name: str, **kwargs):
+def get_mixup(name: str, /, **kwargs):
     """A mixing method by name, e.g. ``get_mixup("CutMix", alpha=0.2, num_classes=100)``."""
     from .registry import MIXUPS
 
@@ -38,8 +38,11 @@ def list_models(pattern: str = "*") -> list[str]:
     return match(BACKBONES.known(), pattern)
 
 
-def get_model(name: str, num_classes: int, **kwargs):
-    """A classification network (images -> logits), e.g. ``get_model("ResNet", 100, depth=18, stem="cifar")``."""
+def get_model(name: str, /, num_classes: int, **kwargs):
+    """A classification network (images -> logits), e.g. ``get_model("ResNet", 100, depth=18, stem="cifar")``.
+
+    One of another library: ``get_model("TimmModel", 100, name="resnet18")``.
+    """
     from .models import build_net
 
     return build_net(dict(type=name, **kwargs), num_classes=num_classes)

@@ -1,0 +1,111 @@
+"""The package as it is installed: light to import, complete, typed, with its configs."""
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = ("torch", "numpy", "mmengine", "mmcv", "torchvision", "cv2", "timm", "matplotlib")
+
+
+def python(code, folder=ROOT, cwd=None):
+    """What ``code`` prints in a new interpreter that finds openmix in ``folder``."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=cwd, timeout=120,
+                          env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_importing_the_package_imports_nothing_heavy_and_takes_no_time():
+    code = f"""
+import sys, time
+start = time.process_time()
+import openmix
+seconds = time.process_time() - start
+configs = openmix.list_configs("cifar100/r18_*")
+print([m for m in {HEAVY} if m in sys.modules], seconds < 0.3, len(configs) > 10, "CutMix" in dir(openmix))
+"""
+    assert python(code) == "[] True True True"
+
+
+def test_the_mixing_methods_import_torch_and_nothing_of_mmengine():
+    """numpy comes with torch where it is installed; nothing else may."""
+    code = f"""
+import sys, torch
+before = set(sys.modules)
+from openmix import CutMix, MixUp, Target
+new = {{name.split(".")[0] for name in set(sys.modules) - before}}
+print(sorted(new & set({HEAVY}) - {{"torch", "numpy"}}))
+"""
+    assert python(code) == "[]"
+
+
+def test_every_public_name_is_there_and_others_are_not():
+    import openmix
+
+    assert all(getattr(openmix, name) is not None for name in openmix.__all__)
+    assert set(openmix.__all__) <= set(dir(openmix))
+    assert not hasattr(openmix, "cutmix")
+    with pytest.raises(AttributeError, match="'openmix' has no attribute 'CutMxi'"):
+        _ = openmix.CutMxi
+
+
+def test_every_folder_with_code_is_a_package():
+    """setuptools finds packages by their __init__.py; without it a wheel would lack the folder."""
+    folders = {path.parent for path in (ROOT / "openmix").rglob("*.py")}
+    assert [str(f) for f in folders if not (f / "__init__.py").is_file()] == []
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A folder into which a wheel of this checkout was installed."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("target")
+    for name in ("openmix", "configs"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    done = subprocess.run([sys.executable, "setup.py", "-q", "bdist_wheel", "-d", "dist"], cwd=source,
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    wheel, = (source / "dist").glob("openmix-*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl")
+    zipfile.ZipFile(wheel).extractall(target)
+    return target
+
+
+def test_a_wheel_holds_all_code_all_configs_and_the_marker_of_types(installed):
+    def files(folder, pattern="*.py"):
+        return {p.relative_to(folder).as_posix() for p in folder.rglob(pattern) if "__pycache__" not in p.parts}
+
+    assert files(ROOT / "openmix") == {f for f in files(installed / "openmix") if not f.startswith("configs/")}
+    assert files(ROOT / "configs") == files(installed / "openmix" / "configs")
+    assert (installed / "openmix" / "py.typed").is_file() and not (installed / "tests").exists()
+
+
+def test_an_installed_wheel_lists_and_reads_its_configs(installed, tmp_path):
+    code = """
+import openmix
+from openmix import apis
+from openmix.engine.config import check_config, load_config
+assert apis.config_root() == __import__("pathlib").Path(openmix.__file__).parent / "configs"
+cfg = load_config(apis.config_root() / "cifar100" / "r18_mixup.py")
+cfg.work_dir = "unused"
+check_config(cfg)
+print(openmix.__file__, len(openmix.list_configs()), cfg.model.mixup.type, openmix.get_mixup("CutMix").alpha)
+"""
+    home, count, kind, alpha = python(code, installed, tmp_path).split()
+    assert home == str(installed / "openmix" / "__init__.py") and (kind, alpha) == ("MixUp", "1.0")
+    found = [p for p in (ROOT / "configs").rglob("*.py") if "_base_" not in p.parts]
+    assert int(count) == len(found)
+
+
+def test_the_metadata_names_the_extras_and_the_supported_versions(installed):
+    text = next(installed.glob("openmix-*.dist-info/METADATA")).read_text()
+    assert "Requires-Python: <3.14,>=3.10" in text or "Requires-Python: >=3.10,<3.14" in text
+    for extra in ("dev", "timm", "tensorboard", "wandb", "slurm"):
+        assert f"Provides-Extra: {extra}\n" in text
+    assert "Requires-Dist: torch>=2.6\n" in text and "License-File: LICENSE" in text
