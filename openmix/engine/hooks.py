@@ -9,6 +9,7 @@ import mmengine.hooks
 import torch
 from mmengine.hooks import Hook
 
+from ..momentum import follow
 from .step import unwrap
 
 __all__ = ["CheckpointHook", "EMAHook", "LoggerHook", "MixPreviewHook", "ProgressHook"]
@@ -72,6 +73,11 @@ class CheckpointHook(Hook):
             self._saved = time.monotonic()
 
 
+def floating(net) -> list[torch.Tensor]:
+    """Parameters and buffers that can be averaged."""
+    return [t for t in (*net.parameters(), *net.buffers()) if t.is_floating_point()]
+
+
 class EMAHook(Hook):
     """Exponential moving average of the network, evaluated as ``ema`` beside the trained one.
 
@@ -97,14 +103,10 @@ class EMAHook(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         if (runner.iter + 1) % self.interval == 0:
             net = unwrap(runner.model).net
-            torch._foreach_lerp_(list(self.net.parameters()), list(net.parameters()), self.momentum)
-            pairs = list(zip(self.net.buffers(), net.buffers(), strict=True))
-            floats = [(a, b) for a, b in pairs if a.is_floating_point()]
-            if floats:
-                torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], self.momentum)
-            for a, b in pairs:
-                if not a.is_floating_point():
-                    a.copy_(b)
+            follow(floating(self.net), floating(net), self.momentum)
+            for ours, theirs in zip(self.net.buffers(), net.buffers(), strict=True):
+                if not ours.is_floating_point():  # counters
+                    ours.copy_(theirs)
 
     def before_save_checkpoint(self, runner, checkpoint):
         checkpoint["ema"] = self.net.state_dict()

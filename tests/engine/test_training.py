@@ -200,6 +200,7 @@ def test_a_loaded_network_is_where_a_teacher_starts(tmp_path):
     checkpoint.save(tmp_path / "network.pth", dict(state_dict=network))
     runner = apis_runner(config(tmp_path / "b", mixup="AutoMix", epochs=1))
     runner._train_loop = runner.build_train_loop(runner._train_loop)
+    runner.call_hook("before_run")
     runner.load_weights(tmp_path / "network.pth")
     for name, value in runner.model.mixup.teacher.state_dict().items():
         assert torch.equal(value, network[name]), name
