@@ -16,13 +16,15 @@ __all__ = ["CheckpointHook", "EMAHook", "LoggerHook", "MixPreviewHook", "Progres
 
 
 class LoggerHook(mmengine.hooks.LoggerHook):
-    """mmengine's, but a disk that is full costs lines of a log and not the run."""
+    """mmengine's, but a disk that is full costs lines of a log and not the run, and no line repeats the run's name."""
 
     observer = True
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        with unless_disk_full(runner, "the log"):
-            super().after_train_iter(runner, batch_idx, data_batch, outputs)
+        with unless_disk_full(runner, "the log"):  # the loop calls at the interval and at the end of the epoch
+            scalars, line = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
+            runner.logger.info(line)
+            runner.visualizer.add_scalars(scalars, step=runner.iter + 1)
 
     def after_val_epoch(self, runner, metrics=None):
         with unless_disk_full(runner, "the log"):
