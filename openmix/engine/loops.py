@@ -205,8 +205,10 @@ class EpochLoop(BaseLoop):
         if runner.val_loop is not None and (last or self._epoch % self.val_interval == 0):
             entry["val"] = runner.val_loop.run()
         runner.history.append(entry)
+        if runner.world_size == 1:  # several processes agree at the next step on what came during evaluation
+            stop = stop or bool(runner.stop_signal.number)
         runner.call_hook("after_epoch", entry=entry, force=stop or last)
-        if (stop or runner.stop_signal.number) and not last:
+        if stop and not last:
             raise Stopped(runner.stop_signal.number)
 
     def epoch_means(self) -> dict[str, float]:

@@ -159,7 +159,7 @@ def test_a_signal_to_one_rank_stops_all_at_the_same_step(tmp_path):
     os.kill(int(workers[1]), signal.SIGTERM)
     process.wait(90)
     status = json.loads((tmp_path / "run" / "status.json").read_text())
-    assert status["state"] == "preempted"
+    assert status["state"] == "preempted", status
     saved = checkpoint.load(checkpoint.newest_valid(tmp_path / "run"))
     assert saved["meta"]["iter"] == status["step"]
 

@@ -14,7 +14,6 @@ PARTS = ("state_dict", "optimizer", "ema")
 LAST = "epoch_2.pth"
 
 
-@BACKBONES.register_module()
 class DropoutNet(nn.Module):
     """A backbone that draws random numbers itself."""
 
@@ -54,7 +53,14 @@ def test_cut_and_resumed_run_equals_the_straight_run(tmp_path, method, cut):
     assert whole["loop"]["iter"] == parts["loop"]["iter"] == 8
 
 
-def test_a_network_with_dropout_resumes_exactly(tmp_path):
+@pytest.fixture
+def dropout_net():
+    BACKBONES.register_module(module=DropoutNet)
+    yield
+    BACKBONES.module_dict.pop("DropoutNet")
+
+
+def test_a_network_with_dropout_resumes_exactly(tmp_path, dropout_net):
     (whole, _), (parts, _) = straight_and_cut(tmp_path, 6, **{"model.backbone": dict(_delete_=True, type="DropoutNet")})
     for part in PARTS:
         assert_equal_state(whole[part], parts[part])

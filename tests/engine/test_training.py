@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 
 from openmix import apis
 from openmix.engine import checkpoint
+from openmix.engine.loops import Stopped
 from openmix.engine.step import Diverged
 from openmix.registry import HOOKS
 
@@ -219,3 +220,17 @@ def test_two_runs_in_one_process_log_into_folders_of_their_own(tmp_path):
         train(config(tmp_path / name, epochs=1))
     for name in "ab":
         assert len(list((tmp_path / name).glob("*/vis_data/scalars.json"))) == 1
+
+
+def test_a_signal_during_evaluation_saves_the_epoch_that_was_trained(tmp_path):
+    cfg = config(tmp_path, epochs=3, **{"default_hooks.checkpoint": dict(min_seconds=1e9)})
+    runner = apis_runner(cfg)
+
+    class Signal(Hook):
+        def before_val_epoch(self, runner):
+            runner.stop_signal.number = 15
+
+    runner.register_hook(Signal())
+    with pytest.raises(Stopped):
+        runner.train()
+    assert checkpoint.load(tmp_path / "epoch_1.pth")["meta"]["epoch"] == 1
