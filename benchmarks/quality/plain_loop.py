@@ -39,12 +39,12 @@ def augmented(images, rng):
     return out
 
 
-def train(root, method, seed, epochs, threads):
+def train(root, method, seed, epochs, threads, depth):
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     (images, labels), (test_images, test_labels) = read(root, "train"), read(root, "test")
-    net = build_net(dict(type="CifarResNet", depth=20), num_classes=100).to(memory_format=torch.channels_last)
+    net = build_net(dict(type="CifarResNet", depth=depth), num_classes=100).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
     curve = []
     for epoch in range(epochs):
@@ -81,9 +81,10 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--depth", type=int, default=20, help="of the ResNet: 8, 14, 20 ...")
     parser.add_argument("--out", help="JSON file for the accuracies")
     args = parser.parse_args()
-    curve = train(args.data_root, args.method, args.seed, args.epochs, args.threads)
+    curve = train(args.data_root, args.method, args.seed, args.epochs, args.threads, args.depth)
     if args.out:
         Path(args.out).parent.mkdir(parents=True, exist_ok=True)
         Path(args.out).write_text(json.dumps(dict(top1=curve, method=args.method, seed=args.seed)))
