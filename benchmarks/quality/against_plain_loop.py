@@ -17,8 +17,8 @@ from seeds import ROOT, agree, spread, start, train
 def plain(method, out, seed, args) -> float:
     if not out.exists():
         start([sys.executable, ROOT / "benchmarks/quality/plain_loop.py", "--data-root", args.data_root, "--method",
-               method, "--seed", seed, "--epochs", args.epochs, "--threads", args.threads, "--depth", args.depth, "--out", out],
-              args.threads)
+               method, "--seed", seed, "--epochs", args.epochs, "--threads", args.threads, "--depth", args.depth,
+               "--out", out], args.threads)
     return json.loads(out.read_text())["top1"][-1]
 
 
