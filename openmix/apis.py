@@ -168,6 +168,7 @@ def dry_run(cfg) -> dict:
     """Two iterations of training and evaluation, a stop and a resume between them, and a test; in a temporary dir."""
     from .engine import launch
     from .engine.loops import Stopped
+    from .engine.schedules import lr_table
     from .engine.runner import Runner
 
     cfg = copy.deepcopy(cfg)
@@ -176,7 +177,9 @@ def dry_run(cfg) -> dict:
         folder = launch.agree(own)  # the first process's, for all
         cfg.work_dir, cfg.resume, cfg.visualizer = folder, False, None  # no trackers
         scale_lr(cfg)
-        cfg.train_cfg.update(max_epochs=1, val_interval=1, limit=2, stop_after=1)
+        lr_table(cfg.get("param_scheduler"), 1.0, cfg.train_cfg.max_epochs, 1)  # whether it fits the real run
+        cfg.param_scheduler = None
+        cfg.train_cfg.update(max_epochs=1, val_interval=1, mixup_off_epochs=0, limit=2, stop_after=1)
         for key in ("val_cfg", "test_cfg"):
             if cfg.get(key) is not None:
                 cfg[key].limit = 2

@@ -65,7 +65,7 @@ def prior_cost(lam: Tensor, n_labels: int) -> Tensor:
 
 
 def _borders(pair: Tensor, cells: int, side: int, smooth: float, gamma: float) -> tuple[Tensor, Tensor]:
-    """Costs across the borders between rows of cells, ``side`` pixels a cell; pair (2, N, C, h, w).
+    """Costs across the borders between rows of cells, ``side`` pooled pixels a cell; pair (2, N, C, h, w).
 
     With d_uv = mean |u above - v below|, weights and a part linear in the labels together charge
     ``smooth * gamma * d_uv`` (up to a constant) for cells taken wholly from images u and v.
@@ -90,11 +90,12 @@ def costs(images: Tensor, partner: Tensor, saliency: Tensor, partner_saliency: T
             1 - t of the partner's.
         lam: (N,) or (1,) share to keep, as a prior on the labels with weight ``eta``.
         beta: smoothness of the labels. gamma: smoothness of the image across borders, relative to beta.
-        neigh_size: images are pooled to so many pixels a cell before borders are compared.
+        neigh_size: images are pooled by so many pixels (at most a cell) before borders are compared.
     """
     n = len(images)
     own, other = (cell_shares(s, blocks, blocks).permute(1, 2, 0).contiguous() for s in (saliency, partner_saliency))
-    side = min(neigh_size, images.shape[2] // blocks, images.shape[3] // blocks)
+    cell = min(images.shape[2:]) // blocks
+    side = cell // min(neigh_size, cell)
     pair = _pool(torch.cat([images, partner]).float(), blocks * side, blocks * side).unflatten(0, (2, n))
     smooth = beta / (16 * blocks)
     down, linear = _borders(pair, blocks, side, smooth, gamma)

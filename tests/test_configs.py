@@ -82,8 +82,9 @@ def test_a_cell_is_trained_as_in_the_tables(backbone, method):
     wide, automix = backbone == "wrn28_8", method == "automix"
     decay = 1e-3 if wide else 5e-4 if backbone == "rx50" and method in CUTTING else 1e-4
     base, low = 0.03 if wide else 0.1, (1e-3 if wide else 0.05) if automix else 0.0
+    block = dict(paramwise_cfg=dict(custom_keys={"mixup.block": dict(momentum=0.0)})) if wide and automix else {}
     assert cfg.optim_wrapper.to_dict() == dict(
-        optimizer=dict(type="SGD", lr=base, momentum=0.9, weight_decay=decay)), "decay on everything, no clipping"
+        optimizer=dict(type="SGD", lr=base, momentum=0.9, weight_decay=decay), **block), "decay on all, no clipping"
     assert cfg.train_cfg.to_dict() == dict(max_epochs=400 if wide else 200, val_interval=1)
     epochs, steps = cfg.train_cfg.max_epochs, 3
     curve = lr_table(cfg.param_scheduler, base, epochs, steps)
@@ -113,6 +114,8 @@ def test_a_method_has_the_settings_of_the_tables(backbone, method):
     assert built.prob == 1 and not built.per_sample, "one lam for every batch"
     for key, value in BUILT.get(method, {}).items():
         assert getattr(built, key) == value, key
+    if method == "puzzlemix":  # borders of images in [0, 1] are compared, as in the paper's code
+        assert torch.allclose(built.std.flatten(), torch.tensor([0.2023, 0.1994, 0.2010]))
     if method == "automix":  # the stage whose maps are a quarter (Wide-ResNet: half) of the image's side
         assert built.layer == ("layer2" if wide else "layer3")
         assert cfg.val_cfg.network == cfg.test_cfg.network == "mix_k"

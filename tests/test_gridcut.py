@@ -92,7 +92,7 @@ def slow_mismatch(u, v, blocks, side):
 def slow_costs(image, other, s_a, s_b, lam, blocks, neigh, k, beta, gamma, eta):
     """The energy of one pair from the paper's formulas; nested lists (K, R, C), (R - 1, C), (R, C - 1)."""
     cell = image.shape[1] // blocks
-    side = min(neigh, cell)
+    side = cell // min(neigh, cell)  # pooled pixels a cell
 
     def pool(x, to):
         step = x.shape[-1] // to
@@ -122,7 +122,7 @@ def slow_costs(image, other, s_a, s_b, lam, blocks, neigh, k, beta, gamma, eta):
     return unary, *weights
 
 
-@pytest.mark.parametrize("blocks, k, neigh", [(2, 3, 4), (4, 3, 2), (4, 2, 4), (8, 3, 4)])
+@pytest.mark.parametrize("blocks, k, neigh", [(2, 3, 4), (4, 3, 2), (4, 2, 4), (8, 3, 4), (2, 3, 2), (4, 3, 1)])
 def test_costs_are_the_papers_formulas(blocks, k, neigh):
     images, saliency = pictures(3, 16)
     lam = torch.tensor([0.2, 0.5, 0.9])
@@ -141,7 +141,8 @@ def test_taking_whole_images_costs_the_mismatch_at_the_borders():
     images, saliency = pictures(2, 16)
     images = images * 0.2  # small enough that no weight is clamped
     partner, other = images.roll(1, 0), saliency.roll(1, 0)
-    grid = gridcut.costs(images, partner, saliency, other, torch.tensor([0.5]), blocks, n_labels=2, eta=0.0)
+    grid = gridcut.costs(images, partner, saliency, other, torch.tensor([0.5]), blocks, n_labels=2, eta=0.0,
+                         neigh_size=1)
     a, b = (gridcut.cell_shares(s, blocks, blocks) for s in (saliency, other))
     rest = []
     for seed in range(5):

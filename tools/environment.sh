@@ -5,7 +5,7 @@ make_environment() {
   VENV=${VENV:-.venv}
   "$python" -c 'import sys; v = sys.version_info; sys.exit(not (3, 10) <= v < (3, 14))' || {
     echo "openmix needs Python 3.10 to 3.13, $python is $("$python" -V); set PYTHON=..." >&2; exit 2; }
-  [ -x "$VENV/bin/python" ] || "$python" -m venv "$VENV"
+  "$VENV/bin/python" -m pip --version > /dev/null 2>&1 || "$python" -m venv "$VENV"
   local want; want="$(cksum < setup.py) $extras $(pwd)"
   if [ "$(cat "$VENV/.installed" 2>/dev/null)" != "$want" ]; then
     echo "installing openmix$extras into $VENV (once)"

@@ -12,7 +12,7 @@ if [ -z "${PORT:-}" ] && [ "$nodes" = 1 ]; then   # any free port: two runs on o
 fi
 cores=$(getconf _NPROCESSORS_ONLN)
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(( cores > processes ? cores / processes : 1 ))}
+export PET_SIGNALS_TO_HANDLE=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2   # older torchruns ignore it
 exec "$python" -m torch.distributed.run --nnodes="$nodes" --node_rank="${NODE_RANK:-0}" --master_addr="$master" \
   --master_port="${PORT:-29500}" --nproc_per_node="$processes" --max-restarts="${MAX_RESTARTS:-0}" \
-  --signals-to-handle SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2 \
   "$here/$script" "$config" --launcher pytorch "$@"

@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/environment.sh
 make_environment ""
+"$VENV/bin/python" -c 'import openmix.datasets, openmix.engine.runner'   # an incomplete installation ends here
 if problem=$("$VENV/bin/python" -c 'from openmix.datasets import CIFAR100; CIFAR100("data", download=True)' 2>&1); then
   config=configs/cifar100/r20_mixup.py
 else

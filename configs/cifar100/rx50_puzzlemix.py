@@ -1,2 +1,2 @@
 _base_ = ["../_base_/cifar100_rx50.py"]
-model = dict(mixup=dict(type="PuzzleMix", alpha=1.0))
+model = dict(mixup=dict(type="PuzzleMix", alpha=1.0, std=(0.2023, 0.1994, 0.2010)))

@@ -63,9 +63,14 @@ class TorchvisionModel(nn.Module):
         for key in options:
             if key not in known:
                 raise ValueError(f"torchvision's {name} has no option {key!r}; {did_you_mean(key, known)}")
-        if "aux_logits" in known:  # a second classifier of Inception and GoogLeNet, which would make outputs tuples
+        weights = find_weights(name, weights)
+        if "aux_logits" in known and weights is None:  # a second classifier, which would make outputs tuples
             options.setdefault("aux_logits", False)
-        self.model = torchvision_builder(name)(weights=find_weights(name, weights), **options)
+        self.model = torchvision_builder(name)(weights=weights, **options)
+        if "aux_logits" in known and not options.get("aux_logits"):  # published weights come with it
+            self.model.aux_logits = False
+            for head in {"AuxLogits", "aux1", "aux2"} & dict(self.model.named_children()).keys():
+                setattr(self.model, head, None)
         self.out_channels = cut_classifier(self.model)
 
     @classmethod

@@ -156,6 +156,9 @@ def read_info(root: Path) -> dict:
 
 def read_arrays(root: Path, split: str, info: dict):
     """(images, labels, classes or None) of a prepared folder or an npz file."""
+    if root.suffix == ".npz" and split == "test" and "train" in root.stem:
+        raise ValueError(f"{root} is named like a training set but was given for split 'test'; name the file of the "
+                         "test images, or the folder of both")
     files = [root] if root.suffix == ".npz" else sorted(root.glob(f"*{split}.npz"))
     try:
         if info:

@@ -80,6 +80,8 @@ def configure(args):
     cfg.config_name = str(args.config)
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or default_work_dir(args.config, cfg.randomness.get("seed", 0))
     resume = getattr(args, "resume", None)
+    if not resume and any(int(os.environ.get(f"{who}_RESTART_COUNT", 0)) for who in ("TORCHELASTIC", "SLURM")):
+        resume = "auto"  # the launcher or SLURM runs the same line again after a failure
     if resume:
         cfg.resume = True if resume == "auto" else resume
     if getattr(args, "load_from", None):
@@ -125,6 +127,9 @@ def run(action: str, args) -> int:
         from .workdir import InUse
 
         if isinstance(error, Stopped):
+            from .launch import leave_distributed
+
+            leave_distributed()  # all processes stop together
             print(f"{error}; continue with --resume", file=sys.stderr)
             return 128 + error.signal
         if isinstance(error, Diverged):

@@ -1,4 +1,5 @@
 """What happens beside the loss: checkpoints, weight averaging, a picture of mixed samples, a progress bar."""
+import atexit
 import contextlib
 import copy
 import sys
@@ -10,6 +11,7 @@ import torch
 from mmengine.hooks import Hook
 
 from ..momentum import follow
+from .launch import agree, average_buffers
 from .step import unwrap
 
 __all__ = ["CheckpointHook", "EMAHook", "LoggerHook", "MixPreviewHook", "ProgressHook"]
@@ -70,7 +72,7 @@ class CheckpointHook(Hook):
             if all(top1 > b for b in before):
                 runner.save_run("best.pth")
         due = entry["epoch"] % self.interval == 0 and time.monotonic() - self._saved >= self.min_seconds
-        if due or force:
+        if agree(due or force):  # clocks differ, and saving is a meeting of all processes
             runner.save_run(f"epoch_{entry['epoch']}.pth", keep=self.max_keep)
             self._saved = time.monotonic()
 
@@ -109,6 +111,11 @@ class EMAHook(Hook):
             for ours, theirs in zip(self.net.buffers(), net.buffers(), strict=True):
                 if not ours.is_floating_point():  # counters
                     ours.copy_(theirs)
+
+    def after_train_epoch(self, runner):
+        average_buffers(self.net)
+
+    before_stop = after_train_epoch  # in the middle of an epoch
 
     def before_save_checkpoint(self, runner, checkpoint):
         checkpoint["ema"] = self.net.state_dict()
@@ -161,6 +168,7 @@ class ProgressHook(Hook):
             steps = runner.train_loop.steps
             done = runner.iter - runner.epoch * steps
             self.task = self.bar.add_task(f"epoch {runner.epoch + 1}/{runner.max_epochs}", total=steps, completed=done)
+            atexit.register(self.bar.stop)  # give the cursor back however the run ends
             self.bar.start()
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):

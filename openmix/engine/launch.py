@@ -31,7 +31,8 @@ def _slurm_environment() -> dict:
     if int(env.get("SLURM_NNODES", 1)) > 1:
         first = subprocess.run(["scontrol", "show", "hostname", hosts], capture_output=True, text=True,
                                check=True).stdout.split()[0]
-    port = 20000 + int(env.get("SLURM_JOB_ID", 0)) % 20000  # two jobs on one node must not meet
+    job, step = int(env.get("SLURM_JOB_ID", 0)), int(env.get("SLURM_STEP_ID", 0))
+    port = 20000 + (job + 7919 * step) % 20000  # two jobs, or two steps of one, on a node must not meet
     return dict(RANK=env["SLURM_PROCID"], WORLD_SIZE=env["SLURM_NTASKS"], LOCAL_RANK=env.get("SLURM_LOCALID", "0"),
                 MASTER_ADDR=first, MASTER_PORT=str(port))
 
@@ -67,8 +68,11 @@ def init_distributed(launcher: str, timeout_s: int = 1800) -> tuple[int, int]:
             raise ValueError(f"launcher 'pytorch' expects torchrun's environment, but {', '.join(missing)} is not set; "
                              "start with: bash tools/dist_train.sh CONFIG GPUS")
         _die_with_parent()
-        where = device()
+        where, local = device(), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
         if where.type == "cuda":
+            if local > torch.cuda.device_count():
+                raise ValueError(f"{local} processes were started here for {torch.cuda.device_count()} GPU(s); start "
+                                 "one process a GPU")
             torch.cuda.set_device(where)
         dist.init_process_group("nccl" if where.type == "cuda" else "gloo", timeout=timedelta(seconds=timeout_s))
     return dist.get_rank(), dist.get_world_size()
@@ -173,4 +177,5 @@ def requeue(number: int) -> None:
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID", ""), os.environ.get("SLURM_ARRAY_TASK_ID", "")
     if array.isdigit() and task.isdigit():
         job = f"{array}_{task}"
-    subprocess.run(["scontrol", "requeue", job], check=False)
+    with contextlib.suppress(OSError):  # no scontrol here: whoever started the job sees its exit code
+        subprocess.run(["scontrol", "requeue", job], check=False)

@@ -127,7 +127,7 @@ class EpochLoop(BaseLoop):
         self._clock = dict(start=time.perf_counter(), interval=time.perf_counter(), data=0.0, steps=0,
                            first=self._iter)
         mixing, start = self._epoch < self.mixing_epochs, self._iter - self._epoch * self.steps
-        batches = self.dataloader.batches(self._epoch, start)
+        batches, stopping = self.dataloader.batches(self._epoch, start), False
         for index in range(start, self.steps):
             waiting = time.perf_counter()
             images, labels, draws, seed = next(batches)
@@ -137,10 +137,10 @@ class EpochLoop(BaseLoop):
             last = index + 1 == self.steps
             update = last or (index + 1) % self.accumulate == 0
             self.set_lr(self._iter)
-            wish = runner.stop_signal.number or (self.stop_after and self._iter + 1 >= self.stop_after)
+            planned = self.stop_after is not None and self._iter + 1 >= self.stop_after
             try:
                 losses, stop = self.step(images, labels, draws, self._iter / self._max_iters, mixing=mixing,
-                                         update=update, seed=seed, stop=bool(wish))
+                                         update=update, seed=seed, stop=bool(runner.stop_signal.number))
             except Diverged as error:
                 raise self.diverged(error) from None
             self.sums.add(losses)
@@ -149,10 +149,11 @@ class EpochLoop(BaseLoop):
                 hook.after_train_iter(runner, batch_idx=index, data_batch=None, outputs=losses)
             if last or (index + 1) % self.interval == 0:
                 stop = self.observe(index) or stop
+            stopping = stopping or stop or planned  # all processes have agreed on this, and it waits for an update
             self._iter += 1
-            if stop and update and not last:
+            if stopping and update and not last:
                 self.stop()
-        self.end_epoch(bool(stop))
+        self.end_epoch(stopping)
 
     def set_lr(self, iteration: int) -> None:
         for group in self.optimizer.param_groups:
@@ -165,10 +166,8 @@ class EpochLoop(BaseLoop):
     def observe(self, index: int) -> bool:
         """Everything that reads the device: the latch, the log line, the agreement on stopping."""
         runner, clock, now = self.runner, self._clock, time.perf_counter()
-        try:
-            self.step.latch.read()
-        except Diverged as error:
-            raise self.diverged(error) from None
+        self.check_finite()
+        runner.note_memory()
         steps, seconds = max(1, clock["steps"]), now - clock["interval"]
         scalars = dict(lr=self.optimizer.param_groups[0]["lr"], time=seconds / steps, data_time=clock["data"] / steps)
         count, means = self.sums.count, self.sums.read()
@@ -185,12 +184,13 @@ class EpochLoop(BaseLoop):
             self._told = now
             runner.set_status("running", epoch=self._epoch + 1, step=self._iter + 1)
         clock.update(interval=time.perf_counter(), data=0.0, steps=0)
-        stop = bool(runner.stop_signal.number)
-        if runner.world_size > 1 and not self.step.latch.on_host:
-            flag = torch.tensor(float(stop), device=runner.device)
-            dist.all_reduce(flag)
-            stop = bool(flag)
-        return stop
+        if runner.world_size == 1:
+            return bool(runner.stop_signal.number)
+        if self.step.latch.on_host:  # agreed on at each step
+            return False
+        flag = torch.tensor(float(runner.stop_signal.number > 0), device=runner.device)
+        dist.all_reduce(flag)
+        return bool(flag)
 
     def end_epoch(self, stop: bool) -> None:
         runner = self.runner
@@ -221,9 +221,18 @@ class EpochLoop(BaseLoop):
 
     def stop(self):
         """Save in the middle of an epoch and leave."""
+        self.check_finite()
+        self.runner.call_hook("before_stop")
         average_buffers(self.runner.model)
         self.runner.save_run(f"iter_{self._iter}.pth")
         raise Stopped(self.runner.stop_signal.number)
+
+    def check_finite(self) -> None:
+        """Raise Diverged if a loss since the last look was not finite."""
+        try:
+            self.step.latch.read()
+        except Diverged as error:
+            raise self.diverged(error) from None
 
     def diverged(self, error: Diverged) -> Diverged:
         lr = float(self.optimizer.param_groups[0]["lr"])

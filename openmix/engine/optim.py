@@ -146,5 +146,6 @@ def _special(module: nn.Module, name: str, parameter, paramwise) -> tuple[dict, 
 
 def _can_fuse(cls, parameters) -> bool:
     devices = {p.device.type for p in parameters}
-    return ("fused" in _defaults(cls) and len(devices) == 1 and devices <= {"cuda", "cpu"}
+    everywhere = cls in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)  # others fuse on CPUs only
+    return ("fused" in _defaults(cls) and devices in ({"cpu"}, {"cuda"}) and (everywhere or devices == {"cpu"})
             and all(p.is_floating_point() for p in parameters))

@@ -58,7 +58,7 @@ class Runner(mmengine.runner.Runner):
         self.amp_dtype = launch.amp_dtype(env_cfg.get("amp", "auto"), self.device)
         self.autocast = launch.autocast(self.device, self.amp_dtype)
         self._timestamp = launch.agree(datetime.now().strftime("%Y%m%d_%H%M%S_%f"))  # names this part of the run
-        self.history, self.stop_signal, self._seconds = [], launch.StopSignal(), 0.0
+        self.history, self.stop_signal, self._seconds, self.peak_memory = [], launch.StopSignal(), 0.0, 0.0
         if env_cfg.get("num_threads"):
             torch.set_num_threads(env_cfg["num_threads"])
         torch.backends.cudnn.benchmark = env_cfg.get("cudnn_benchmark", True)
@@ -187,7 +187,7 @@ class Runner(mmengine.runner.Runner):
 
     def set_status(self, state: str, **info) -> None:
         """Write ``status.json``; a full disk does not stop a run for a status line."""
-        if self.rank == 0:
+        if self.rank == 0 or state in ("oom", "invalid", "failed"):  # whoever fails says so
             try:
                 workdir.write_status(self.work_dir, state, **info)
             except OSError as error:
@@ -204,6 +204,7 @@ class Runner(mmengine.runner.Runner):
             self.set_status("running", epoch=0, step=0)
             try:
                 self._train()
+                self.finish("done")
             except Stopped as stop:
                 self.set_status("preempted", reason=str(stop), epoch=self.epoch, step=self.iter)
                 launch.requeue(stop.signal if self.rank == 0 else 0)
@@ -220,7 +221,6 @@ class Runner(mmengine.runner.Runner):
             except BaseException as error:
                 self.set_status("failed", reason=f"{type(error).__name__}: {error}")
                 raise
-            self.finish("done")
         return self.model
 
     def _train(self):
@@ -268,13 +268,21 @@ class Runner(mmengine.runner.Runner):
 
     def finish(self, status: str, **info) -> None:
         """Write ``result.json`` (schema 1) and the last status."""
+        if self.rank == 0:
+            self.write_result(status, **info)
         self.set_status(status, epoch=self.epoch, step=self.iter, **info)
-        if self.rank != 0:
-            return
+
+    def note_memory(self) -> None:
+        """Keep the peak so far, in MiB; mmengine's log line starts the count of a GPU anew each time."""
         if self.device.type == "cuda":
             peak = torch.cuda.max_memory_allocated(self.device) / 2**20
         else:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        self.peak_memory = max(self.peak_memory, peak)
+
+    def write_result(self, status: str, **info) -> None:
+        """``result.json`` of this run."""
+        self.note_memory()
         val_loop = self._val_loop if not isinstance(self._val_loop, dict) else None
         report = result.build(
             self.history, status=status, primary=val_loop.primary if val_loop else None,
@@ -282,7 +290,7 @@ class Runner(mmengine.runner.Runner):
             config_hash=workdir.config_hash(self.cfg.to_dict()),
             data=self.train_loop.dataloader.describe(), seed=self.seed, processes=self.world_size,
             total_batch=self.train_loop.dataloader.total_batch, parameters=self.count_parameters(),
-            peak_memory_mib=peak, wall_s=self.wall_seconds(), max_epochs=self.train_loop.max_epochs,
+            peak_memory_mib=self.peak_memory, wall_s=self.wall_seconds(), max_epochs=self.train_loop.max_epochs,
             split=self._val_split(), hardware=workdir.hardware(self.device),
             precision=str(self.amp_dtype or torch.float32), **info)
         workdir.write_json(Path(self.work_dir) / "result.json", report)

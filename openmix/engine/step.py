@@ -25,12 +25,12 @@ class Latch:
     costs nothing, so there each step is checked before its update.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device):
+    def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device, scaled: bool = False):
         self.on_host = device.type == "cpu"
         self.tripped = torch.zeros((), device=device)
         fused = all(group.get("fused") for group in optimizer.param_groups)
-        if not self.on_host and fused:
-            optimizer.found_inf, optimizer.grad_scale = self.tripped, None
+        if not self.on_host and fused and not scaled:  # a gradient scaler skips such updates itself
+            optimizer.found_inf = self.tripped
 
     def check(self, loss: Tensor) -> None:
         """Note a loss. Raises Diverged at once on a CPU."""
@@ -64,8 +64,8 @@ def make_step(model: nn.Module, optimizer: torch.optim.Optimizer, *, device: tor
     The step returns a dict of detached scalars and whether any process was asked to stop.
     """
     context = autocast(device, dtype)
-    latch = Latch(optimizer, device)
     scaler = torch.amp.GradScaler(device.type) if dtype == torch.float16 else None
+    latch = Latch(optimizer, device, scaled=scaler is not None)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     generators = [torch.default_generator]
@@ -73,7 +73,7 @@ def make_step(model: nn.Module, optimizer: torch.optim.Optimizer, *, device: tor
         generators.append(torch.cuda.default_generators[device.index or 0])
     local = getattr(model, "no_sync", contextlib.nullcontext)
 
-    def step(images, labels, draws, progress, mixing=True, update=True, seed=None, stop=0):
+    def step(images, labels, draws, progress, mixing=True, update=True, seed=None, stop=False):
         if seed is not None:  # networks that draw themselves (dropout) continue bit-exactly after a resume
             for generator in generators:
                 generator.manual_seed(seed + rank)
@@ -90,7 +90,7 @@ def make_step(model: nn.Module, optimizer: torch.optim.Optimizer, *, device: tor
                 agreed = torch.stack(agreed)
                 dist.all_reduce(agreed)
                 losses = dict(zip(losses, agreed[:len(losses)] / world, strict=True))
-                stop = bool(agreed[-1]) if latch.on_host else stop
+                stop = latch.on_host and bool(agreed[-1])  # GPUs agree at the logging interval
             latch.check(losses["loss"])
             scaled = loss / accumulate if accumulate > 1 else loss
             (scaler.scale(scaled) if scaler else scaled).backward()

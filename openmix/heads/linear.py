@@ -1,7 +1,16 @@
 """The classifier on top of a backbone."""
+import contextlib
+
+import torch
 from torch import Tensor, nn
 
-POOLS = {"avg": lambda x: x.flatten(2).mean(2), "max": lambda x: x.flatten(2).amax(2)}
+POOLS = {"avg": lambda x: x.mean((2, 3)), "max": lambda x: x.amax((2, 3))}
+
+
+def float32(device: str):
+    """A context without autocast, also where there is none to switch off (meta)."""
+    available = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if available else contextlib.nullcontext()
 
 
 class LinearHead(nn.Module):
@@ -35,4 +44,6 @@ class LinearHead(nn.Module):
         if features.ndim not in (2, 4) or features.shape[1] != self.in_channels:
             raise ValueError(f"LinearHead takes features (N, {self.in_channels}) or (N, {self.in_channels}, H, W), "
                              f"got {tuple(features.shape)}")
-        return self.fc(POOLS[self.pool](features) if features.ndim == 4 else features)
+        features = POOLS[self.pool](features) if features.ndim == 4 else features
+        with float32(features.device.type):  # logits in bf16 would tie, and ties count as wrong
+            return self.fc(features.to(self.fc.weight.dtype))

@@ -19,6 +19,7 @@ class SoftCrossEntropy(Criterion):
         if isinstance(target, Target):
             return super().forward(logits, target)
         check_target(logits, target)  # indices and probabilities: torch has one fused kernel
+        target = target.long() if target.ndim == 1 else target
         return F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), target,
                                reduction=self.reduction)
 

@@ -69,7 +69,11 @@ class RandomChoice(MixMethod):
     def networks(self, net):
         named = {}
         for method in self.methods:
-            named = {**named, **method.networks(net)}
+            found = method.networks(net)
+            if any(name in named and named[name] is not network for name, network in found.items()):
+                raise ValueError("two methods of a RandomChoice evaluate networks of the same names "
+                                 f"({', '.join(found)}); one learned method is possible")
+            named |= found
         return named
 
     def details(self, images, draws, net=None, labels=None):

@@ -15,7 +15,7 @@ class CutMix(MaskMethod):
     def __init__(self, alpha: float = 1.0, *, minmax: tuple[float, float] | None = None, correct_lam: bool = True,
                  **kwargs):
         super().__init__(alpha, **kwargs)
-        if minmax is not None and not 0 <= minmax[0] <= minmax[1] <= 1:
+        if minmax is not None and not (len(minmax) == 2 and 0 <= minmax[0] <= minmax[1] <= 1):
             raise ValueError(f"minmax must be two shares 0 <= low <= high <= 1, got {minmax!r}")
         if minmax is not None and not correct_lam:
             raise ValueError("minmax draws the box itself, so there is no lam to keep: leave correct_lam=True")

@@ -12,9 +12,15 @@ from ..transport import move, transport_plan
 from .base import MixMethod
 
 
+SCALE = 1024.0
+
+
 def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy whose gradient at each image does not depend on the size of the batch."""
-    return F.cross_entropy(logits.float(), labels if labels.ndim == 2 else labels.long(), reduction="sum")
+    """Cross-entropy whose gradient at each image does not depend on the size of the batch.
+
+    Scaled up, as gradients of images that are easy would vanish in half precision.
+    """
+    return SCALE * F.cross_entropy(logits.float(), labels if labels.ndim == 2 else labels.long(), reduction="sum")
 
 
 class PuzzleMix(MixMethod):
@@ -34,7 +40,7 @@ class PuzzleMix(MixMethod):
     Args:
         blocks: grid sizes, one of which is drawn a batch; each must divide both sides of the images.
         beta, gamma, eta: weights of label smoothness, of image smoothness relative to it, and of the prior.
-        neigh_size: pixels a cell that image smoothness looks at.
+        neigh_size: pixels that are averaged before image smoothness is looked at (at most a cell).
         n_labels: 2 (all or nothing) or 3.
         transport: move patches. t_eps: what a move costs. t_size: side of a patch in pixels; larger than a cell,
             -1 or None means a cell. Images larger than CIFAR's want -1: memory grows with patches squared.
@@ -61,6 +67,8 @@ class PuzzleMix(MixMethod):
         for name, value, least in [*((k, v, 0) for k, v in weights.items()), ("neigh_size", neigh_size, 1)]:
             if not least <= value < math.inf:
                 raise ValueError(f"{name} must be at least {least}, got {value!r}")
+        if std is not None and not (len(std) == 3 and min(std) > 0):
+            raise ValueError(f"std must be three positive numbers, one a channel, got {std!r}")
         if not t_eps > 0:
             raise ValueError(f"t_eps must be positive (else moving is free), got {t_eps!r}")
         if t_size is not None and t_size != -1 and t_size < 1:
@@ -150,7 +158,7 @@ class PuzzleMix(MixMethod):
     def saliency(self, net, images: Tensor, labels: Tensor) -> Tensor:
         """Gradient magnitudes at the clean images, (N, H, W)."""
         with probes.evaluating(net):
-            return probes.input_gradient(net, images, labels, summed_cross_entropy)
+            return probes.input_gradient(net, images, labels, summed_cross_entropy) / SCALE
 
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
         check_labels(labels, len(images))

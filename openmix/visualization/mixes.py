@@ -4,6 +4,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..probes import evaluating
+
 
 def unit(images: Tensor) -> Tensor:
     """Images shifted and scaled to [0, 1] each, for looking at."""
@@ -37,9 +39,8 @@ def save_mix_picture(path, classifier, loader, epoch: int, count: int = 8) -> No
     from torchvision.io import write_png
 
     images, labels, draws, _ = next(iter(loader.batches(epoch, 0)))
-    training = classifier.training
-    picture = mix_grid(classifier.mixup, images, labels, draws, net=classifier.net, count=count)
-    classifier.train(training)
+    with evaluating(classifier):
+        picture = mix_grid(classifier.mixup, images, labels, draws, net=classifier.net, count=count)
     scale = max(1, 64 // images.shape[-1])
     picture = picture.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
     path = Path(path)

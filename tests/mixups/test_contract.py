@@ -9,6 +9,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
 from openmix import sampling
+from openmix.registry import MIXUPS
 
 from .contract import (
     cases,
@@ -129,15 +130,22 @@ def test_probabilities_are_mixed_like_indices(name, make_batch):
     assert torch.allclose(target.dense(10), method(images, labels, draws)[1].dense(10), atol=1e-6)
 
 
-@plain_batch_only
+DRAWN_LAM = [name for name, method in ((name, make(name)) for name in MIXUPS.known())
+             if method.needs == "batch" and method.weight_from == "lam" and "lam" in method.draw(2, (32, 32))]
+
+
+def test_there_are_methods_that_weigh_labels_by_the_drawn_lam():
+    assert {"MixUp", "FMix"} <= set(DRAWN_LAM)
+
+
+@pytest.mark.parametrize("name", DRAWN_LAM)
 def test_drawn_lam_1_keeps_the_batch_and_lam_0_takes_the_partners(name, make_batch):
     method, (images, labels) = make(name), make_batch()
     draws = method.draw(6, (32, 32), generator())
-    if method.weight_from == "lam" and "lam" in draws:
-        partner = method.details(images, draws)["partner"]
-        for lam, expected in ((1.0, images), (0.0, images[partner])):
-            mixed, _ = method(images, labels, {**draws, "lam": torch.full_like(draws["lam"], lam)})
-            assert torch.equal(mixed, expected)
+    partner = method.details(images, draws)["partner"]
+    for lam, expected in ((1.0, images), (0.0, images[partner])):
+        mixed, _ = method(images, labels, {**draws, "lam": torch.full_like(draws["lam"], lam)})
+        assert torch.equal(mixed, expected)
 
 
 @plain_batch_only

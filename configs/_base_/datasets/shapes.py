@@ -1,5 +1,5 @@
 # the embedded set: ten classes of shapes, made on the spot, nothing to download
-data_preprocessor = dict(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+data_preprocessor = dict(mean=(0.5, 0.5, 0.5), std=(0.228, 0.228, 0.228))
 train_dataloader = dict(
     total_batch=100,
     dataset=dict(type="Shapes", split="train"),
