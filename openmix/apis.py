@@ -168,8 +168,8 @@ def dry_run(cfg) -> dict:
     """Two iterations of training and evaluation, a stop and a resume between them, and a test; in a temporary dir."""
     from .engine import launch
     from .engine.loops import Stopped
-    from .engine.schedules import lr_table
     from .engine.runner import Runner
+    from .engine.schedules import lr_table
 
     cfg = copy.deepcopy(cfg)
     launch.init_distributed(cfg.get("launcher", "none"))

@@ -11,7 +11,6 @@ from ..target import as_target, check_labels
 from ..transport import move, transport_plan
 from .base import MixMethod
 
-
 SCALE = 1024.0
 
 
