@@ -3,8 +3,8 @@
 
     python benchmarks/quality/puzzle_solver.py --data-root data
 
-Costs are those of training: normalised test images, the next image as partner, lam uniform (alpha = 1), and three
-saliencies: gradients of a small network trained for ``--steps`` steps on other images, gradients of a random
+Costs are those of training in the table's configs: test images, the next image as partner, lam uniform (alpha = 1),
+and three saliencies: gradients of a small network trained for ``--steps`` steps on other images, gradients of a random
 ResNet-18, and plain image gradients. The gap is (energy - optimum) / optimum; the optimum is a minimum cut of each
 image by itself (networkx). "kept" is the mean of the masks. Times are of one thread for the whole batch, the least
 of 5 rounds: our solver, the minimum cuts, the whole mixing call, and a textbook transport that builds its cost
@@ -106,7 +106,8 @@ def main():
     torch.manual_seed(args.seed)
     data, n = CIFAR100(args.data_root, "test"), args.images
     images, labels = normalised(data, torch.arange(n))
-    method = PuzzleMix(per_sample=True, n_labels=args.n_labels)
+    method = PuzzleMix(per_sample=True, n_labels=args.n_labels, std=data.std)
+    seen = images * method.std  # as in training: borders of images in [0, 1]
     random_net = build_net(dict(type="ResNet", depth=18, zero_init_residual=False), num_classes=100)
     saliencies = dict(trained=method.saliency(trained_net(data, n, args.steps), images, labels),
                       random=method.saliency(random_net, images, labels), edges=edges(images))
@@ -117,7 +118,7 @@ def main():
     for name, saliency in saliencies.items():
         for choice, blocks in enumerate(method.blocks):
             draws = {**method.draw(n, (32, 32), torch.Generator().manual_seed(args.seed)), "blocks": choice}
-            grid = gridcut.costs(images, images.roll(1, 0), saliency, saliency.roll(1, 0), draws["lam"], blocks,
+            grid = gridcut.costs(seen, seen.roll(1, 0), saliency, saliency.roll(1, 0), draws["lam"], blocks,
                                  n_labels=args.n_labels)
             found = gridcut.solve(grid)
             start = time.perf_counter()
