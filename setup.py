@@ -13,7 +13,7 @@ extras = dict(
     wandb=["wandb>=0.17"],
     slurm=["submitit>=1.5"],
     bench=["timm>=1.0", "kornia>=0.8", "scipy>=1.11"],
-    dev=["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "scipy>=1.11", "timm>=1.0", "tensorboard>=2.16",
+    dev=["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.17,<0.18", "scipy>=1.11", "timm>=1.0", "tensorboard>=2.16",
          "setuptools>=70.1"],
 )
 extras["all"] = sorted({r for name in ("timm", "tensorboard", "wandb", "slurm") for r in extras[name]})
