@@ -1,4 +1,5 @@
 """Launchers, signals, precision and what processes share."""
+import argparse
 import os
 import signal
 import stat
@@ -7,7 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from openmix.engine import launch, syncbn
+from openmix.engine import cli, launch, syncbn
+
+from .tiny import ROOT
 
 SLURM = dict(SLURM_PROCID="3", SLURM_NTASKS="8", SLURM_LOCALID="1", SLURM_JOB_ID="40017", SLURM_NNODES="1")
 
@@ -100,3 +103,14 @@ def test_synchronised_batchnorm_in_one_process_is_batchnorm():
     assert isinstance(synced[1], syncbn.CPUSyncBatchNorm)
     torch.testing.assert_close(net(images), synced(images))
     torch.testing.assert_close(net[1].running_var, synced[1].running_var)
+
+
+@pytest.mark.parametrize("name, count, resumes", [("TORCHELASTIC", "1", True), ("SLURM", "2", True),
+                                                  ("SLURM", "0", None)])
+def test_a_line_that_is_started_again_resumes(monkeypatch, name, count, resumes):
+    for who in ("TORCHELASTIC", "SLURM"):
+        monkeypatch.delenv(f"{who}_RESTART_COUNT", raising=False)
+    monkeypatch.setenv(f"{name}_RESTART_COUNT", count)
+    args = cli.train_parser(argparse.ArgumentParser()).parse_args(["configs/shapes/r20_mixup.py"])
+    monkeypatch.chdir(ROOT)
+    assert cli.configure(args).get("resume") is resumes
