@@ -170,6 +170,24 @@ def with_head(net: nn.Module, head: nn.Module, name: str, images: Tensor) -> Ten
     return functional_call(net, {f"{name}.{key}": value for key, value in tensors}, (images,))
 
 
+def both_heads(net: nn.Module, head: nn.Module, name: str, images: Tensor) -> tuple[Tensor, Tensor]:
+    """``net(images)`` and :func:`with_head` of the same images, in one pass where the layer ``name`` makes the logits.
+
+    Where the net does something with what that layer puts out, or the layer runs in a compiled part that hooks do not
+    reach, the second takes a pass of its own. Equal to the two networks bit by bit.
+    """
+    made, net = [], unwrap(net)[1]
+    layer = net.get_submodule(name)
+    handle = layer.register_forward_hook(lambda module, args, output: made.append((output, head(*args))))
+    try:
+        logits = net(images)
+    finally:
+        handle.remove()
+    if len(made) == 1 and made[0][0] is logits:
+        return made[0]
+    return logits, with_head(net, head, name, images)
+
+
 class WithHead(nn.Module):
     """A network whose classifier ``name`` is replaced by ``head``, sharing every parameter with its parts.
 
@@ -211,7 +229,11 @@ def input_gradient(net, images: Tensor, labels, criterion) -> Tensor:
 
     Uses ``torch.autograd.grad``: gradients being accumulated in the parameters stay right.
     """
-    images = images.detach().requires_grad_()
-    with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(criterion(net(images), labels), images)
+    if torch.compiler.is_compiling():  # the form that torch.compile can trace; outside it costs more on the host
+        with torch.no_grad():  # the parameters are constants here
+            gradient = torch.func.grad(lambda x: criterion(net(x), labels))(images.detach())
+    else:
+        images = images.detach().requires_grad_()
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(criterion(net(images), labels), images)
     return gradient.float().square().mean(1).sqrt()

@@ -1,8 +1,11 @@
 """The evaluation loop: counters on the device, every network a mixing method names."""
+import itertools
+
 import torch
 from mmengine.runner import BaseLoop
 
 from ..registry import METRICS
+from .step import unwrap
 
 __all__ = ["EvalLoop"]
 
@@ -33,14 +36,13 @@ class EvalLoop(BaseLoop):
         runner.call_hook(f"before_{self.mode}_epoch")
         training = runner.model.training
         runner.model.eval()
-        networks = runner.networks()
-        metrics = {name: METRICS.build(dict(self.evaluator)) for name in networks}
-        for index, (images, labels) in enumerate(self.dataloader):
-            if index == self.limit:
-                break
-            with runner.autocast():
-                for name, network in networks.items():
-                    metrics[name].update(network(images), labels)
+        model, beside = unwrap(runner.model), runner.hook_networks()
+        metrics = {name: METRICS.build(dict(self.evaluator)) for name in runner.networks()}
+        with runner.autocast():  # one for all batches: weights are cast once
+            for images, labels in itertools.islice(self.dataloader, self.limit):
+                logits = model(images, mode="predict") | {name: net(images) for name, net in beside.items()}
+                for name, metric in metrics.items():
+                    metric.update(logits[name], labels)
         found = {name: metric.compute() for name, metric in metrics.items()}
         runner.model.train(training)
         scalars = {k: v for k, v in found[primary].items() if k != "count"}

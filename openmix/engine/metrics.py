@@ -27,7 +27,7 @@ class TopK:
 
     def reset(self) -> None:
         """Forget what was counted."""
-        self.counts = torch.zeros(len(self.topk) + 1, dtype=torch.int64)
+        self.counts, self.classes = torch.zeros(len(self.topk) + 1, dtype=torch.int64), None
 
     def update(self, logits: Tensor, labels: Tensor) -> None:
         """Count a batch: logits (N, C), class indices (N,); rows of a negative label (padding) are left out.
@@ -39,14 +39,16 @@ class TopK:
         """
         if logits.ndim != 2 or labels.shape != logits.shape[:1]:
             raise ValueError(f"expected logits (N, C) and labels (N,), got {[*logits.shape]} and {[*labels.shape]}")
-        if self.counts.device != logits.device:
-            self.counts = self.counts.to(logits.device)
-        valid = labels >= 0
+        classes = logits.shape[1]
+        if self.counts.device != logits.device or classes != self.classes:
+            # how many classes must be strictly below: for each k, and (-1) to be counted at all
+            needed = torch.tensor([max(classes - k, 0) for k in self.topk] + [-1])[:, None]
+            self.counts, self.needed, self.classes = self.counts.to(logits.device), needed.to(logits.device), classes
         own = logits.gather(1, labels.clamp(min=0)[:, None])
-        ahead = (~(logits < own)).sum(1) - 1  # classes that are not strictly below; a NaN is below nothing
-        right = valid & ~own[:, 0].isnan()
-        ranks = [right & (ahead < min(k, logits.shape[1])) for k in self.topk]
-        self.counts += torch.stack([*ranks, valid]).sum(1)
+        below = (logits < own).sum(1, dtype=torch.int32)  # a NaN is below nothing, and nothing is below a NaN
+        if classes <= max(self.topk):
+            below = torch.where(own[:, 0].isnan(), -1, below)
+        self.counts += (below.masked_fill_(labels < 0, -2) >= self.needed).sum(1)
 
     def compute(self) -> dict[str, float | int]:
         """``top<k>`` in percent and ``count``, over all processes; every process must call it.

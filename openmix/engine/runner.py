@@ -179,7 +179,11 @@ class Runner(mmengine.runner.Runner):
 
     def networks(self) -> dict:
         """Every network that is evaluated, by name: the mixing method's, then those of hooks (``ema``)."""
-        named = dict(unwrap(self.model).networks())
+        return {**unwrap(self.model).networks(), **self.hook_networks()}
+
+    def hook_networks(self) -> dict:
+        """Those of hooks alone."""
+        named = {}
         for hook in self.hooks:
             if hasattr(hook, "networks"):
                 named |= hook.networks(self)

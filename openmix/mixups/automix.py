@@ -130,6 +130,12 @@ class AutoMix(MixMethod):
         return dict(mix_k=probes.WithHead(self.teacher, self.head_mix_k, self.classifier), one_k=self.teacher,
                     mix_q=probes.WithHead(net, self.head_mix, self.classifier), one_q=net)
 
+    def predict(self, net, images):
+        self.check_attached()
+        one_k, mix_k = probes.both_heads(self.teacher, self.head_mix_k, self.classifier, images)
+        one_q, mix_q = probes.both_heads(net, self.head_mix, self.classifier, images)
+        return dict(mix_k=mix_k, one_k=one_k, mix_q=mix_q, one_q=one_q)
+
     # -- a step ------------------------------------------------------------------------------------------------
 
     def draw(self, n, size, generator=None, steps=(), device=None):

@@ -144,6 +144,10 @@ class MixMethod(nn.Module):
         """What validation and publishing evaluate, by name; the first is the run's accuracy unless configured."""
         return dict(net=net)
 
+    def predict(self, net: nn.Module, images: Tensor) -> dict[str, Tensor]:
+        """Logits (N, C) of each of :meth:`networks`, by name; a method whose networks share parts can save passes."""
+        return {name: network(images) for name, network in self.networks(net).items()}
+
     def details(self, images: Tensor, draws: dict, net=None, labels=None) -> dict:
         """What happens to a batch under ``draws``: ``lam`` (N,), ``mask`` (N, 1, H, W) or None, ``partner`` (N,).
 

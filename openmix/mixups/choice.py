@@ -76,6 +76,13 @@ class RandomChoice(MixMethod):
             named |= found
         return named
 
+    def predict(self, net, images):
+        logits = {}
+        for method in self.methods:
+            if not method.networks(net).keys() <= logits.keys():  # several of one name are the same network
+                logits |= method.predict(net, images)
+        return logits
+
     def details(self, images, draws, net=None, labels=None):
         method, draws = self.chosen(images, draws)
         return method.details(images, draws, net, labels)

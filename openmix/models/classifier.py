@@ -46,7 +46,7 @@ class Classifier(BaseModel):
         if mode == "tensor":
             return self.net(images)
         if mode == "predict":
-            return {name: net(images) for name, net in self.networks().items()}
+            return self.mixup.predict(self.net, images)
         if mode != "loss":
             raise ValueError(f"mode must be 'loss', 'tensor' or 'predict', got {mode!r}")
         if labels is None:

@@ -157,6 +157,17 @@ def test_mistakes_are_told_with_a_way_out(make_net, make_batch):
     AutoMix(layer="blocks.0", image_size=64, channels=12).attach(Tokens())
 
 
+def test_two_passes_serve_the_four_networks(pair, make_batch):
+    method, net = pair()
+    passes = []
+    for body in (net, method.teacher):
+        body.eval().layer1.register_forward_hook(lambda module, inputs, output: passes.append(module))
+    mix = RandomChoice([CutMix(), method])
+    method.predict(net, make_batch()[0])
+    assert passes == [method.teacher.layer1, net.layer1] and not net.fc._forward_hooks
+    assert list(mix.predict(net, make_batch()[0])) == ["net", "mix_k", "one_k", "mix_q", "one_q"]
+
+
 # -- learning ----------------------------------------------------------------------------------------------------
 
 

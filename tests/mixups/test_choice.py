@@ -92,6 +92,13 @@ def test_hooks_of_training_reach_every_method(make_net):
     assert list(RandomChoice([CutMix(), learned]).networks(net)) == ["net", "scaled"]
 
 
+def test_a_network_that_several_methods_name_is_evaluated_once(make_net, make_batch):
+    net, passes = make_net(), []
+    net.register_forward_hook(lambda module, inputs, output: passes.append(module))
+    predicted = RandomChoice([CutMix(), MixUp(), Vanilla()]).predict(net, make_batch()[0])
+    assert list(predicted) == ["net"] and len(passes) == 1
+
+
 def test_choices_nest_and_tell_what_they_need(make_batch):
     inner = RandomChoice([MixUp(), CutMix()])
     method = RandomChoice([inner, Learned()], p=[1, 0])

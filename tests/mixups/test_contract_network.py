@@ -196,6 +196,25 @@ def test_every_network_classifies_in_eval_mode(name, attached, make_batch):
 
 
 @plain
+def test_predictions_are_those_of_the_single_networks_and_change_nothing(name, attached, make_batch, criterion):
+    method, net = attached(make(name))
+    images, labels = make_batch(4)
+    method.loss(net, images, labels, criterion)["loss"].backward()
+    with torch.no_grad():
+        for p in both(method, net).values():  # so that heads and teachers differ
+            p.add_(0.1 * torch.randn(p.shape, generator=generator(p.numel())))
+    owner = torch.nn.ModuleDict(dict(net=net, method=method)).eval()
+    before = {k: v.clone() for k, v in owner.state_dict().items()}
+    with torch.no_grad():
+        expected = {key: network.eval()(images) for key, network in method.networks(net).items()}
+        found = method.predict(net, images)
+    assert list(found) == list(expected)
+    for key, logits in expected.items():
+        torch.testing.assert_close(found[key], logits, msg=f"logits of {key}")
+    assert same(before, dict(owner.state_dict()))
+
+
+@plain
 def test_among_others_of_a_random_choice_every_parameter_still_learns(name, attached, make_batch, criterion):
     mix, net = attached(RandomChoice([make(name), CutMix()]))
     draws = mix.draw(4, (32, 32), generator())
