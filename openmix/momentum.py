@@ -28,4 +28,9 @@ def follow_rate(progress, momentum: float, end: float, warmup: float = 0.0):
 def follow(teacher: Iterable[Tensor], student: Iterable[Tensor], rate) -> None:
     """``teacher += rate * (student - teacher)`` in place, for all tensors together; ``rate``: a number or a tensor."""
     teacher, student = list(teacher), list(student)
-    torch._foreach_lerp_(teacher, student, [rate] * len(teacher) if isinstance(rate, Tensor) else rate)
+    if not isinstance(rate, Tensor):
+        torch._foreach_lerp_(teacher, student, rate)
+        return
+    step = torch._foreach_sub(student, teacher)  # lerp with tensor weights is one kernel a tensor
+    torch._foreach_mul_(step, rate.to(step[0].device))
+    torch._foreach_add_(teacher, step)

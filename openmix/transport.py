@@ -5,16 +5,15 @@ import torch
 from torch import Tensor
 
 
-@lru_cache(maxsize=32)
 def distances(rows: int, columns: int, device: torch.device) -> Tensor:
-    """Squared distances between the patches of a grid, 1 along its longer side: (L, L) with L = rows * columns.
-
-    A constant: built once for each grid and device.
-    """
+    """Squared distances between the patches of a grid, 1 along its longer side: (L, L) with L = rows * columns."""
     row = torch.arange(rows, device=device).repeat_interleave(columns)
     column = torch.arange(columns, device=device).repeat(rows)
     squared = (row[:, None] - row).square() + (column[:, None] - column).square()
     return squared.float() / max(max(rows, columns) - 1, 1) ** 2
+
+
+known_distances = lru_cache(maxsize=32)(distances)  # constants: built once for each grid and device
 
 
 def transport_plan(saliency: Tensor, visible: Tensor, eps: float = 0.8) -> tuple[Tensor, Tensor]:
@@ -32,7 +31,8 @@ def transport_plan(saliency: Tensor, visible: Tensor, eps: float = 0.8) -> tuple
     """
     n, rows, columns = saliency.shape
     count = rows * columns
-    cost = torch.addcmul(eps * distances(rows, columns, saliency.device), saliency.reshape(n, count, 1),
+    table = (distances if torch.compiler.is_compiling() else known_distances)(rows, columns, saliency.device)
+    cost = torch.addcmul(eps * table, saliency.reshape(n, count, 1),
                          visible.reshape(n, 1, count), value=-1).view(-1, columns)
     # The best of each row of places is kept, so that a raised cost is one row to look at again and not the grid.
     least = cost.view(n, count, rows, columns).amin(3)

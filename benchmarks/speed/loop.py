@@ -53,8 +53,11 @@ class Constant:
     def __iter__(self):
         return ((self.images, self.labels) for _ in range(self.steps))
 
-    def batches(self, epoch=0, start=0):
-        return ((self.images, self.labels, {}, i) for i in range(start, self.steps))
+    def rows(self, epoch=0, start=0, columns=None):
+        return (dict(mix={}, seed=i) for i in range(start, self.steps))
+
+    def batch(self, row):
+        return self.images, self.labels
 
     def describe(self):
         return dict(name="constant")

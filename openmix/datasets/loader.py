@@ -1,13 +1,17 @@
 """Batches of a data set that lives on the device as uint8: an epoch costs one small upload and no workers."""
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..mixups.base import MixMethod, Vanilla, row
 from ..sampling import check_batch, epoch_plan, slice_plan
 from .arrays import ArrayData
 from .augment import check_padding, crop_flip, normalise, per_channel
+
+ALIGNMENT = 16  # bytes between which the tensors of a row begin
 
 
 class ResidentLoader:
@@ -62,10 +66,24 @@ class ResidentLoader:
         return self.batches()
 
     def plan(self, epoch: int) -> dict:
-        """This process's slice of the epoch plan, on the device; see :func:`openmix.sampling.epoch_plan`."""
+        """This process's slice of the epoch plan, on the host; see :func:`openmix.sampling.epoch_plan`."""
         plan = epoch_plan(self.seed, epoch, len(self.data), self.total_batch, self.method, self.size, self.padding,
                           self.flip)
-        return upload(slice_plan(plan, self.rank, self.world), self.device)
+        return slice_plan(plan, self.rank, self.world)
+
+    def rows(self, epoch: int = 0, start: int = 0, columns: dict | None = None) -> Iterator[dict]:
+        """Training steps of an epoch from step ``start`` on, as rows of its plan on the device.
+
+        Args:
+            columns: further tensors (steps, ...) that travel with the plan, such as learning rates.
+
+        Yields:
+            dict with what :meth:`batch` reads, ``mix`` (draws of the mixing method), ``seed`` (a number) and the
+            columns. On a GPU, ``bytes`` is the memory that all of them lie in.
+        """
+        plan = upload({**self.plan(epoch), **(columns or {})}, self.device)
+        for i in range(start, len(self)):
+            yield row(plan, i)
 
     def batch(self, step: dict) -> tuple[Tensor, Tensor]:
         """Images (B, 3, H, W) and labels (B,) of one row of the plan; reads nothing back to the host."""
@@ -81,9 +99,7 @@ class ResidentLoader:
             the last batch as small as it comes.
         """
         if self.train:
-            plan = self.plan(epoch)
-            for i in range(start, len(self)):
-                step = row(plan, i)
+            for step in self.rows(epoch, start):
                 yield *self.batch(step), step["mix"], step["seed"]
         else:
             for first in range(start * self.batch_size, len(self.labels), self.batch_size):
@@ -96,10 +112,48 @@ class ResidentLoader:
         return {**self.data.describe(), **(made if self.train else {})}
 
 
-def upload(tree, device):
-    """Tensors of a nested dict on ``device``, from pinned memory where there is a GPU; other values as they are."""
-    if isinstance(tree, dict):
-        return {k: upload(v, device) for k, v in tree.items()}
-    if not isinstance(tree, Tensor):
-        return tree
-    return (tree.pin_memory() if device.type == "cuda" else tree).to(device, non_blocking=True)
+class Place(NamedTuple):
+    """Where a tensor lies in each row of a block of bytes."""
+
+    start: int
+    length: int
+    dtype: torch.dtype
+    shape: torch.Size
+
+
+def upload(plan: dict, device: torch.device) -> dict:
+    """An epoch plan on its device: on a GPU in one copy, from pinned memory, with ``bytes`` (S, ...) that holds it."""
+    if device.type != "cuda":
+        return plan
+    block, plan = pack(plan)
+    block = block.pin_memory().to(device, non_blocking=True)
+    return {**unpack(plan, block), "bytes": block}
+
+
+def pack(plan: dict) -> tuple[Tensor, dict]:
+    """The tensors (S, ...) of a nested dict as one block of bytes (S, L), and the dict with (offset, dtype, shape)."""
+    parts, width = [], 0
+
+    def visit(tree):
+        nonlocal width
+        if isinstance(tree, dict):
+            return {name: visit(value) for name, value in tree.items()}
+        if not isinstance(tree, Tensor):
+            return tree
+        flat = tree.contiguous().reshape(len(tree), -1).view(torch.uint8)
+        parts.append(F.pad(flat, (0, -flat.shape[1] % ALIGNMENT)))
+        place = Place(width, flat.shape[1], tree.dtype, tree.shape)
+        width += parts[-1].shape[1]
+        return place
+
+    layout = visit(plan)
+    return torch.cat(parts, 1), layout
+
+
+def unpack(layout, block: Tensor):
+    """The nested dict that :func:`pack` took apart, its tensors views of ``block``."""
+    if isinstance(layout, dict):
+        return {name: unpack(value, block) for name, value in layout.items()}
+    if not isinstance(layout, Place):
+        return layout
+    return block[:, layout.start:layout.start + layout.length].view(layout.dtype).view(layout.shape)

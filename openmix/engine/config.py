@@ -21,6 +21,7 @@ from ..registry import (
     VISBACKENDS,
     VISUALIZERS,
 )
+from .forms import FORMS
 from .launch import AMP, LAUNCHERS
 from .provenance import refuse_secrets
 
@@ -36,10 +37,12 @@ TOGETHER = (  # of each of these, all or none
     ("val_dataloader", "val_cfg", "val_evaluator"),
     ("test_dataloader", "test_cfg", "test_evaluator"),
 )
-LOADER_KEYS = dict(train_dataloader={"total_batch", "dataset", "augment"}, val_dataloader={"batch_size", "dataset"},
-                   test_dataloader={"batch_size", "dataset"})
-AUGMENT_KEYS = {"padding", "mode", "flip"}
-ENV_VALUES = dict(amp=AMP, channels_last=("auto", True, False), cudnn_benchmark=(True, False), num_threads=None)
+LOADER_KEYS = dict(train_dataloader={"total_batch", "dataset", "augment", "num_workers"},
+                   val_dataloader={"batch_size", "dataset", "num_workers"},
+                   test_dataloader={"batch_size", "dataset", "num_workers"})
+AUGMENT_KEYS = {"padding", "mode", "flip", "scale", "ratio"}
+ENV_VALUES = dict(amp=AMP, step=FORMS, channels_last=("auto", True, False), cudnn_benchmark=(True, False),
+                  num_threads=None)
 MODEL_PARTS = dict(backbone=BACKBONES, head=HEADS, mixup=MIXUPS, loss=LOSSES)
 TRACKERS = dict(TensorboardVisBackend="tensorboard", WandbVisBackend="wandb")  # packages, and extras of the same name
 
@@ -154,10 +157,24 @@ def check_loader(name: str, loader) -> None:
     if "dataset" not in loader:
         raise ValueError(f"{name} has no 'dataset'; known types: {', '.join(DATASETS.known())}")
     DATASETS.check(loader["dataset"], f"{name}.dataset", filled=())
-    check_keys(f"{name}.augment", loader.get("augment") or {}, AUGMENT_KEYS)
-    for key in ("total_batch", "batch_size"):
+    check_augment(f"{name}.augment", loader.get("augment") or {}, loader["dataset"])
+    for key, least in dict(total_batch=1, batch_size=1, num_workers=0).items():
         if loader.get(key) is not None:
-            check_count(f"{name}.{key}", loader[key])
+            check_count(f"{name}.{key}", loader[key], least)
+
+
+def check_augment(where: str, augment, dataset) -> None:
+    """Keys of the augmentation; crops that are resized need the files of a streamed set."""
+    from ..datasets.streaming import RATIO, check_resized_crop
+
+    check_keys(where, augment, AUGMENT_KEYS)
+    try:
+        check_resized_crop(augment.get("scale"), augment.get("ratio", RATIO), augment.get("padding", 0))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    if augment.get("scale") is not None and dataset.get("resident") is not False:
+        raise ValueError(f"{where}.scale crops the files themselves: it needs a data set that is streamed, "
+                         "dict(type='ImageFolderData', resident=False, ...)")
 
 
 def check_loops(cfg) -> None:

@@ -90,27 +90,33 @@ class EMAHook(Hook):
         interval: update every so many iterations.
     """
 
-    observer = False
-
     def __init__(self, momentum: float = 2e-4, interval: int = 1):
         if not 0 < momentum <= 1 or interval < 1:
             raise ValueError(f"momentum must lie in (0, 1] and interval be >= 1, got {momentum} and {interval}")
         self.momentum, self.interval, self.net = momentum, interval, None
 
     def before_run(self, runner):
-        self.net = copy.deepcopy(unwrap(runner.model).net).requires_grad_(False).eval()
+        self.trained = unwrap(runner.model).net
+        self.net = copy.deepcopy(self.trained).requires_grad_(False).eval()
 
     def networks(self, runner) -> dict:
         return dict(ema=self.net)
 
+    def due(self, iteration: int) -> bool:
+        """Whether :meth:`follow` belongs to this iteration's step (the loop asks on the host)."""
+        return (iteration + 1) % self.interval == 0
+
     @torch.no_grad()
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        if (runner.iter + 1) % self.interval == 0:
-            net = unwrap(runner.model).net
-            follow(floating(self.net), floating(net), self.momentum)
-            for ours, theirs in zip(self.net.buffers(), net.buffers(), strict=True):
-                if not ours.is_floating_point():  # counters
-                    ours.copy_(theirs)
+    def follow(self) -> None:
+        """Part of the training step, also of a captured one: work on the device alone."""
+        follow(floating(self.net), floating(self.trained), self.momentum)
+        for ours, theirs in zip(self.net.buffers(), self.trained.buffers(), strict=True):
+            if not ours.is_floating_point():  # counters
+                ours.copy_(theirs)
+
+    def tensors(self) -> list[torch.Tensor]:
+        """What :meth:`follow` writes to."""
+        return [*self.net.parameters(), *self.net.buffers()]
 
     def after_train_epoch(self, runner):
         average_buffers(self.net)

@@ -1,11 +1,14 @@
 """The epoch loop.
 
-Losses are added up on the device and read once an interval. Hooks that only watch (loggers) run at that interval,
+Losses are added up on the device and read once an interval, on a GPU one interval late, so that the host never waits
+for a step that is still running. Hooks that only watch (loggers) run at that interval,
 hooks that act (a user's hook that overrides before_/after_train_iter) at every step; a hook says so itself with a
 class attribute ``observer = True`` or ``False``, and mmengine's own hooks are observers.
 """
 import json
 import time
+from collections import deque
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -15,6 +18,7 @@ from .launch import average_buffers
 from .optim import build_optimizer
 from .schedules import lr_table
 from .step import Diverged, make_step
+from .sums import Readout, mark
 
 __all__ = ["EpochLoop"]
 
@@ -29,34 +33,19 @@ class Stopped(Exception):
         self.signal = signal
 
 
-class Sums:
-    """Scalars of many steps, added up on the device; read and averaged when somebody asks."""
+class Interval(NamedTuple):
+    """What is known of a logging interval before its sums have come from the device."""
 
-    def __init__(self):
-        self.totals, self.count = {}, 0
-
-    def add(self, losses: dict) -> None:
-        self.count += 1
-        for name, value in losses.items():
-            if name in self.totals:
-                self.totals[name] += value
-            else:  # the first step, or another method of a RandomChoice with terms of its own
-                self.totals[name] = value.clone()
-
-    def read(self) -> dict[str, float]:
-        """Means over the steps since the last read (one host read)."""
-        if not self.count:
-            return {}
-        means = torch.stack(list(self.totals.values())) / self.count
-        found = dict(zip(self.totals, means.tolist(), strict=True))
-        self.__init__()
-        return found
-
-    def state(self) -> dict:
-        return dict(totals=dict(self.totals), count=self.count)
-
-    def load(self, state: dict, device) -> None:
-        self.totals, self.count = {k: v.to(device) for k, v in state["totals"].items()}, state["count"]
+    index: int  # of its last batch in the epoch
+    iteration: int  # of the run, of the same batch
+    lr: float
+    count: int
+    names: list
+    readout: Readout
+    steps: int  # of this process since the last one: a resumed run has read none of the earlier ones' time
+    seconds: float
+    data_seconds: float
+    began: torch.cuda.Event | None
 
 
 class EpochLoop(BaseLoop):
@@ -77,15 +66,18 @@ class EpochLoop(BaseLoop):
         self.mixing_epochs = max_epochs - mixup_off_epochs
         self.steps = len(self.dataloader) if limit is None else min(limit, len(self.dataloader))
         self._max_iters = max_epochs * self.steps
-        self._epoch = self._iter = 0
+        self._epoch = self._iter = self.first_iter = 0  # first_iter: of this part of the run
         self._told = 0.0
-        self.sums, self.means = Sums(), []  # of the running interval; (steps, means) of the epoch's earlier ones
+        self.means = []  # (steps, means) of the epoch's logging intervals so far
+        self.late = runner.device.type == "cuda"  # a log line is written when the next interval has been queued
 
         config = runner.cfg.optim_wrapper
         self.optimizer = build_optimizer(runner.model, config)
         self.accumulate = config.get("accumulative_counts", 1)
-        self.step = make_step(runner.model, self.optimizer, device=runner.device, dtype=runner.amp_dtype,
-                              clip_grad=config.get("clip_grad"), accumulate=self.accumulate)
+        self.step = make_step(
+            runner.model, self.optimizer, self.dataloader.batch, form=runner.cfg.get("env_cfg", {}).get("step", "auto"),
+            say=runner.logger.warning, device=runner.device, dtype=runner.amp_dtype, clip_grad=config.get("clip_grad"),
+            accumulate=self.accumulate)
         schedule = runner.cfg.get("param_scheduler")
         tables = {}
         for group in self.optimizer.param_groups:
@@ -110,6 +102,7 @@ class EpochLoop(BaseLoop):
         observes = [getattr(h, "observer", type(h).__module__.startswith("mmengine.")) for h in hooks]
         self.observers = [h for h, o in zip(hooks, observes, strict=True) if o]
         self.actors = [h for h, o in zip(hooks, observes, strict=True) if not o]
+        self.followers = [h for h in runner.hooks if hasattr(h, "follow")]
         runner.call_hook("before_train")
 
     def run(self):
@@ -121,83 +114,122 @@ class EpochLoop(BaseLoop):
         return runner.model
 
     def run_epoch(self):
-        runner = self.runner
+        runner, step, actors, accumulate = self.runner, self.step, self.actors, self.accumulate
         runner.call_hook("before_train_epoch")
         runner.model.train()
-        self._clock = dict(start=time.perf_counter(), interval=time.perf_counter(), data=0.0, steps=0,
-                           first=self._iter)
         mixing, start = self._epoch < self.mixing_epochs, self._iter - self._epoch * self.steps
-        batches, stopping = self.dataloader.batches(self._epoch, start), False
+        self._clock = dict(start=time.perf_counter(), interval=time.perf_counter(), data=0.0, first=self._iter,
+                           begin=start, event=mark(runner.device))
+        self.waiting, stopping = deque(), False
+        rows = self.dataloader.rows(self._epoch, start, self.columns())
         for index in range(start, self.steps):
             waiting = time.perf_counter()
-            images, labels, draws, seed = next(batches)
+            row = next(rows)
             self._clock["data"] += time.perf_counter() - waiting
-            for hook in self.actors:
+            for hook in actors:
                 hook.before_train_iter(runner, batch_idx=index, data_batch=None)
             last = index + 1 == self.steps
-            update = last or (index + 1) % self.accumulate == 0
-            self.set_lr(self._iter)
+            update = last or (index + 1) % accumulate == 0
+            if "graph" not in step.form:
+                self.set_lr(self._iter)
             planned = self.stop_after is not None and self._iter + 1 >= self.stop_after
+            followers = [f for f in self.followers if f.due(self._iter)] if self.followers else ()
             try:
-                losses, stop = self.step(images, labels, draws, self._iter / self._max_iters, mixing=mixing,
-                                         update=update, seed=seed, stop=bool(runner.stop_signal.number))
+                losses, stop = step(row, self._iter / self._max_iters, mixing, update, bool(runner.stop_signal.number),
+                                    followers)
             except Diverged as error:
-                raise self.diverged(error) from None
-            self.sums.add(losses)
-            self._clock["steps"] += 1
-            for hook in self.actors:
+                raise self.diverged(error, self._iter) from None
+            for hook in actors:
                 hook.after_train_iter(runner, batch_idx=index, data_batch=None, outputs=losses)
             if last or (index + 1) % self.interval == 0:
                 stop = self.observe(index) or stop
+                stop = self.report(keep=1 if self.late and not last else 0) or stop
             stopping = stopping or stop or planned  # all processes have agreed on this, and it waits for an update
             self._iter += 1
             if stopping and update and not last:
                 self.stop()
         self.end_epoch(stopping)
 
+    def columns(self) -> dict:
+        """Learning rates and progress of an epoch's steps, for the forms of the step that read them on the device."""
+        if self.step.form == "eager":
+            return {}
+        first = self._epoch * self.steps
+        steps = slice(first, first + len(self.dataloader))
+        progress = torch.arange(first, first + len(self.dataloader)) / self._max_iters
+        rates = [self.lr_tables[group["base_lr"]][steps] for group in self.optimizer.param_groups]
+        return dict(progress=progress, lr=torch.tensor(rates).T.contiguous())
+
+    def lr(self, iteration: int) -> float:
+        """Learning rate of the first parameter group."""
+        return self.lr_tables[self.optimizer.param_groups[0]["base_lr"]][iteration]
+
     def set_lr(self, iteration: int) -> None:
         for group in self.optimizer.param_groups:
-            value = self.lr_tables[group["base_lr"]][iteration]
-            if isinstance(group["lr"], torch.Tensor):
-                group["lr"].fill_(value)
-            else:
-                group["lr"] = value
+            group["lr"] = self.lr_tables[group["base_lr"]][iteration]
 
     def observe(self, index: int) -> bool:
-        """Everything that reads the device: the latch, the log line, the agreement on stopping."""
-        runner, clock, now = self.runner, self._clock, time.perf_counter()
-        self.check_finite()
+        """Send for the sums of the interval that ends with batch ``index``; returns whether to stop."""
+        runner, clock, now, step = self.runner, self._clock, time.perf_counter(), self.step
+        others = []
+        if not step.latch.on_host:
+            others = step.latch.tensors()
+            if runner.world_size > 1:  # the processes agree on a stop (on CPUs they do at each step)
+                flag = torch.tensor(float(runner.stop_signal.number > 0), device=runner.device)
+                dist.all_reduce(flag)
+                others = [*others, flag]
+        count, names, readout = step.sums.take(*others)
+        self.waiting.append(Interval(
+            index, self._iter, self.lr(self._iter), count, names, readout, steps=index + 1 - clock["begin"],
+            seconds=now - clock["interval"], data_seconds=clock["data"], began=clock["event"]))
+        clock.update(interval=now, data=0.0, begin=index + 1, event=readout.done)
+        return runner.world_size == 1 and bool(runner.stop_signal.number)
+
+    def report(self, keep: int = 0) -> bool:
+        """Read what has been sent for, but the newest ``keep`` intervals, and log it; returns whether to stop."""
+        stop = False
+        while len(self.waiting) > keep:
+            stop = self.log(self.waiting.popleft()) or stop
+        return stop
+
+    def log(self, interval: Interval) -> bool:
+        """One log line. Raises Diverged if a loss was not finite."""
+        runner, latch, names = self.runner, self.step.latch, interval.names
+        values = interval.readout.tolist()
+        sums, others = values[:len(names)], values[len(names):]
+        if not latch.on_host and others[0]:
+            raise self.diverged(Diverged("the loss was not finite"), self.first_iter + int(others[1]))
         runner.note_memory()
-        steps, seconds = max(1, clock["steps"]), now - clock["interval"]
-        scalars = dict(lr=self.optimizer.param_groups[0]["lr"], time=seconds / steps, data_time=clock["data"] / steps)
-        count, means = self.sums.count, self.sums.read()
-        self.means.append((count, dict(means)))
+        means = {name: total / max(1, interval.count) for name, total in zip(names, sums, strict=True)}
+        self.means.append((interval.count, dict(means)))
+        seconds, steps = interval.seconds, interval.steps
+        if interval.began is not None:  # the host runs ahead of a GPU, so its clock tells nothing
+            seconds = interval.began.elapsed_time(interval.readout.done) / 1e3
+        scalars = dict(lr=interval.lr, time=seconds / steps, data_time=interval.data_seconds / steps)
         # "loss" first, as readers of the line expect it
         scalars |= {"loss": means.pop("loss", float("nan")), **means}
-        scalars["img/s"] = clock["steps"] * self.dataloader.total_batch / max(seconds, 1e-9)
+        scalars["img/s"] = steps * self.dataloader.total_batch / max(seconds, 1e-9)
         for name, value in scalars.items():
             runner.message_hub.update_scalar(f"train/{name}", float(value))
-        runner.message_hub.update_info("eta", (self._max_iters - self._iter - 1) * seconds / steps)
-        for hook in self.observers:
-            hook.after_train_iter(runner, batch_idx=index, data_batch=None, outputs=scalars)
-        if now - self._told > HEARTBEAT:
-            self._told = now
-            runner.set_status("running", epoch=self._epoch + 1, step=self._iter + 1)
-        clock.update(interval=time.perf_counter(), data=0.0, steps=0)
-        if runner.world_size == 1:
-            return bool(runner.stop_signal.number)
-        if self.step.latch.on_host:  # agreed on at each step
-            return False
-        flag = torch.tensor(float(runner.stop_signal.number > 0), device=runner.device)
-        dist.all_reduce(flag)
-        return bool(flag)
+        runner.message_hub.update_info("eta", (self._max_iters - interval.iteration - 1) * seconds / steps)
+        now, self._iter = self._iter, interval.iteration  # the line is about the iteration it was measured at
+        try:
+            for hook in self.observers:
+                hook.after_train_iter(runner, batch_idx=interval.index, data_batch=None, outputs=scalars)
+        finally:
+            self._iter = now
+        told = time.perf_counter()
+        if told - self._told > HEARTBEAT:
+            self._told = told
+            runner.set_status("running", epoch=self._epoch + 1, step=interval.iteration + 1)
+        return not latch.on_host and runner.world_size > 1 and others[2] > 0
 
     def end_epoch(self, stop: bool) -> None:
         runner = self.runner
         seconds = time.perf_counter() - self._clock["start"]
         average_buffers(runner.model)
         images = (self._iter - self._clock["first"]) * self.dataloader.total_batch
-        entry = dict(epoch=self._epoch + 1, lr=float(self.optimizer.param_groups[0]["lr"]), seconds=seconds,
+        entry = dict(epoch=self._epoch + 1, lr=self.lr(self._iter - 1), seconds=seconds,
                      img_s=images / seconds, train=self.epoch_means(), val=None)
         runner.call_hook("after_train_epoch")
         self._epoch += 1
@@ -221,34 +253,28 @@ class EpochLoop(BaseLoop):
 
     def stop(self):
         """Save in the middle of an epoch and leave."""
-        self.check_finite()
+        self.report()
         self.runner.call_hook("before_stop")
         average_buffers(self.runner.model)
         self.runner.save_run(f"iter_{self._iter}.pth")
         raise Stopped(self.runner.stop_signal.number)
 
-    def check_finite(self) -> None:
-        """Raise Diverged if a loss since the last look was not finite."""
-        try:
-            self.step.latch.read()
-        except Diverged as error:
-            raise self.diverged(error) from None
-
-    def diverged(self, error: Diverged) -> Diverged:
-        lr = float(self.optimizer.param_groups[0]["lr"])
-        return Diverged(f"{error} at iteration {self._iter + 1} (epoch {self._epoch + 1}, lr {lr:g}); the last good "
+    def diverged(self, error: Diverged, iteration: int) -> Diverged:
+        epoch, lr = iteration // self.steps + 1, self.lr(min(iteration, self._max_iters - 1))
+        return Diverged(f"{error} at iteration {iteration + 1} (epoch {epoch}, lr {lr:g}); the last good "
                         "checkpoint is kept. Try a lower lr, warm-up (LinearLR) or clip_grad")
 
     # -- state -------------------------------------------------------------------------------------------------
 
     def state(self) -> dict:
         scaler = self.step.scaler
-        return dict(epoch=self._epoch, iter=self._iter, sums=self.sums.state(), means_json=json.dumps(self.means),
+        return dict(epoch=self._epoch, iter=self._iter, sums=self.step.sums.state(), means_json=json.dumps(self.means),
                     scaler=scaler.state_dict() if scaler else None)
 
     def load_state(self, state: dict) -> None:
         self._epoch, self._iter = state["epoch"], state["iter"]
-        self.sums.load(state["sums"], self.runner.device)
+        self.first_iter = self._iter
+        self.step.sums.load(state["sums"], self.runner.device)
         self.means = json.loads(state["means_json"])
         if self.step.scaler and state["scaler"]:
             self.step.scaler.load_state_dict(state["scaler"])

@@ -15,7 +15,7 @@ def save_run(runner, name: str, keep: int | None = None) -> None:
         meta=dict(epoch=runner.epoch, iter=runner.iter, seed=runner.seed, processes=runner.world_size,
                   total_batch=loop.dataloader.total_batch, seconds=runner.wall_seconds(),
                   config=workdir.canonical(runner.cfg.to_dict()), openmix=workdir.version()),
-        state_dict=unwrap(runner.model).state_dict(), optimizer=loop.optimizer.state_dict(), loop=loop.state(),
+        state_dict=unwrap(runner.model).state_dict(), optimizer=portable_state(loop.optimizer), loop=loop.state(),
         history_json=json.dumps(runner.history))
     runner.call_hook("before_save_checkpoint", checkpoint=content)
     if runner.rank == 0:
@@ -25,6 +25,16 @@ def save_run(runner, name: str, keep: int | None = None) -> None:
             checkpoint.prune(runner.work_dir, keep)
     if runner.world_size > 1:
         torch.distributed.barrier()
+
+
+def portable_state(optimizer) -> dict:
+    """The optimizer's state without traces of the form of the step: a run captured on a GPU may go on on a CPU."""
+    found = optimizer.state_dict()
+    for group in found["param_groups"]:
+        group["lr"] = float(group["lr"])
+        if "capturable" in group:
+            group["capturable"] = False
+    return found
 
 
 def load_or_resume(runner) -> None:

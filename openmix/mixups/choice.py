@@ -29,6 +29,7 @@ class RandomChoice(MixMethod):
         self.methods, self.p = nn.ModuleList(methods), p
         self.needs = next((m.needs for m in methods if m.needs != "batch"), "batch")
         self.blends = all(m.blends for m in methods)
+        self.capturable = next((m.capturable for m in methods if m.capturable is not True), True)
 
     @classmethod
     def example(cls):
@@ -45,6 +46,10 @@ class RandomChoice(MixMethod):
         draws = dict(choice=sampling.choose(self.p, steps, generator))
         draws |= {str(i): m.draw(n, size, generator, steps, device) for i, m in enumerate(self.methods)}
         return draws
+
+    def program(self, draws):
+        choice = draws["choice"]
+        return (choice, *self.methods[choice].program(draws[str(choice)]))
 
     def chosen(self, images, draws):
         """The method of this batch and its draws."""

@@ -69,10 +69,11 @@ def test_no_update_happens_once_the_loss_is_not_finite(tmp_path):
     cfg = config(tmp_path)
     runner = apis_runner(cfg)
     loop = runner.build_train_loop(runner._train_loop)
-    images, labels = torch.full((10, 3, 32, 32), float("nan")), torch.zeros(10, dtype=torch.long)
+    row = dict(images=torch.full((10, 3, 32, 32), float("nan")), labels=torch.zeros(10, dtype=torch.long))
+    loop.step.batch = lambda row: (row["images"], row["labels"])
     before = [p.clone() for p in runner.model.parameters()]
     with pytest.raises(Diverged):
-        loop.step(images, labels, None, 0.0)
+        loop.step(dict(row, mix=None, seed=0), 0.0)
     assert all(torch.equal(a, b) for a, b in zip(before, runner.model.parameters(), strict=True))
 
 
@@ -120,9 +121,10 @@ def test_mixing_is_switched_off_for_the_last_epochs(tmp_path, monkeypatch):
 
     seen, forward = [], Classifier.forward
 
-    def spy(self, *args, mixing=True, **kwargs):
-        seen.append(mixing)
-        return forward(self, *args, mixing=mixing, **kwargs)
+    def spy(self, *args, mixing=True, mode="loss", **kwargs):
+        if mode == "loss":
+            seen.append(mixing)
+        return forward(self, *args, mixing=mixing, mode=mode, **kwargs)
 
     monkeypatch.setattr(Classifier, "forward", spy)
     cfg = config(tmp_path, mixup="AutoMix", epochs=3, custom_hooks=[])
