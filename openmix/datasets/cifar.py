@@ -91,8 +91,12 @@ class CIFAR100(CIFAR):
 
 def read(path: Path, md5: str):
     """(the dict in a batch file, whether its md5 is the official one)."""
-    data = path.read_bytes()
-    return unpickle.loads(data, path), hashlib.md5(data, usedforsecurity=False).hexdigest() == md5
+    digest = hashlib.md5(usedforsecurity=False)
+    with open(path, "rb") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+        file.seek(0)
+        return unpickle.load(file, path), digest.hexdigest() == md5
 
 
 def field(batch: dict, key: str, where):

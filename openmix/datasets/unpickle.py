@@ -4,7 +4,6 @@ A pickle is a program. This reader knows arrays, bytes, str, list, tuple, dict a
 refused before it is imported, and even numpy's own constructors are replaced by stand-ins that only note what they
 were given.
 """
-import io
 import math
 import pickle
 
@@ -13,14 +12,21 @@ import numpy as np
 DTYPES = ("u1", "i4", "i8")
 
 
+def text(value):
+    """Python 2's strings, which may be bytes or text, as text; lists of them too; other values as they are."""
+    if isinstance(value, list):
+        return [text(item) for item in value]
+    return value.decode("latin1") if isinstance(value, bytes) else value
+
+
 class _DType:
     def __init__(self, name="", *_):
-        if name not in DTYPES:
-            raise pickle.UnpicklingError(f"arrays of dtype {name!r} are not allowed")
-        self.name = name
+        self.name = text(name)
+        if self.name not in DTYPES:
+            raise pickle.UnpicklingError(f"arrays of dtype {self.name!r} are not allowed")
 
     def __setstate__(self, state):
-        if state[1] == ">":
+        if text(state[1]) == ">":
             raise pickle.UnpicklingError("big-endian arrays are not allowed")
 
 
@@ -33,7 +39,6 @@ class _Array:
         self.fill(raw, dtype, shape, "F" if fortran else "C")
 
     def fill(self, raw, dtype, shape, order):
-        raw = raw.encode("latin1") if isinstance(raw, str) else raw
         if not isinstance(raw, (bytes, bytearray)) or not isinstance(dtype, _DType):
             raise pickle.UnpicklingError("an array without its bytes or dtype")
         value = np.frombuffer(raw, "<" + dtype.name)
@@ -72,16 +77,21 @@ class _Unpickler(pickle.Unpickler):
         return ALLOWED[module, name]
 
 
-def loads(data: bytes, where) -> dict:
-    """The dict pickled in ``data`` with its values, arrays among them; ``where`` names the file in errors.
+def load(file, where) -> dict:
+    """The dict pickled in the binary ``file`` with its values, arrays among them; ``where`` names it in errors.
+
+    Read from a file, a data set is not held twice. Arrays are read-only.
 
     Raises:
         ValueError: damaged, no dict, or holding anything but plain data (then nothing of it was executed).
     """
     try:
-        found = _Unpickler(io.BytesIO(data), encoding="latin1").load()
+        found = _Unpickler(file, encoding="bytes").load()  # decoding Python 2's strings would copy the images
+        if not isinstance(found, dict):
+            raise TypeError(f"it holds a {type(found).__name__}, not a dict")
+        return {text(k): v.value if isinstance(v, _Array) else text(v) if isinstance(v, list) else v
+                for k, v in found.items()}
+    except OSError:
+        raise
     except Exception as error:  # a damaged pickle can fail in almost any way
         raise ValueError(f"{where} is damaged or no plain data file: {type(error).__name__}: {error}") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{where} must hold a dict, got {type(found).__name__}")
-    return {k: v.value if isinstance(v, _Array) else v for k, v in found.items()}
