@@ -124,7 +124,23 @@ def inner_boxes(minmax: Sequence[float], size: Sequence[int], shape: Sequence[in
 
 # -- the epoch plan ------------------------------------------------------------------------------------------------
 
-ORDER, AUGMENT, MIX, STEP = range(4)  # streams: what one of them draws never shifts another
+ORDER, AUGMENT, MIX, STEP, CROP = range(5)  # streams: what one of them draws never shifts another
+
+
+def crop_keys(seed: int, epoch: int, shape: Sequence[int]) -> Tensor:
+    """Keys of an epoch's random resized crops, int64 of ``shape`` (S, B), for :func:`resized_crops`."""
+    return keys(shape, keyed_generator(seed, epoch, CROP))
+
+
+def resized_crops(key: Tensor, scale: Sequence[float], ratio: Sequence[float], tries: int = 10) -> Tensor:
+    """Candidates for random resized crops, functions of the keys alone: (*key.shape, tries, 4) float32.
+
+    Each is (share of the image's area, uniform in ``scale``; width / height, log-uniform in ``ratio``; place of the
+    row and of the column, in [0, 1)): which of them fits depends on the size of the image.
+    """
+    area, aspect, *place = keyed_uniform(key, (4, tries)).unbind(-2)
+    low, high = (math.log(value) for value in ratio)
+    return torch.stack([area * (scale[1] - scale[0]) + scale[0], (aspect * (high - low) + low).exp(), *place], -1)
 
 
 def check_batch(num_images: int, total_batch: int, world: int = 1) -> None:

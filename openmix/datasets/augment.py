@@ -45,6 +45,11 @@ def _pick(images: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return images.flatten(2).gather(2, flat).view(images.shape)
 
 
+def mirror(images: Tensor, flip: Tensor) -> Tensor:
+    """Images (B, C, H, W), those with ``flip`` (B,) mirrored left and right."""
+    return torch.where(flip[:, None, None, None], images.flip(3), images)
+
+
 def per_channel(values, name: str, device=None) -> Tensor:
     """Three numbers as (1, 3, 1, 1) float32, for :func:`normalise`."""
     found = torch.as_tensor(values, dtype=torch.float32, device=device).reshape(1, -1, 1, 1)

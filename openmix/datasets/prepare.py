@@ -28,7 +28,8 @@ def open_source(source, size: int | None = None, resize: int | None = None, on_e
     path = Path(source)
     if not path.exists():
         raise FileNotFoundError(f"{path.absolute()} does not exist; a source is one of:\n{KINDS}")
-    make, splits = _kind(path, dict(size=size or 224, resize=resize, on_error=on_error))
+    make, splits = _kind(path, dict(size=size or 224, resize=resize, on_error=on_error,
+                                     resident=True))
     if (size or resize) and make.func is not ImageFolderData:
         raise ValueError("size and resize concern folders of images only; the images of this source have their size")
     return [make(split=split) for split in splits]

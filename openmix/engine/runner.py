@@ -138,8 +138,8 @@ class Runner(mmengine.runner.Runner):
             self.cfg.dump(str(Path(self.work_dir) / Path(name).with_suffix(".py")))
 
     def build_loader(self, cfg, train: bool):
-        """The resident loader of ``train_dataloader`` / ``val_dataloader`` / ``test_dataloader``."""
-        from ..datasets.loader import ResidentLoader
+        """The loader of ``train_dataloader`` / ``val_dataloader`` / ``test_dataloader``, resident or streaming."""
+        from ..datasets import make_loader
 
         if not isinstance(cfg, dict):
             return cfg
@@ -151,7 +151,7 @@ class Runner(mmengine.runner.Runner):
                       rank=self.rank, world=self.world_size, train=train, **cfg)
         if train:
             common.update(seed=self.seed, method=unwrap(self.model).mixup)
-        loader = ResidentLoader(data, **common)
+        loader = make_loader(data, **common)
         classes, found = unwrap(self.model).num_classes, len(data.classes)
         if classes is not None and (found > classes or train and found < classes):  # a small test set may lack some
             raise ValueError(f"the model has {classes} classes but {data.name} has {found}; set "

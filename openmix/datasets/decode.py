@@ -1,0 +1,119 @@
+"""Image files to uint8 tensors of one size: the only place that decodes and resizes.
+
+JPEG is decoded by torchvision, everything else, and JPEG that torchvision refuses, by Pillow behind mmcv: OpenCV fills
+what a truncated file lacks with grey and says nothing. Resizing is torch's antialiased one on uint8, which agrees with
+Pillow's within one level.
+"""
+import io
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+INTERPOLATIONS = ("bilinear", "bicubic")
+JPEG = b"\xff\xd8\xff"
+
+
+def read_image(path, shrink: Callable[[int, int], int] | None = None) -> tuple[Tensor, tuple[int, int]]:
+    """A file as uint8 (3, H, W) RGB, turned as its EXIF orientation says, and the size (H, W) of the whole image.
+
+    Args:
+        shrink: (H, W) -> by how much at most each side may shrink; JPEG is then decoded at 1/2, 1/4 or 1/8 of its
+            size, which is faster and a little softer than decoding all of it.
+
+    Raises:
+        OSError, ValueError and others of the decoders: a file that is missing, damaged or no image.
+    """
+    from torchvision.io import ImageReadMode, decode_jpeg
+
+    data = np.fromfile(path, np.uint8)
+    if data[:3].tobytes() != JPEG:
+        image = decode_with_pillow(data)
+    elif shrink is not None:
+        return decode_shrunk(data, shrink)
+    else:
+        try:
+            image = decode_jpeg(torch.from_numpy(data), ImageReadMode.RGB, apply_exif_orientation=True)
+        except RuntimeError:
+            image = decode_with_pillow(data)
+    return image, tuple(image.shape[1:])
+
+
+def decode_with_pillow(data: np.ndarray) -> Tensor:
+    """Any image that Pillow knows, as uint8 (3, H, W) RGB."""
+    import mmcv
+
+    image = mmcv.imfrombytes(data.tobytes(), channel_order="rgb", backend="pillow")
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+
+
+def decode_shrunk(data: np.ndarray, shrink: Callable[[int, int], int]) -> tuple[Tensor, tuple[int, int]]:
+    """JPEG at a reduced size; see :func:`read_image`."""
+    from PIL import Image, ImageOps
+
+    image = Image.open(io.BytesIO(data.tobytes()))
+    turned = image.getexif().get(0x0112, 1) >= 5  # orientations that swap the sides
+    height, width = image.size[::-1]
+    whole = (width, height) if turned else (height, width)
+    factor = shrink(*whole)
+    if factor > 1:
+        image.draft("RGB", (width // factor, height // factor))
+    return torch.from_numpy(np.array(ImageOps.exif_transpose(image).convert("RGB"))).permute(2, 0, 1), whole
+
+
+def resized(image: Tensor, height: int, width: int, interpolation: str) -> Tensor:
+    """uint8 (3, H, W) as (3, height, width), antialiased."""
+    if tuple(image.shape[1:]) == (height, width):
+        return image
+    return F.interpolate(image[None], (height, width), mode=interpolation, antialias=True)[0]
+
+
+def centre(path, size: int, resize: int, interpolation: str, draft: bool = False) -> Tensor:
+    """The view of evaluation, uint8 (3, size, size): the shorter side becomes ``resize``, then a centre crop."""
+    image, (height, width) = read_image(path, (lambda h, w: min(h, w) // resize) if draft else None)
+    scale = resize / min(height, width)
+    height, width = max(resize, round(height * scale)), max(resize, round(width * scale))
+    image = resized(image, height, width, interpolation)
+    top, left = (height - size) // 2, (width - size) // 2
+    return image[:, top:top + size, left:left + size]
+
+
+def random_crop(path, candidates, ratio, size: int, interpolation: str, draft: bool = False) -> Tensor:
+    """A view of training, uint8 (3, size, size): the box that :func:`crop_box` finds among ``candidates``."""
+    def box(height, width):
+        return crop_box(candidates, height, width, ratio)
+
+    image, (height, width) = read_image(path, (lambda h, w: min(box(h, w)[2:]) // size) if draft else None)
+    top, left, tall, wide = box(height, width)
+    if (down := image.shape[1] / height) != 1:  # decoded at a reduced size
+        right, bottom = image.shape[2] / width * (left + wide), down * (top + tall)
+        top, left = int(down * top), int(image.shape[2] / width * left)
+        tall, wide = max(1, round(bottom) - top), max(1, round(right) - left)
+    return resized(image[:, top:top + tall, left:left + wide], size, size, interpolation)
+
+
+def crop_box(candidates, height: int, width: int, ratio) -> tuple[int, int, int, int]:
+    """(top, left, height, width) of a random resized crop, as torchvision defines it.
+
+    Args:
+        candidates: numbers (share of the area, width / height, place of the row, place of the column) of each try;
+            places are in [0, 1). The first box that fits counts; if none does, the largest centred one of a
+            permitted aspect.
+        height, width: of the image. ratio: (lowest, highest) width / height.
+
+    The crop is that of Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, arXiv 1409.4842.
+    """
+    for share, aspect, y, x in candidates:
+        wide = round(math.sqrt(height * width * share * aspect))
+        tall = round(math.sqrt(height * width * share / aspect))
+        if 0 < wide <= width and 0 < tall <= height:
+            return int(y * (height - tall + 1)), int(x * (width - wide + 1)), tall, wide
+    tall, wide = height, width
+    if width / height < ratio[0]:
+        tall = max(1, round(width / ratio[0]))
+    elif width / height > ratio[1]:
+        wide = max(1, round(height * ratio[1]))
+    return (height - tall) // 2, (width - wide) // 2, tall, wide
