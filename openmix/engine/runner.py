@@ -17,7 +17,7 @@ from mmengine.config import Config
 from torch import nn
 
 from ..errors import did_you_mean
-from ..registry import DATASETS, HOOKS, LOOPS, MODELS
+from ..registry import DATASETS, HOOKS, LOOPS, MODELS, VISUALIZERS
 from . import launch, result, state, syncbn, workdir
 from .config import check_config
 from .loops import Stopped
@@ -121,8 +121,10 @@ class Runner(mmengine.runner.Runner):
         return super().build_log_processor({"type": "LogProcessor", "window_size": 1, **log_processor})
 
     def build_visualizer(self, visualizer=None):
+        visualizer = dict(vis_backends=[dict(type="LocalVisBackend")]) if visualizer is None else visualizer
         if isinstance(visualizer, dict):
-            visualizer = {"type": "Visualizer", **visualizer}
+            kind = visualizer.get("type", "Visualizer")
+            visualizer = {**visualizer, "type": VISUALIZERS.get(kind) if isinstance(kind, str) else kind}
         return super().build_visualizer(visualizer)
 
     def get_hooks_info(self):
