@@ -5,7 +5,7 @@
 
 Both do the CIFAR recipe (reflect-padded crop, flip, normalise) and hand out float32 batches (100, 3, 32, 32). Rounds
 are interleaved and medians compared, so that a busy machine disturbs all contenders alike. The making of our plan
-counts, the start of their workers does not.
+counts, the start of their workers does not. Goal: at least 15x the DataLoader with two workers.
 """
 import argparse
 import statistics
@@ -13,21 +13,10 @@ import time
 import warnings
 
 import torch
-import torchvision
-from torch.utils.data import DataLoader
-from torchvision import transforms
+from contenders import BATCH, torchvision_loader
+from measure import print_setting, print_table
 
 from openmix.datasets import CIFAR100, ResidentLoader
-
-BATCH = 100
-
-
-class Stored(torchvision.datasets.CIFAR100):
-    """torchvision's data set on the images already read, whatever their md5."""
-
-    def __init__(self, data, transform):
-        self.data, self.targets = data.images.permute(0, 2, 3, 1).contiguous().numpy(), data.labels.tolist()
-        self.transform, self.target_transform = transform, None
 
 
 def rate(batches, images: int, started: bool = False) -> float:
@@ -55,10 +44,7 @@ def main():
 
     data = CIFAR100(args.data_root)
     ours = ResidentLoader(data, BATCH)
-    stored = Stored(data, transforms.Compose([
-        transforms.RandomCrop(32, padding=4, padding_mode="reflect"), transforms.RandomHorizontalFlip(),
-        transforms.ToTensor(), transforms.Normalize(data.mean, data.std)]))
-    peers = {w: DataLoader(stored, BATCH, shuffle=True, num_workers=w) for w in args.workers}
+    peers = {workers: torchvision_loader(data, workers) for workers in args.workers}
 
     found = {}
     for repeat in range(args.rounds + 1):
@@ -72,13 +58,10 @@ def main():
             found.setdefault(f"torchvision + DataLoader, {workers} workers", []).append(speed)
     found = {name: statistics.median(speeds[1:]) for name, speeds in found.items()}  # the first round warms up
 
-    print(f"torch {torch.__version__}, torchvision {torchvision.__version__}, {len(data)} images of {data.name}, "
-          f"batches of {BATCH}, median of {args.rounds} rounds")
+    print_setting("torchvision", batch=BATCH, rounds=args.rounds, images=f"{len(data)} of {data.name}")
     theirs = [name for name in found if name.startswith("torchvision")]
-    print(f"| loader | images/s | {' | '.join(f'x {name}' for name in theirs)} |")
-    print(f"|---|---|{'---|' * len(theirs)}")
-    for name, speed in found.items():
-        print(f"| {name} | {speed:,.0f} | {' | '.join(f'{speed / found[t]:.1f}' for t in theirs)} |")
+    rows = [[name, f"{speed:,.0f}", *(speed / found[peer] for peer in theirs)] for name, speed in found.items()]
+    print_table(["loader", "images/s", *(f"x {peer}" for peer in theirs)], rows)
 
 
 if __name__ == "__main__":

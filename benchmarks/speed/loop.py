@@ -5,16 +5,16 @@
 
 A network of two linear layers (64-32-10) on one constant batch of 100: all that can differ is the loop. Contenders are
 interleaved in one process, medians are compared; the loop is measured again after 100,000 iterations of history.
+Goals: at most 1.10x the loop by hand, unchanged (within 10 %) after the history.
 """
 import argparse
 import logging
-import statistics
 import tempfile
-import time
 import warnings
 
 import torch
 import torch.nn.functional as F
+from measure import interleaved, print_setting, print_table
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.runner import Runner as DefaultRunner
@@ -125,17 +125,6 @@ def mmengines(epochs, folder):
     return loop.run_epoch
 
 
-def measure(contenders: dict, rounds: int) -> dict:
-    """Median microseconds a step, contenders taking turns."""
-    times = {name: [] for name in contenders}
-    for _ in range(rounds):
-        for name, epoch in contenders.items():
-            start = time.perf_counter()
-            epoch()
-            times[name].append((time.perf_counter() - start) / STEPS * 1e6)
-    return {name: statistics.median(t) for name, t in times.items()}
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
@@ -144,17 +133,19 @@ def main():
     warnings.filterwarnings("ignore")
     logging.disable(logging.INFO)
     torch.set_num_threads(1)
+    warm_up = 2  # calls of each contender by ``interleaved`` before it measures
     with tempfile.TemporaryDirectory() as a, tempfile.TemporaryDirectory() as b:
-        epochs = 2 * args.rounds + args.history // STEPS + 4
+        epochs = 2 * (args.rounds + warm_up) + args.history // STEPS
         contenders = {"by hand": by_hand(epochs), "openmix": ours(epochs, a), "mmengine": mmengines(epochs, b)}
-        measure(contenders, 1)
-        fresh = measure(contenders, args.rounds)
+        fresh = interleaved(contenders, args.rounds, least_ms=0)
         for _ in range(args.history // STEPS):
             contenders["openmix"]()
-        aged = measure({k: contenders[k] for k in ("by hand", "openmix")}, args.rounds)
-    print(f"torch {torch.__version__}, 1 thread, batch 100, us a step (x by hand)")
-    for title, found in (("fresh", fresh), (f"openmix after {args.history:,} iterations", aged)):
-        print(f"{title}: " + ", ".join(f"{k} {v:.0f} ({v / found['by hand']:.2f}x)" for k, v in found.items()))
+        aged = interleaved({k: contenders[k] for k in ("by hand", "openmix")}, args.rounds, least_ms=0)
+    print_setting("mmengine", batch=100, rounds=args.rounds)
+    rows = [[name, seconds / STEPS * 1e6, seconds / fresh["by hand"]] for name, seconds in fresh.items()]
+    seconds = aged["openmix"]
+    rows.append([f"openmix after {args.history:,} iterations", seconds / STEPS * 1e6, seconds / aged["by hand"]])
+    print_table(["loop", "us/step", "x by hand"], rows)
 
 
 if __name__ == "__main__":

@@ -105,6 +105,19 @@ def leave_distributed() -> None:
         dist.destroy_process_group()
 
 
+def keep_freed_memory() -> None:
+    """Let glibc's malloc keep what is freed for the next step, instead of giving it back to the kernel.
+
+    A training step on a CPU frees its activations and asks for the same memory again; fetched anew, each page of it
+    is a fault (about a quarter of the time of a ResNet-20 step). Elsewhere than on glibc this does nothing.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # names of mallopt
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(mmap_threshold, 32 * 2**20)  # the highest it takes
+
+
 def _has_amx() -> bool:
     """Whether this CPU multiplies bf16 in tiles (AMX); without, bf16 is slower than float32."""
     return getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()

@@ -55,6 +55,8 @@ class Runner(mmengine.runner.Runner):
     def setup_env(self, env_cfg):
         self._rank, self._world_size = launch.init_distributed(self._launcher)
         self.device = launch.device()
+        if self.device.type == "cpu":
+            launch.keep_freed_memory()
         self.amp_dtype = launch.amp_dtype(env_cfg.get("amp", "auto"), self.device)
         self.autocast = launch.autocast(self.device, self.amp_dtype)
         self._timestamp = launch.agree(datetime.now().strftime("%Y%m%d_%H%M%S_%f"))  # names this part of the run

@@ -1,6 +1,7 @@
 """Launchers, signals, precision and what processes share."""
 import argparse
 import os
+import resource
 import signal
 import stat
 
@@ -92,6 +93,19 @@ def test_precision_names():
         launch.amp_dtype("fp16", cpu)
     with pytest.raises(ValueError, match="'auto', 'bf16'"):
         launch.amp_dtype("fp8", cpu)
+
+
+def test_memory_freed_by_a_step_serves_the_next_without_page_faults():
+    def step():
+        activations = [torch.empty(2**21).fill_(1) for _ in range(10)]  # 20,480 pages of 4 KiB
+        return len(activations)
+
+    launch.keep_freed_memory()
+    for _ in range(3):
+        step()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    step()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 2_000
 
 
 def test_synchronised_batchnorm_in_one_process_is_batchnorm():
