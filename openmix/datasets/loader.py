@@ -140,7 +140,8 @@ def pack(plan: dict) -> tuple[Tensor, dict]:
             return {name: visit(value) for name, value in tree.items()}
         if not isinstance(tree, Tensor):
             return tree
-        flat = tree.contiguous().reshape(len(tree), -1).view(torch.uint8)
+        flat = tree.reshape(len(tree), -1).contiguous()
+        flat = flat.as_strided(flat.shape, (flat.shape[1], 1)).view(torch.uint8)  # one column may have any stride
         parts.append(F.pad(flat, (0, -flat.shape[1] % ALIGNMENT)))
         place = Place(width, flat.shape[1], tree.dtype, tree.shape)
         width += parts[-1].shape[1]
