@@ -138,6 +138,13 @@ def understand(words: list[str]) -> None:
                 Path(word).touch()
         make = cli.train_parser if script == "train.py" else cli.test_parser
         cli.configure(make(argparse.ArgumentParser()).parse_args(rest))
+    elif script == "side_by_side.sh":
+        assert int(rest[0]) > 0
+        line = rest[1:rest.index("<")] if "<" in rest else rest[1:]
+        end = line.index("--") if "--" in line else len(line)
+        for run in line[:end]:
+            config = "configs/cifar100/r18_mixup.py" if run == "-" else run
+            understand(["python", "tools/train.py", *config.split(), *line[end + 1:]])
     elif script == "run_tests.sh":
         missing = [word for word in rest if word.endswith(".py") and not Path(word).is_file()]
         assert not missing, f"no such tests: {missing}"

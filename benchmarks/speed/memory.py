@@ -99,7 +99,8 @@ def main():
         found = json.loads((Path(folder) / "memory.json").read_text())
     print_setting("torchvision", "mmengine", config=Path(args.config).name, steps=args.steps)
     base = found[0][1]
-    shown = [row for row in found if row[0] in ("imports", "data read", f"epoch {EARLY}", f"epoch {args.epochs}")]
+    epochs = [f"epoch {n}" for n in sorted({1, EARLY, args.epochs // 2, args.epochs})]
+    shown = [row for row in found if row[0] in ("imports", "data read", *epochs)]
     print_table(["after", "resident MiB", "peak MiB since the line before", "peak above imports MiB"],
                 [[when, f"{now:.0f}", f"{peak:.0f}", f"{peak - base:.0f}"] for when, now, peak in shown])
     peak = max(peak for _, _, peak in found) - base
