@@ -19,7 +19,7 @@ RUN_ONLY = (
     "work_dir", "launcher", "resume", "config_name", "experiment_name", "log_level", "log_interval", "log_processor",
     "visualizer", "vis_backends", "dist_cfg", "data_root", "download", "num_workers", "persistent_workers",
     "pin_memory", "prefetch_factor", "find_unused_parameters", "env_cfg.num_threads", "env_cfg.cudnn_benchmark",
-    "env_cfg.channels_last", "randomness.deterministic", "train_cfg.stop_after", "default_hooks.logger",
+    "env_cfg.channels_last", "env_cfg.step", "randomness.deterministic", "train_cfg.stop_after", "default_hooks.logger",
     "default_hooks.timer", "default_hooks.checkpoint", "default_hooks.preview", "default_hooks.progress",
 )
 SECRET = re.compile(r"api_?key|secret|passw(or)?d|access_?key|private_?key|credential|(^|_|auth|access)token$", re.I)

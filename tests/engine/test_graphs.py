@@ -66,7 +66,8 @@ def test_captured_training_is_the_eager_one_and_reads_nothing_from_the_device(me
 def assert_same_training(eager, graph):
     """Weights, buffers, averages and logged losses; learning rate and progress are float32 in a graph."""
     expected, found = eager.runner.model.state_dict(), graph.runner.model.state_dict()
-    averaged = [next(h for h in loop.runner.hooks if isinstance(h, EMAHook)).net.state_dict() for loop in (eager, graph)]
+    hooks = [next(h for h in loop.runner.hooks if isinstance(h, EMAHook)) for loop in (eager, graph)]
+    averaged = [hook.net.state_dict() for hook in hooks]
     for a, b in ((expected, found), averaged):
         for name in a:
             torch.testing.assert_close(b[name], a[name], rtol=1e-4, atol=1e-5, msg=lambda m: f"{name}: {m}")  # noqa: B023
@@ -122,7 +123,8 @@ def test_switching_mixing_off_and_averaging_now_and_then_are_programs_of_their_o
     assert_same_training(eager, graph)
 
 
-@pytest.mark.parametrize("optimizer", [dict(type="AdamW", lr=1e-3), dict(type="SGD", lr=0.05, momentum=0.9, dampening=0.1)])
+@pytest.mark.parametrize("optimizer", [dict(type="AdamW", lr=1e-3),
+                                       dict(type="SGD", lr=0.05, momentum=0.9, dampening=0.1)])
 def test_optimizers_keep_their_state_through_capture(tmp_path, optimizer):
     wrapper = dict(optimizer=optimizer, clip_grad=dict(max_norm=1.0))
     eager, graph = (epochs(tmp_path, "MixUp", form, 2, wrapper)[0] for form in ("eager", "graph"))
