@@ -1,7 +1,21 @@
 """Pure tensor maths: no randomness, no state, any device. Images are (N, C, H, W), H before W."""
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+def is_at_hand(numbers: Tensor) -> bool:
+    """Whether ``numbers`` of one batch, (1,) or (1, K), lie in a CPU's memory: reading them waits for no device.
+
+    Python is then faster than a dozen operations on one number. Never so while torch.compile traces, for fake
+    tensors, which have no values, or where a gradient is wanted.
+    """
+    here = type(numbers) is Tensor and numbers.is_cpu and numbers.shape[:1] == (1,) and not numbers.requires_grad
+    return here and not torch.compiler.is_compiling()
 
 
 def boxes(lam: Tensor, centre: Tensor, size) -> Tensor:
@@ -14,7 +28,9 @@ def boxes(lam: Tensor, centre: Tensor, size) -> Tensor:
         (..., 4) int64: top, bottom, left, right (ends excluded). Sides are floor(side * sqrt(1 - lam)), an odd side
         loses one pixel, as in the paper's code.
     """
-    return boxes_around((1 - lam).clamp(min=0).sqrt(), centre, size)
+    if lam.shape == (1,) and is_at_hand(lam) and is_at_hand(centre):
+        return _box_around(math.sqrt(max(1 - lam.item(), 0)), centre, size)
+    return boxes_around((1 - lam.double()).clamp(min=0).sqrt(), centre, size)
 
 
 def boxes_around(share: Tensor, centre: Tensor, size, least: int = 0) -> Tensor:
@@ -26,12 +42,24 @@ def boxes_around(share: Tensor, centre: Tensor, size, least: int = 0) -> Tensor:
     Returns:
         (..., 4) int64 as of :func:`boxes`.
     """
-    edges = []
+    if share.shape == (1,) and is_at_hand(share) and is_at_hand(centre):
+        return _box_around(share.item(), centre, size, least)
+    edges, share = [], share.double()
     for middle, side in zip(centre.unbind(-1), size, strict=True):
         half = (share * (side / 2)).long()  # floor(floor(a) / 2) = floor(a / 2)
         low, high = (middle - half).clamp(min=0), (middle + half).clamp(max=side)
         edges += [low, torch.maximum(high, low + least) if least else high]
     return torch.stack(edges, -1)
+
+
+def _box_around(share: float, centre: Tensor, size, least: int = 0) -> Tensor:
+    """The same for one box of a batch, reckoned by the host: (1, 4)."""
+    box = []
+    for middle, side in zip(centre[0].tolist(), size, strict=True):
+        half = int(share * (side / 2))
+        low, high = max(middle - half, 0), min(middle + half, side)
+        box += [low, max(high, low + least)]
+    return torch.tensor([box])
 
 
 def box_mask(box: Tensor, size) -> Tensor:
@@ -49,6 +77,21 @@ def box_area(box: Tensor) -> Tensor:
     return (bottom - top) * (right - left)
 
 
+def share_outside(box: Tensor, size) -> Tensor:
+    """Share of an image of ``size`` (H, W) that boxes (K, 4) leave, float32 (K,)."""
+    pixels = size[0] * size[1]
+    if is_at_hand(box):
+        top, bottom, left, right = box[0].tolist()
+        return torch.full((1,), (pixels - (bottom - top) * (right - left)) / pixels)
+    return (pixels - box_area(box)) / pixels
+
+
+def cut(images: Tensor, box: Sequence[int]) -> Tensor:
+    """The part of ``images`` in a box of Python integers, top, bottom, left, right; a view to read or write."""
+    top, bottom, left, right = box
+    return images[:, :, top:bottom, left:right]
+
+
 def blend(images: Tensor, partner: Tensor, mask: Tensor, reuse: bool = False) -> Tensor:
     """``mask * images + (1 - mask) * partner``; a bool mask moves pixels and works for integer images too.
 
@@ -63,6 +106,18 @@ def blend(images: Tensor, partner: Tensor, mask: Tensor, reuse: bool = False) ->
     return torch.lerp(partner, images, mask)
 
 
+def blend_rolled(images: Tensor, mask: Tensor) -> Tensor:
+    """``blend(images, images.roll(1, 0), mask)``, in one pass over the images where no gradient is wanted."""
+    wanted = torch.is_grad_enabled() and (images.requires_grad or mask.requires_grad)
+    if wanted or torch.compiler.is_compiling() or not images.is_floating_point():
+        return blend(images, images.roll(1, 0), mask, reuse=True)
+    mixed, mask = torch.empty_like(images), mask.to(images.dtype)
+    for first, partner in ((slice(1, None), slice(None, -1)), (slice(None, 1), slice(-1, None))):
+        weight = mask if len(mask) == 1 else mask[first]
+        torch.lerp(images[partner], images[first], weight, out=mixed[first])
+    return mixed
+
+
 def resize_into(images: Tensor, box: Tensor, mode: str = "nearest") -> Tensor:
     """Each whole image resized into its box; what lies outside the box repeats the border and is meant to be masked.
 
@@ -70,18 +125,37 @@ def resize_into(images: Tensor, box: Tensor, mode: str = "nearest") -> Tensor:
         images: (N, C, H, W). box: (N or 1, 4). mode: ``"nearest"`` or ``"bilinear"``, sampled as ``F.interpolate``
             does (``align_corners=False``, no antialiasing).
     """
+    return _sample(images, box, images.shape[2:], mode)
+
+
+def _sample(images: Tensor, box: Tensor, size: Sequence[int], mode: str) -> Tensor:
+    """A picture of ``size`` (height, width) that shows each whole image in its box."""
     wide = images if images.dtype == torch.float64 else images.float()  # half precision cannot name the pixels
     top, bottom, left, right = box[..., None].unbind(-2)
-    height, width = images.shape[2:]
     places = []  # where to read, in [-1, 1] from edge to edge
-    for side, low, high in ((height, top, bottom), (width, left, right)):
-        pixel, length = torch.arange(side, device=box.device) - low, (high - low).clamp(min=1)
+    for count, side, low, high in zip(size, images.shape[2:], (top, left), (bottom, right), strict=True):
+        pixel, length = torch.arange(count, device=box.device) - low, (high - low).clamp(min=1)
         at = pixel * side // length + 0.5 if mode == "nearest" else (pixel + 0.5) * side / length
         places.append(at.to(wide.dtype) * (2 / side) - 1)
     rows, columns = places
     grid = torch.stack(torch.broadcast_tensors(columns[:, None, :], rows[:, :, None]), -1)
     grid = grid.expand(len(images), -1, -1, -1)
     return F.grid_sample(wide, grid, mode, padding_mode="border", align_corners=False).to(images.dtype)
+
+
+def resize(images: Tensor, size: Sequence[int], mode: str = "nearest") -> Tensor:
+    """The same numbers as :func:`resize_into` a box of ``size`` (height, width): (N, C, height, width).
+
+    ``F.interpolate`` rounds otherwise where a pixel lies between two, by a float scale instead of whole numbers.
+    """
+    if mode != "nearest":
+        box = torch.tensor([[0, size[0], 0, size[1]]], device=images.device)
+        return _sample(images, box, size, mode)
+    rows, columns = (torch.arange(new, device=images.device) * old // max(new, 1)
+                     for new, old in zip(size, images.shape[2:], strict=True))
+    places = (rows[:, None] * images.shape[3] + columns).flatten()
+    planes = images.flatten(2).flatten(0, 1)
+    return planes.gather(1, places.expand(len(planes), -1)).view(*images.shape[:2], *size)
 
 
 def ranks_to_mask(score: Tensor, count: Tensor, soft: Tensor | None = None) -> Tensor:
@@ -102,26 +176,57 @@ def ranks_to_mask(score: Tensor, count: Tensor, soft: Tensor | None = None) -> T
     return value.new_empty(order.shape).scatter_(1, order, value)
 
 
-def box_mean(maps: Tensor, radius: int) -> Tensor:
-    """Mean over (2 radius + 1)^2 windows, clipped to the map: (N, H, W) -> (N, H, W)."""
-    return _filter(maps, lambda distance: (distance <= radius).to(maps.dtype))
+def constant(make: Callable, like: Tensor, *numbers) -> Tensor:
+    """``make(*numbers, device)`` on the device of ``like``, made once and kept: tables that depend on sizes alone.
+
+    Made anew while torch.compile traces, and for fake tensors, which must not be met again outside.
+    """
+    known = not torch.compiler.is_compiling() and type(like) is Tensor
+    return (_kept_constant if known else _constant)(make, like.device, *numbers)
+
+
+def _constant(make, device, *numbers):
+    with torch.inference_mode(False):
+        return make(*numbers, device)
+
+
+_kept_constant = lru_cache(maxsize=64)(_constant)
 
 
 def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
     """Gaussian mean over what of its surroundings lies in the map: (N, H, W) -> (N, H, W); ``sigma`` in pixels."""
-    return _filter(maps, lambda distance: torch.exp(distance.to(maps.dtype).square() / (-2 * sigma**2)))
+    return _separable_means(maps, _bell, sigma)[0]
 
 
-def _filter(maps: Tensor, weights) -> Tensor:
-    """A separable mean as two matrix products: exact at the border, and faster than integral images up to 64 px."""
-    means = {}
-    for side in set(maps.shape[-2:]):
-        pixel = torch.arange(side, device=maps.device)
-        weight = weights((pixel[:, None] - pixel).abs())
-        means[side] = F.threshold(weight / weight.sum(1, keepdim=True), 1e-12, 0)  # denormals are very slow on CPU
-    height, width = maps.shape[-2:]
+def _separable_means(maps: Tensor, weights: Callable, *numbers) -> Tensor:
+    """R filters ``weights(side, *numbers)``, (R, side, side), along both axes: (N, H, W) -> (R, N, H, W).
+
+    As matrix products: exact at the border, and faster than integral images up to 64 px.
+    """
+    rows, columns = (constant(weights, maps, side, *numbers) for side in maps.shape[1:])
     with torch.autocast(maps.device.type, enabled=False):  # half precision would move maxima
-        return means[height] @ (maps @ means[width].T)
+        return rows[:, None].to(maps.dtype) @ (maps @ columns[:, None].to(maps.dtype).mT)
+
+
+def _bell(side: int, sigma: float, device) -> Tensor:
+    """A Gaussian mean along one side, (1, side, side) float32."""
+    return _normalised(torch.exp(_distance(side, device).float().square() / (-2 * sigma**2)))[None]
+
+
+def _bell_and_windows(side: int, sigma: float, radii: tuple[int, ...], device) -> Tensor:
+    """The Gaussian mean, and means over windows and over the whole side of what it gives: (1 + R + 1, side, side)."""
+    bell, distance = _bell(side, sigma, device), _distance(side, device)
+    windows = [_normalised((distance <= radius).float()) for radius in (*radii, side)]
+    return torch.cat([bell, torch.stack(windows) @ bell])
+
+
+def _distance(side: int, device) -> Tensor:
+    pixel = torch.arange(side, device=device)
+    return (pixel[:, None] - pixel).abs()
+
+
+def _normalised(weight: Tensor) -> Tensor:
+    return F.threshold(weight / weight.sum(-1, keepdim=True), 1e-12, 0)  # denormals are very slow on CPU
 
 
 def spectral_residual(grey: Tensor) -> Tensor:
@@ -147,12 +252,13 @@ def centre_surround(grey: Tensor, radii=(12, 24, 28, 48, 56, 112), balanced: boo
     OpenCV's fine-grained saliency). ``balanced`` scales what is brighter (on) and what is darker (off) to equal maxima
     before they are added, as OpenCV does; faint shadows then count as much as a bright object.
     """
-    grey = gaussian_blur(grey, 1.0)
-    near = [radius for radius in radii if radius < max(grey.shape[1:]) - 1]  # windows of the others are the image
-    contrasts = [grey - box_mean(grey, radius) for radius in near]
-    contrasts += [(grey - grey.mean((1, 2), keepdim=True)) * (len(radii) - len(near))]
+    near = tuple(radius for radius in radii if radius < max(grey.shape[1:]) - 1)  # windows of the others are the image
+    blurred, *around = _separable_means(grey, _bell_and_windows, 1.0, near)
+    contrasts = [blurred - mean for mean in around]
+    contrasts[-1] = contrasts[-1] * (len(radii) - len(near))
     if not balanced:
         return sum(contrast.abs() for contrast in contrasts)
-    on = sum(contrast.clamp(min=0) for contrast in contrasts)
-    off = on - sum(contrasts)
+    contrasts = torch.stack(contrasts)
+    on = contrasts.clamp(min=0).sum(0)
+    off = on - contrasts.sum(0)
     return sum(part / part.amax((1, 2), keepdim=True).clamp(min=1e-12) for part in (on, off))

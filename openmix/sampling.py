@@ -31,6 +31,8 @@ def beta(alpha: float, shape: Sequence[int], generator: Generator | None = None,
     distribution is a coin of 0 and 1): logarithms of G(a) = G(a + 1) * U^(1/a) take their place.
     """
     device = _device(generator, device)
+    if alpha == 1 and b in (None, 1):  # Beta(1, 1) is uniform
+        return torch.rand(tuple(shape), generator=generator, device=device)
     # one call for both gammas: the second half of the leading axis has the second parameter
     shapes = torch.full((2, *shape), float(alpha), device=device)
     if b is not None:
@@ -55,6 +57,9 @@ def integers(high: int, shape: Sequence[int], generator=None, device=None, low: 
 
 def centres(size: Sequence[int], shape: Sequence[int], generator=None, device=None) -> Tensor:
     """Pixel positions (row, column) uniform in an image of ``size`` (H, W); (*shape, 2) int64."""
+    height, width = size
+    if height == width:
+        return integers(height, (*shape, 2), generator, device)
     return torch.stack([integers(side, shape, generator, device) for side in size], -1)
 
 

@@ -4,6 +4,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .functional import is_at_hand
+
 
 class Target(NamedTuple):
     """Sparse soft labels.
@@ -19,7 +21,7 @@ class Target(NamedTuple):
     def dense(self, num_classes: int) -> Tensor:
         """Class probabilities (N, C), for losses that want one column a class."""
         zeros = self.weight.new_zeros(self.label.shape[0], num_classes)
-        return zeros.scatter_add(1, self.label, self.weight)
+        return zeros.scatter_add_(1, self.label, self.weight)
 
     def to(self, *args, **kwargs) -> "Target":
         """Both tensors moved to a device; a dtype concerns the weights alone."""
@@ -70,8 +72,13 @@ def pair_target(labels: Tensor, partner: Tensor, lam: Tensor) -> Target:
     Returns:
         Target with K = 2, or K = 2C for probabilities.
     """
-    lam = lam.float().reshape(-1).expand(len(labels))
-    weight = torch.stack([lam, 1 - lam], 1)
+    if is_at_hand(lam):
+        kept = lam.float().item()
+        weight = torch.tensor([[kept, 1 - kept]], dtype=torch.float32)
+    else:
+        lam = lam.float().reshape(-1)
+        weight = torch.stack([lam, 1 - lam], 1)
+    weight = weight.expand(len(labels), 2)
     if labels.ndim == 1:
         return Target(torch.stack([labels, partner], 1).long(), weight)
     a, b = as_target(labels), as_target(partner)

@@ -1,6 +1,7 @@
 """Box maths and blending against plain loops."""
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from openmix import functional
 
@@ -70,3 +71,92 @@ def test_blending_writes_to_the_partner_only_if_it_may():
 def test_gradients_reach_images_partner_and_a_learned_mask(reuse):
     images, partner, mask = (torch.rand(2, 1, 3, 3, dtype=torch.float64, requires_grad=True) for _ in range(3))
     assert torch.autograd.gradcheck(lambda a, b, m: functional.blend(a, b * 1, m, reuse), (images, partner, mask))
+
+
+# -- what the host may read, and what is made once: the same numbers ------------------------------------------------
+
+
+def one_by_one(function, *rows):
+    return torch.cat([function(*(row[i:i + 1] for row in rows)) for i in range(len(rows[0]))])
+
+
+@pytest.mark.parametrize("size", [(32, 32), (224, 224), (13, 300)], ids=str)
+@pytest.mark.parametrize("least", [0, 1])
+def test_one_box_by_the_host_is_the_box_by_tensors(size, least):
+    g = torch.Generator().manual_seed(0)
+    lam = torch.cat([torch.rand(400, generator=g), torch.tensor([0.0, 1.0, 0.75, 1 - (1 / 14) ** 2])])
+    centre = torch.stack([torch.randint(side, lam.shape, generator=g) for side in size], -1)
+    assert torch.equal(one_by_one(lambda a, c: functional.boxes(a, c, size), lam, centre),
+                       functional.boxes(lam, centre, size))
+    assert torch.equal(one_by_one(lambda a, c: functional.boxes_around(a, c, size, least), lam, centre),
+                       functional.boxes_around(lam, centre, size, least))
+
+
+def test_the_share_outside_a_box_is_counted_alike_by_host_and_tensors():
+    g = torch.Generator().manual_seed(0)
+    box = torch.stack([torch.randint(6, (300,), generator=g), torch.randint(6, 11, (300,), generator=g),
+                       torch.randint(7, (300,), generator=g), torch.randint(7, 14, (300,), generator=g)], 1)
+    share = functional.share_outside(box, (11, 14))
+    assert torch.equal(one_by_one(lambda b: functional.share_outside(b, (11, 14)), box), share)
+    assert torch.allclose(share, functional.box_mask(box, (11, 14)).float().mean((1, 2, 3)))
+
+
+def test_only_plain_numbers_of_one_batch_in_host_memory_are_read():
+    assert functional.is_at_hand(torch.ones(1)) and functional.is_at_hand(torch.ones(1, 4))
+    for other in (torch.ones(2), torch.ones(()), torch.ones(1, device="meta"), torch.ones(1, requires_grad=True)):
+        assert not functional.is_at_hand(other)
+    with FakeTensorMode():
+        assert not functional.is_at_hand(torch.ones(1))
+    seen = []
+    torch.compile(lambda x: (seen.append(functional.is_at_hand(x)), x + 1)[1], backend="eager")(torch.ones(1))
+    assert seen == [False]
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.uint8], ids=str)
+def test_blending_with_the_image_before_equals_blending_with_rolled_images(rows, dtype):
+    g = torch.Generator().manual_seed(0)
+    images = torch.randn(5, 3, 8, 6, generator=g).mul(90).to(dtype)
+    masks = [torch.rand(rows, 1, 8, 6, generator=g) < 0.5]
+    masks += [torch.rand(rows, 1, 8, 6, generator=g)] if dtype.is_floating_point else []
+    for mask in masks:
+        before = images.clone()
+        assert torch.equal(functional.blend_rolled(images, mask), functional.blend(images, images.roll(1, 0), mask))
+        assert torch.equal(images, before)
+
+
+def test_gradients_pass_through_blending_with_the_image_before():
+    images, mask = torch.rand(3, 1, 2, 2, dtype=torch.float64), torch.rand(3, 1, 1, 1, dtype=torch.float64)
+    assert torch.autograd.gradcheck(functional.blend_rolled, (images.requires_grad_(), mask.requires_grad_()))
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+def test_resized_images_are_what_lies_in_the_box(mode):
+    images = torch.randn(2, 3, 26, 30, generator=torch.Generator().manual_seed(0))
+    for box in ([2, 24, 3, 4], [0, 26, 0, 30], [5, 18, 7, 27]):  # 22 of 26 rows is where a float scale rounds otherwise
+        inside = functional.cut(functional.resize_into(images, torch.tensor([box]), mode), box)
+        assert torch.equal(functional.resize(images, (box[1] - box[0], box[3] - box[2]), mode), inside)
+
+
+def test_a_constant_is_made_once_for_real_tensors_and_anew_for_fake_ones():
+    made = []
+
+    def table(side, device):
+        made.append(side)
+        return torch.arange(side, device=device)
+
+    real = torch.ones(1)
+    assert functional.constant(table, real, 3) is functional.constant(table, real, 3)
+    assert made == [3] and functional.constant(table, real, 4).tolist() == [0, 1, 2, 3]
+    with FakeTensorMode():
+        functional.constant(table, torch.ones(1), 3), functional.constant(table, torch.ones(1), 5)
+    assert made == [3, 4, 3, 5]
+    assert type(functional.constant(table, real, 5)) is torch.Tensor
+
+
+def test_a_constant_made_in_inference_mode_serves_training():
+    with torch.inference_mode():
+        functional.gaussian_blur(torch.ones(1, 9, 9), 1.75)
+    maps = torch.ones(1, 9, 9, requires_grad=True)
+    functional.gaussian_blur(maps, 1.75).sum().backward()
+    assert maps.grad.sum().item() == pytest.approx(81, rel=1e-5)

@@ -1,5 +1,4 @@
 """What a mixing method is, and the methods that are made of a mask."""
-import math
 from collections.abc import Sequence
 
 import torch
@@ -112,13 +111,16 @@ class MixMethod(nn.Module):
     def partner(self, values: Tensor, draws: dict, k: int = 1) -> Tensor:
         """``values`` (N, ...) of the partners in the k-th independent pairing."""
         if self.pairing == "roll":
-            k %= len(values)
-            return torch.cat([values[-k:], values[:-k]])  # values.roll(k, 0) in half the time on a CPU
+            return values.roll(k, 0)
         return values[draws["order"][:, k - 1].argsort()]
+
+    def rolls(self) -> bool:
+        """Whether :meth:`partner` is ``roll(1, 0)``, which can be read from the images without a copy of partners."""
+        return self.pairing == "roll" and type(self).partner is MixMethod.partner
 
     def put_partner(self, place: Tensor, values: Tensor, draws: dict) -> None:
         """``place[:] = self.partner(values, draws)`` without a copy in between."""
-        if self.pairing == "roll":
+        if self.rolls():
             place[1:], place[:1] = values[:-1], values[-1:]
         else:
             place[:] = self.partner(values, draws)
@@ -200,9 +202,11 @@ class MaskMethod(MixMethod):
         """Share kept of each image, (N or 1, 1, H, W): bool where pixels are moved, float where they are blended."""
         raise NotImplementedError(f"{type(self).__name__} must define mask() or box()")
 
-    def donor(self, images: Tensor, draws: dict) -> Tensor:
-        """What shows where the mask is 0, in memory of its own: the partners, unless a method moves their pixels."""
-        return self.partner(images, draws)
+    def blend(self, images: Tensor, mask: Tensor, draws: dict) -> Tensor:
+        """``mask * images + (1 - mask) * partners``; methods that move the partners' pixels do it here."""
+        if self.rolls():
+            return functional.blend_rolled(images, mask)
+        return functional.blend(images, self.partner(images, draws), mask, reuse=True)
 
     def patch(self, images: Tensor, box: Sequence[int]) -> Tensor:
         """What each image shows as a partner in a box that the host knows: (N, C, height, width) of the box."""
@@ -217,9 +221,8 @@ class MaskMethod(MixMethod):
         if box is not None:
             if "on" in draws:
                 box = box * draws["on"][:, None]
-            area = functional.box_area(box)
-            lam = self.drawn_lam(draws) if self.weight_from == "lam" else 1 - area / math.prod(images.shape[2:])
-            return box, None, lam
+            by_area = self.weight_from == "mask"
+            return box, None, functional.share_outside(box, images.shape[2:]) if by_area else self.drawn_lam(draws)
         mask = self.mask(images, draws)
         if mask.dtype != torch.bool and not images.is_floating_point():
             raise ValueError(f"{type(self).__name__} blends pixels and needs float images, got {images.dtype}; "
@@ -241,13 +244,12 @@ class MaskMethod(MixMethod):
         check_labels(labels, len(images))
         draws = self.prepare(images, draws)
         box, mask, lam = self.kept(images, draws)
-        if box is not None and functional.is_one_host_box(box):
-            place = box[0].tolist()
-            mixed = images.clone()
+        if box is not None and functional.is_at_hand(box):
+            mixed, place = images.clone(), box[0].tolist()
             self.put_partner(functional.cut(mixed, place), self.patch(images, place), draws)
         else:
             mask = functional.box_mask(box, images.shape[2:]) if mask is None else mask
-            mixed = functional.blend(images, self.donor(images, draws), mask, reuse=True)
+            mixed = self.blend(images, mask, draws)
         return mixed, self.target(labels, lam, draws)
 
     def details(self, images, draws, net=None, labels=None):

@@ -30,14 +30,5 @@ class CutMix(MaskMethod):
             draws["box"] = sampling.inner_boxes(self.minmax, size, rows, generator, device)
         return draws
 
-    def mask(self, images, draws):
-        return functional.box_mask(draws["box"], images.shape[2:])
-
-    def weight(self, mask, draws):
-        if self.weight_from == "lam":
-            return super().weight(mask, draws)
-        height, width = mask.shape[2:]  # the area without a pass over the mask
-        area = functional.box_area(draws["box"])
-        if "on" in draws:
-            area = area * draws["on"]
-        return 1 - area / (height * width)
+    def box(self, images, draws):
+        return draws["box"]

@@ -14,11 +14,15 @@ def low_frequency_field(key: Tensor, size, decay: float) -> Tensor:
     White noise of the pixels, filtered: its spectrum is complex normal (a sum over all pixels), with the symmetry of a
     real image, so that no frequency counts half or double and every device transforms it back alike.
     """
-    height, width = size
-    rows, columns = torch.fft.fftfreq(height, device=key.device), torch.fft.rfftfreq(width, device=key.device)
-    frequency = (rows[:, None].square() + columns.square()).sqrt().clamp(min=1 / max(size))
+    amplitude = functional.constant(low_frequencies, key, *size, decay)
     spectrum = torch.fft.rfft2(sampling.keyed_uniform(key, size) - 0.5)
-    return torch.fft.irfft2(spectrum * frequency**-decay, s=tuple(size))
+    return torch.fft.irfft2(spectrum * amplitude, s=tuple(size))
+
+
+def low_frequencies(height: int, width: int, decay: float, device) -> Tensor:
+    """1 / frequency^decay at the places of ``rfft2``, the constant part as the lowest frequency."""
+    rows, columns = torch.fft.fftfreq(height, device=device), torch.fft.rfftfreq(width, device=device)
+    return torch.hypot(rows[:, None], columns).clamp(min=1 / max(height, width)) ** -decay
 
 
 def banded_field(key: Tensor, size, decay: float) -> Tensor:
@@ -71,7 +75,7 @@ class FMix(MaskMethod):
         pixels = math.prod(size)
         field = (banded_field if self.banded_spectrum else low_frequency_field)(draws["key"], size, self.decay)
         share = draws["lam"] * pixels
-        count = torch.where(draws["up"], share.ceil(), share.floor()).long()
+        count = torch.where(draws["up"], share.ceil(), share).long()
         soft = None
         if self.max_soft > 0:
             soft = (torch.minimum(draws["lam"], 1 - draws["lam"]).clamp(max=self.max_soft) * pixels).long()

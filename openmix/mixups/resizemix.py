@@ -41,11 +41,16 @@ class ResizeMix(MaskMethod):
         box = functional.boxes_around(tau, centre, size, least=1)
         return dict(box=box, **self.draw_common(n, generator, steps, device))
 
-    def mask(self, images, draws):
-        return functional.box_mask(draws["box"], images.shape[2:])
-
-    def donor(self, images, draws):
+    def box(self, images, draws):
         if self.interpolation != "nearest" and not images.is_floating_point():
             raise ValueError(f"ResizeMix(interpolation={self.interpolation!r}) blends pixels and needs float images, "
                              f"got {images.dtype}; convert them first or use interpolation='nearest'")
-        return functional.resize_into(super().donor(images, draws), draws["box"], self.interpolation)
+        return draws["box"]
+
+    def blend(self, images, mask, draws):
+        partner = functional.resize_into(self.partner(images, draws), draws["box"], self.interpolation)
+        return functional.blend(images, partner, mask, reuse=True)
+
+    def patch(self, images, box):
+        top, bottom, left, right = box
+        return functional.resize(images, (bottom - top, right - left), self.interpolation)

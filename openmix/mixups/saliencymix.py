@@ -45,8 +45,7 @@ class SaliencyMix(MaskMethod):
         self.saliency, self.one_box = saliency, one_box
 
     @torch.no_grad()
-    def box(self, images: Tensor, draws: dict) -> Tensor:
-        """Boxes (N or 1, 4) taken from the partners."""
+    def box(self, images, draws):
         if self.one_box:
             first = self.partner(torch.arange(len(images), device=images.device), draws)[:1]
             centre = saliency_peak(images.index_select(0, first), self.saliency)
@@ -55,6 +54,3 @@ class SaliencyMix(MaskMethod):
         lam = draws["lam"]
         rows = max(len(lam), len(centre))
         return functional.boxes(lam.expand(rows), centre.expand(rows, 2), images.shape[2:])
-
-    def mask(self, images, draws):
-        return functional.box_mask(self.box(images, draws), images.shape[2:])

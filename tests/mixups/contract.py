@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from openmix import functional, target
 from openmix.mixups import MixMethod
 from openmix.mixups.base import row
 from openmix.registry import MIXUPS, accepted_keys
@@ -105,6 +106,34 @@ def check_pure(method, images, labels, draws, rng_untouched):
     with rng_untouched():
         (first, target), (second, again) = (method(images, labels, draws) for _ in range(2))
     assert torch.equal(first, second) and same(target._asdict(), again._asdict()), "not a function of the draws"
+
+
+def moves_pixels(name, options):
+    """Whether the method works on integer images, because it blends none."""
+    method, images = make(name, **options), torch.zeros(2, 3, 16, 16, dtype=torch.uint8)
+    try:
+        for seed in range(20):  # a method may choose among programs
+            method(images, torch.arange(2), method.draw(2, (16, 16), generator(seed)))
+    except ValueError as error:
+        assert "float" in str(error)
+        return False
+    return True
+
+
+def check_forms_agree(method, images, labels, monkeypatch):
+    """What the host reads of a batch on a CPU changes no bit of draws, images and targets."""
+    n, size = len(images), images.shape[2:]
+    found = []
+    for read in (True, False):
+        with monkeypatch.context() as patch:
+            if not read:
+                for module in (functional, target):
+                    patch.setattr(module, "is_at_hand", lambda numbers: False)
+            draws = [method.draw(n, size, generator(seed)) for seed in range(6)]
+            found.append([(d, *method(images, labels, d)) for d in draws])
+    for (draws, mixed, soft), (slow_draws, slow_mixed, slow_soft) in zip(*found, strict=True):
+        assert same(draws, slow_draws) and torch.equal(mixed, slow_mixed)
+        assert same(soft._asdict(), slow_soft._asdict())
 
 
 def check_details(details, n, size):

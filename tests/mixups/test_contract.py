@@ -17,6 +17,7 @@ from .contract import (
     check_details,
     check_drawing,
     check_form,
+    check_forms_agree,
     check_layout,
     check_meaning,
     check_pure,
@@ -26,6 +27,7 @@ from .contract import (
     chosen_method,
     generator,
     make,
+    moves_pixels,
     part,
     same,
 )
@@ -173,6 +175,21 @@ def test_uint8_images_are_moved_exactly_or_refused_readably(name, make_batch):
     if chosen_method(method, draws).blends:
         details = method.details(images, draws)
         assert torch.equal(mixed, torch.where(details["mask"] == 1, images, images[details["partner"]]))
+
+
+# -- the form for a CPU and the form for every device ---------------------------------------------------------------
+
+
+@batch_only
+@pytest.mark.parametrize("n, size", [(5, (32, 32)), (1, (12, 12)), (4, (20, 36))], ids=str)
+def test_what_the_host_reads_on_a_cpu_changes_no_bit(name, options, n, size, make_batch, monkeypatch):
+    check_forms_agree(make(name, **options), *make_batch(n, size), monkeypatch)
+
+
+@pytest.mark.parametrize("name, options", [c.values for c in cases(needs=("batch",)) if moves_pixels(*c.values)])
+def test_what_the_host_reads_on_a_cpu_changes_no_integer_pixel(name, options, make_batch, monkeypatch):
+    images, labels = make_batch(5, (20, 20))
+    check_forms_agree(make(name, **options), (images * 50 + 128).clamp(0, 255).byte(), labels, monkeypatch)
 
 
 @plain_batch_only

@@ -15,6 +15,7 @@ from .contract import (
     check_drawing,
     check_every_parameter_learns,
     check_form,
+    check_forms_agree,
     check_layout,
     check_meaning,
     check_pure,
@@ -47,14 +48,19 @@ class DrawsInForward(MixUp):
 
 
 class WeightIsNotTheMask(CutMix):
-    def weight(self, mask, draws):
-        return draws["lam"]  # what was drawn before the box was clipped
+    def kept(self, images, draws):
+        return *super().kept(images, draws)[:2], draws["lam"]  # what was drawn before the box was clipped
 
 
 class PastesElsewhere(CutMix):
     def partner(self, values, draws, k=1):
         found = super().partner(values, draws, k)
         return found.flip(-1) if found.ndim == 4 else found
+
+
+class CopiesOtherPixelsThanItBlends(CutMix):
+    def patch(self, images, box):
+        return super().patch(images, box).flip(-1)
 
 
 class WeightsAboveOne(MixUp):
@@ -144,6 +150,11 @@ def test_a_weight_that_is_not_the_area_is_noticed(make_batch):
     draws, _, _ = mix(method, batch, seed=1)
     with pytest.raises(AssertionError, match="mean of the mask"):
         check_source("mask", "batch", method.details(batch[0], draws), draws)
+
+
+def test_a_box_copied_otherwise_than_blended_is_noticed(make_batch, monkeypatch):
+    with pytest.raises(AssertionError):
+        check_forms_agree(CopiesOtherPixelsThanItBlends(), *make_batch(), monkeypatch)
 
 
 def test_pixels_from_elsewhere_are_noticed(make_batch):

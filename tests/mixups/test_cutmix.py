@@ -7,6 +7,8 @@ import torch
 from openmix import functional
 from openmix.mixups import CutMix
 
+from .contract import check_forms_agree
+
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
@@ -146,3 +148,8 @@ def test_minmax_without_corrected_lam_is_refused():
 def test_data_that_is_no_image_is_refused_readably(shape):
     with pytest.raises(ValueError, match=r"CutMix needs images \(N, C, H, W\).*MixUp"):
         CutMix()(torch.randn(shape), torch.arange(4))
+
+
+@pytest.mark.parametrize("options", [dict(minmax=(0.2, 0.9)), dict(correct_lam=False, prob=0.5)], ids=str)
+def test_one_box_copied_by_the_host_equals_the_mask(options, make_batch, monkeypatch):
+    check_forms_agree(CutMix(**options), *make_batch(5, (18, 30)), monkeypatch)

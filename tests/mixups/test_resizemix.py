@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from openmix import functional
 from openmix.mixups import ResizeMix
 
+from .contract import check_forms_agree
+
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
@@ -136,3 +138,8 @@ def test_images_left_alone_are_the_images(make_batch):
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         ResizeMix(**options)
+
+
+@pytest.mark.parametrize("options", [{}, dict(pairing="perm", prob=0.5)], ids=str)
+def test_bilinear_pixels_of_a_box_copied_by_the_host_equal_those_under_the_mask(options, make_batch, monkeypatch):
+    check_forms_agree(ResizeMix(interpolation="bilinear", **options), *make_batch(5, (18, 30)), monkeypatch)

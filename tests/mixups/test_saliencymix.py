@@ -8,6 +8,8 @@ from openmix import functional
 from openmix.mixups import SaliencyMix
 from openmix.mixups.saliencymix import SALIENCY, saliency_peak
 
+from .contract import check_forms_agree
+
 SPOTS = [(5, 20), (12, 3), (0, 0), (15, 29), (7, 11), (2, 26)]
 
 
@@ -140,13 +142,6 @@ def window(grey, y, x, radius):
     return grey[max(y - radius, 0):y + radius + 1, max(x - radius, 0):x + radius + 1]
 
 
-@pytest.mark.parametrize("radius", [0, 1, 3, 20])
-def test_box_mean_is_the_mean_over_clipped_windows(radius):
-    maps = torch.randn(2, 6, 9, generator=generator())
-    expected = [[[window(grey, y, x, radius).mean() for x in range(9)] for y in range(6)] for grey in maps]
-    torch.testing.assert_close(functional.box_mean(maps, radius), torch.tensor(expected))
-
-
 def test_gaussian_blur_is_the_weighted_mean_over_the_map():
     maps = torch.randn(1, 6, 9, generator=generator())
     expected = torch.zeros(6, 9)
@@ -191,3 +186,9 @@ def test_spectral_residual_keeps_the_phase_and_what_stands_out_of_the_log_amplit
     for shift in (0.0, 3.0):
         found = functional.spectral_residual(grey + shift).double()
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-3)
+
+
+@pytest.mark.parametrize("saliency", SALIENCY)
+@pytest.mark.parametrize("options", [{}, dict(pairing="perm", prob=0.5)], ids=str)
+def test_one_box_copied_by_the_host_equals_the_mask(saliency, options, make_batch, monkeypatch):
+    check_forms_agree(SaliencyMix(saliency=saliency, one_box=True, **options), *make_batch(5, (18, 30)), monkeypatch)
