@@ -154,13 +154,13 @@ class AutoMix(MixMethod):
         """For the classifier and for the block: the mask (N, 1, H, W) and its lam (N,)."""
         n = len(features)
         lam, lam_block = draws["lam"].expand(n), draws["lam_block"].expand(n)
-        second = [self.partner(features, draws, k) for k in (STUDENT, BLOCK)]
-        both = self.block(features.repeat(2, 1, 1, 1), torch.cat(second), torch.cat([lam, lam_block]), size)
-        mask, mask_block = both.split(n)
+        with torch.no_grad():  # the classifier's loss does not reach the block: half of it needs no backward pass
+            mask = self.block(features, self.partner(features, draws, STUDENT), lam, size)
+        mask_block = self.block(features, self.partner(features, draws, BLOCK), lam_block, size)
         if "on" in draws:
             lam = torch.where(draws["on"], lam, 1.0)
         plain = (lam <= self.lam_margin) | (lam >= 1 - self.lam_margin)
-        mask = torch.where(plain[:, None, None, None], lam[:, None, None, None], mask.detach())
+        mask = torch.where(plain[:, None, None, None], lam[:, None, None, None], mask)
         return (mask, lam), (mask_block, lam_block)
 
     def mask_error(self, mask: Tensor, lam: Tensor) -> Tensor:
