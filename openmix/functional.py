@@ -253,12 +253,11 @@ def centre_surround(grey: Tensor, radii=(12, 24, 28, 48, 56, 112), balanced: boo
     before they are added, as OpenCV does; faint shadows then count as much as a bright object.
     """
     near = tuple(radius for radius in radii if radius < max(grey.shape[1:]) - 1)  # windows of the others are the image
-    blurred, *around = _separable_means(grey, _bell_and_windows, 1.0, near)
-    contrasts = [blurred - mean for mean in around]
-    contrasts[-1] = contrasts[-1] * (len(radii) - len(near))
+    means = _separable_means(grey, _bell_and_windows, 1.0, near)
+    contrasts = means[:1] - means[1:]
+    contrasts[-1].mul_(len(radii) - len(near))
     if not balanced:
-        return sum(contrast.abs() for contrast in contrasts)
-    contrasts = torch.stack(contrasts)
+        return contrasts.abs().sum(0)
     on = contrasts.clamp(min=0).sum(0)
-    off = on - contrasts.sum(0)
-    return sum(part / part.amax((1, 2), keepdim=True).clamp(min=1e-12) for part in (on, off))
+    parts = torch.stack([on, on - contrasts.sum(0)])
+    return (parts / parts.amax((2, 3), keepdim=True).clamp(min=1e-12)).sum(0)

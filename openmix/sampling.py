@@ -47,7 +47,8 @@ def beta(alpha: float, shape: Sequence[int], generator: Generator | None = None,
 
 def uniform(low: float, high: float, shape: Sequence[int], generator=None, device=None) -> Tensor:
     """Uniform on [low, high), float32."""
-    return torch.rand(tuple(shape), generator=generator, device=_device(generator, device)) * (high - low) + low
+    numbers = torch.rand(tuple(shape), generator=generator, device=_device(generator, device))
+    return numbers if (low, high) == (0, 1) else numbers * (high - low) + low
 
 
 def integers(high: int, shape: Sequence[int], generator=None, device=None, low: int = 0) -> Tensor:

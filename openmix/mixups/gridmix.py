@@ -44,22 +44,20 @@ class GridMixup(MaskMethod):
         cut_height = (cut_width * aspect).floor()
         patch_width = (cut_width / columns).ceil().clamp(min=2)  # one pixel of each image at least
         patch_height = (patch_width * self.hole_aspect).floor().clamp(min=2)
-        ratio = (1 - draws.pop("lam")).sqrt()
-        spans = []
-        for side, cut, patch in ((height, cut_height, patch_height), (width, cut_width, patch_width)):
-            start = ((side - cut) * sampling.uniform(0, 1, rows, generator, device)).trunc()
-            hole = torch.minimum((patch * ratio).floor().clamp(min=1), patch - 1)
-            spans.append(torch.stack([start, cut, patch, hole], -1))
-        draws["grid"] = torch.stack(spans, -2).long()  # (..., 2, 4): rows and columns; start, length, patch, hole
+        ratio = (1 - draws.pop("lam")).sqrt()[..., None]
+        cut, patch = torch.stack([cut_height, cut_width], -1), torch.stack([patch_height, patch_width], -1)
+        room = torch.stack([height - cut_height, width - cut_width], -1)
+        start = (room * sampling.uniform(0, 1, (*rows, 2), generator, device)).trunc()
+        hole = torch.minimum((patch * ratio).floor().clamp(min=1), patch - 1)
+        draws["grid"] = torch.stack([start, cut, patch, hole], -1).long()  # (..., 2, 4): rows and columns, of each four
         return draws
 
     def mask(self, images, draws):
-        kept = []
-        for axis, side in enumerate(images.shape[2:]):
-            start, length, patch, hole = draws["grid"][:, axis, :, None].unbind(1)
-            offset = torch.arange(side, device=images.device) - start
-            kept.append((offset < 0) | (offset >= length) | (offset % patch >= hole))
-        return kept[0][:, None, :, None] | kept[1][:, None, None, :]
+        height, width = images.shape[2:]
+        start, length, patch, hole = draws["grid"][..., None].unbind(2)  # (K, 2 axes, 1)
+        offset = torch.arange(max(height, width), device=images.device) - start
+        rows, columns = ((offset < 0) | (offset >= length) | (offset % patch >= hole)).unbind(1)
+        return rows[:, None, :height, None] | columns[:, None, None, :width]
 
 
 class GridMix(MaskMethod):

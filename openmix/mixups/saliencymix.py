@@ -44,11 +44,17 @@ class SaliencyMix(MaskMethod):
             raise ValueError(f"saliency must be one of {tuple(SALIENCY)}, got {saliency!r}")
         self.saliency, self.one_box = saliency, one_box
 
+    def first_partner(self, images: Tensor, draws: dict) -> Tensor:
+        """The partner of the first image, (1, C, H, W), without a copy of all."""
+        if self.rolls():
+            return images[-1:]
+        index = self.partner(torch.arange(len(images), device=images.device), draws)
+        return images.index_select(0, index[:1])
+
     @torch.no_grad()
     def box(self, images, draws):
         if self.one_box:
-            first = self.partner(torch.arange(len(images), device=images.device), draws)[:1]
-            centre = saliency_peak(images.index_select(0, first), self.saliency)
+            centre = saliency_peak(self.first_partner(images, draws), self.saliency)
         else:
             centre = self.partner(saliency_peak(images, self.saliency), draws)
         lam = draws["lam"]
