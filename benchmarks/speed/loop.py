@@ -14,7 +14,7 @@ import warnings
 
 import torch
 import torch.nn.functional as F
-from measure import interleaved, print_setting, print_table
+from measure import best_clock, interleaved, print_setting, print_table
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.runner import Runner as DefaultRunner
@@ -137,10 +137,10 @@ def main():
     with tempfile.TemporaryDirectory() as a, tempfile.TemporaryDirectory() as b:
         epochs = 2 * (args.rounds + warm_up) + args.history // STEPS
         contenders = {"by hand": by_hand(epochs), "openmix": ours(epochs, a), "mmengine": mmengines(epochs, b)}
-        fresh = interleaved(contenders, args.rounds, least_ms=0)
+        fresh = interleaved(contenders, args.rounds, least_ms=0, clock=best_clock(1))
         for _ in range(args.history // STEPS):
             contenders["openmix"]()
-        aged = interleaved({k: contenders[k] for k in ("by hand", "openmix")}, args.rounds, least_ms=0)
+        aged = interleaved({k: contenders[k] for k in ("by hand", "openmix")}, args.rounds, least_ms=0, clock=best_clock(1))
     print_setting("mmengine", batch=100, rounds=args.rounds)
     rows = [[name, seconds / STEPS * 1e6, seconds / fresh["by hand"]] for name, seconds in fresh.items()]
     seconds = aged["openmix"]

@@ -8,8 +8,9 @@ POOLS = {"avg": lambda x: x.mean((2, 3)), "max": lambda x: x.amax((2, 3))}
 
 
 def float32(device: str):
-    """A context without autocast, also where there is none to switch off (meta)."""
-    return contextlib.nullcontext() if device == "meta" else torch.autocast(device, enabled=False)
+    """A context without autocast; entering one costs, so it is none where there is nothing to switch off."""
+    on = device != "meta" and torch.is_autocast_enabled(device)
+    return torch.autocast(device, enabled=False) if on else contextlib.nullcontext()
 
 
 class LinearHead(nn.Module):
