@@ -10,8 +10,6 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
-import torch
-
 from ..version import __version__
 
 # What may change between the start and the resume of a run: a plain name at any depth, a dotted one only there.
@@ -37,6 +35,8 @@ def version() -> str:
 
 def environment(world_size: int = 1, seed: int | None = None, device="cpu") -> dict:
     """What ``env.json`` records: versions, devices, git commit, seed and the :data:`VARIABLES` that are set."""
+    import torch  # here and below, so that tools which only read work dirs start at once
+
     packages = {name: _installed(name) for name in ("torchvision", "mmengine", "mmcv-lite", "numpy")}
     return dict(
         versions=dict(openmix=__version__, python=platform.python_version(), torch=str(torch.__version__), **packages),
@@ -54,6 +54,8 @@ def _installed(package: str) -> str | None:
 
 def hardware(device="cpu") -> str:
     """Model of the device that trains: the GPU's name, or the CPU's."""
+    import torch
+
     device = torch.device(device)
     return torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu()
 
