@@ -1,0 +1,176 @@
+"""The runs of a sweep: the command of each, and what became of it, told by the files of its work dir alone."""
+import fcntl
+import json
+import sys
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timezone
+from pathlib import Path
+
+from ..engine.workdir import TERMINAL, read_status, write_json, write_status
+from ..errors import did_you_mean
+
+SWEEPS = Path("configs", "sweeps")
+TRAIN = Path(__file__).resolve().parents[2] / "tools" / "train.py"
+OPEN = ("waiting", "running", "preempted", "interrupted")  # states of a run that has not come to an end
+SCHEMA = 1
+SILENCE = 300  # seconds without a heartbeat after which a run is taken for dead where locks do not work
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training, which may be started any number of times: it continues where it was, and ends at once if done.
+
+    Attributes:
+        name: of its row in the grid and its seed, ``r18_mixup_ep200/seed0``.
+        config: path of the config file; like ``work_dir`` relative to where the sweep was made.
+        processes: on each node, one a GPU (or all on the CPU).
+        nodes: machines that train together.
+        epochs: planned, for the estimate of when it ends; 0 if unknown.
+        config_hash: of the config at the time it was made, see :func:`openmix.engine.workdir.config_hash`.
+    """
+
+    name: str
+    config: str
+    seed: int
+    work_dir: str
+    processes: int = 1
+    nodes: int = 1
+    epochs: int = 0
+    config_hash: str = ""
+
+
+def sweep_name(sweep) -> str:
+    """``cifar100_r18`` for that name itself, a grid file called so, its folder of configs or its run list."""
+    path = Path(sweep)
+    return path.parent.name if path.name == "runs.json" else path.stem if path.suffix == ".py" else path.name
+
+
+def run_list(sweep) -> Path:
+    """Path of the run list of a sweep, which may be named in any way :func:`sweep_name` knows."""
+    path = Path(sweep)
+    return path if path.name == "runs.json" else SWEEPS / sweep_name(sweep) / "runs.json"
+
+
+def read_list(path) -> dict:
+    """The content of a run list; ``jobs`` are :class:`Job` objects.
+
+    Raises:
+        FileNotFoundError: the sweep has not been made. ValueError: it is no run list of this version.
+    """
+    path = run_list(path)
+    if not path.is_file():
+        made = [p.parent.name for p in SWEEPS.glob("*/runs.json")]
+        raise FileNotFoundError(f"no run list {path}; write it with: python tools/sweep.py make GRID (from the folder "
+                                f"where you train). Sweeps made here: {did_you_mean(sweep_name(path), made)}")
+    try:
+        found = json.loads(path.read_text())
+        if found["schema"] != SCHEMA:
+            raise ValueError(f"schema {found['schema']!r}, this version reads {SCHEMA}")
+        known = {field.name for field in fields(Job)}
+        found["jobs"] = [Job(**{k: v for k, v in job.items() if k in known}) for job in found["jobs"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is no run list ({type(error).__name__}: {error}); write it anew with: "
+                         "python tools/sweep.py make GRID") from error
+    return found
+
+
+def load_jobs(path) -> list[Job]:
+    """The jobs of a sweep: of a run list, a grid file or the sweep's name. Raises as :func:`read_list`."""
+    return read_list(path)["jobs"]
+
+
+def write_list(path, jobs: list[Job], **more) -> None:
+    """Write a run list with ``more`` facts about how it was made."""
+    write_json(path, dict(schema=SCHEMA, **more, jobs=[asdict(job) for job in jobs]))
+
+
+def command(job: Job, *torchrun: str, train=TRAIN) -> list[str]:
+    """The command line of a job; it is the same for every start.
+
+    Args:
+        torchrun: its arguments for a job of several processes; on one node none are needed, any free port is taken.
+    """
+    rest = [job.config, "--seed", str(job.seed), "--work-dir", job.work_dir, "--resume"]
+    if job.processes == job.nodes == 1:
+        return [sys.executable, shown(train), *rest]
+    where = torchrun or ("--standalone",)
+    return [sys.executable, "-m", "torch.distributed.run", *where, f"--nnodes={job.nodes}",
+            f"--nproc_per_node={job.processes}", shown(train), *rest, "--launcher", "pytorch"]
+
+
+def shown(path) -> str:
+    """A path as one would type it here: relative where it lies below."""
+    path, here = Path(path), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+# -- what became of it -----------------------------------------------------------------------------------------
+
+
+def is_alive(work_dir) -> bool:
+    """Whether a process trains in ``work_dir`` now: it holds the lock, which the kernel takes away when it dies."""
+    try:
+        with open(Path(work_dir) / ".lock") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_UN)
+            return False
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks: believe the heartbeat
+        return _silence(read_status(work_dir)) < SILENCE
+
+
+def _silence(status: dict) -> float:
+    """Seconds since the last heartbeat."""
+    try:
+        return (datetime.now(timezone.utc) - datetime.fromisoformat(status["heartbeat"])).total_seconds()
+    except (KeyError, ValueError, TypeError):
+        return float("inf")
+
+
+def read_result(work_dir) -> dict:
+    """``result.json`` if there is a readable one, else nothing; :mod:`openmix.engine.result` reads it strictly."""
+    try:
+        found = json.loads((Path(work_dir) / "result.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def state(work_dir) -> str:
+    """``waiting`` (not started), ``running``, ``preempted`` (stopped, saved), ``interrupted`` (killed), or the end:
+    ``done``, ``diverged``, ``oom``, ``invalid``, ``failed``.
+
+    A run that was killed leaves ``running`` in its files; whether it still runs is asked of its lock.
+    """
+    if read_result(work_dir).get("status") == "done":  # also if it was killed before it wrote the last status
+        return "done"
+    told = read_status(work_dir).get("state")
+    if told in TERMINAL and told != "done" or told is None and not is_alive(work_dir):
+        return told or "waiting"
+    if told == "preempted" and not is_alive(work_dir):
+        return told
+    return "running" if is_alive(work_dir) else "interrupted"
+
+
+def settle(work_dir, code: int, message: str = "") -> str:
+    """The state after a job's process has ended with ``code``; where the run could not write it, it is written here.
+
+    Args:
+        code: exit status, negative for a signal. message: the last line the process wrote.
+    """
+    found = state(work_dir)
+    if code == 0 and found != "done":
+        code, message = 1, f"ended with status 0 but did not finish; {message}"
+    killed = code < 0 or code >= 128 or found in ("preempted", "running")
+    if found in TERMINAL or killed:
+        return found
+    found = {2: "invalid", 3: "diverged"}.get(code, "failed")
+    try:
+        Path(work_dir).mkdir(parents=True, exist_ok=True)
+        write_status(work_dir, found, reason=message or f"exit status {code}")
+    except OSError:  # a full disk; the driver still says it
+        pass
+    return found
