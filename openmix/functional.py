@@ -29,7 +29,7 @@ def boxes(lam: Tensor, centre: Tensor, size) -> Tensor:
         loses one pixel, as in the paper's code.
     """
     if lam.shape == (1,) and is_at_hand(lam) and is_at_hand(centre):
-        return _box_around(math.sqrt(max(1 - lam.item(), 0)), centre, size)
+        return _box_around(math.sqrt(max(1 - lam.tolist()[0], 0)), centre, size)
     return boxes_around((1 - lam.double()).clamp(min=0).sqrt(), centre, size)
 
 
@@ -43,7 +43,7 @@ def boxes_around(share: Tensor, centre: Tensor, size, least: int = 0) -> Tensor:
         (..., 4) int64 as of :func:`boxes`.
     """
     if share.shape == (1,) and is_at_hand(share) and is_at_hand(centre):
-        return _box_around(share.item(), centre, size, least)
+        return _box_around(share.tolist()[0], centre, size, least)
     edges, share = [], share.double()
     for middle, side in zip(centre.unbind(-1), size, strict=True):
         half = (share * (side / 2)).long()  # floor(floor(a) / 2) = floor(a / 2)
@@ -203,9 +203,11 @@ def _separable_means(maps: Tensor, weights: Callable, *numbers) -> Tensor:
 
     As matrix products: exact at the border, and faster than integral images up to 64 px.
     """
-    rows, columns = (constant(weights, maps, side, *numbers) for side in maps.shape[1:])
+    rows, columns = (constant(weights, maps, side, *numbers).to(maps.dtype) for side in maps.shape[1:])
     with torch.autocast(maps.device.type, enabled=False):  # half precision would move maxima
-        return rows[:, None].to(maps.dtype) @ (maps @ columns[:, None].to(maps.dtype).mT)
+        if len(maps) == 1:
+            return (rows @ (maps @ columns.mT))[:, None]
+        return torch.stack([row @ (maps @ column.mT) for row, column in zip(rows, columns, strict=True)])
 
 
 def _bell(side: int, sigma: float, device) -> Tensor:
@@ -214,10 +216,9 @@ def _bell(side: int, sigma: float, device) -> Tensor:
 
 
 def _bell_and_windows(side: int, sigma: float, radii: tuple[int, ...], device) -> Tensor:
-    """The Gaussian mean, and means over windows and over the whole side of what it gives: (1 + R + 1, side, side)."""
+    """The Gaussian mean, and means over windows of what it gives: (1 + R, side, side)."""
     bell, distance = _bell(side, sigma, device), _distance(side, device)
-    windows = [_normalised((distance <= radius).float()) for radius in (*radii, side)]
-    return torch.cat([bell, torch.stack(windows) @ bell])
+    return torch.cat([bell, *(_normalised((distance <= radius).float()) @ bell for radius in radii)])
 
 
 def _distance(side: int, device) -> Tensor:
@@ -253,11 +254,12 @@ def centre_surround(grey: Tensor, radii=(12, 24, 28, 48, 56, 112), balanced: boo
     before they are added, as OpenCV does; faint shadows then count as much as a bright object.
     """
     near = tuple(radius for radius in radii if radius < max(grey.shape[1:]) - 1)  # windows of the others are the image
+    grey = grey - grey.mean((1, 2), keepdim=True)  # so that rounding, too, knows no brightness
     means = _separable_means(grey, _bell_and_windows, 1.0, near)
     contrasts = means[:1] - means[1:]
-    contrasts[-1].mul_(len(radii) - len(near))
+    far = (means[0] - means[0].mean((1, 2), keepdim=True)) * (len(radii) - len(near))
     if not balanced:
-        return contrasts.abs().sum(0)
-    on = contrasts.clamp(min=0).sum(0)
-    parts = torch.stack([on, on - contrasts.sum(0)])
+        return contrasts.abs().sum(0) + far.abs()
+    on = contrasts.clamp(min=0).sum(0) + far.clamp(min=0)
+    parts = torch.stack([on, on - contrasts.sum(0) - far])
     return (parts / parts.amax((2, 3), keepdim=True).clamp(min=1e-12)).sum(0)

@@ -73,7 +73,7 @@ def pair_target(labels: Tensor, partner: Tensor, lam: Tensor) -> Target:
         Target with K = 2, or K = 2C for probabilities.
     """
     if is_at_hand(lam):
-        kept = lam.float().item()
+        kept = lam.float().tolist()[0]
         weight = torch.tensor([[kept, 1 - kept]], dtype=torch.float32)
     else:
         lam = lam.float().reshape(-1)

@@ -37,7 +37,7 @@ class Latch:
     def check(self, loss: Tensor) -> None:
         """Note a loss. Raises Diverged at once on a CPU."""
         if self.on_host:
-            if not math.isfinite(loss.item()):
+            if not math.isfinite(loss.tolist()):
                 raise Diverged(f"the loss is {loss:g}")
         else:
             self.tripped.copy_(torch.maximum(self.tripped, (~torch.isfinite(loss)).float()))
