@@ -261,5 +261,5 @@ def centre_surround(grey: Tensor, radii=(12, 24, 28, 48, 56, 112), balanced: boo
     if not balanced:
         return contrasts.abs().sum(0) + far.abs()
     on = contrasts.clamp(min=0).sum(0) + far.clamp(min=0)
-    parts = torch.stack([on, on - contrasts.sum(0) - far])
+    parts = torch.stack([on, on - (contrasts.sum(0) + far)])  # exactly 0 where all contrasts are on: there are ties
     return (parts / parts.amax((2, 3), keepdim=True).clamp(min=1e-12)).sum(0)
