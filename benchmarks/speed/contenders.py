@@ -69,7 +69,10 @@ def network(backbone: str):
 
 
 def openmix(backbone: str, method: str, root: str | None, steps: int, form: str = "auto"):
-    """What ``tools/train.py`` runs, without evaluation, checkpoints and pictures."""
+    """What ``tools/train.py`` runs, without evaluation, checkpoints and pictures.
+
+    ``epoch.said`` lists the run's warnings: a form of the step that was asked for and cannot be had.
+    """
     cfg = recipe(backbone, method)
     for key in ("val_dataloader", "val_cfg", "val_evaluator", "test_dataloader", "test_cfg", "test_evaluator"):
         cfg.pop(key)
@@ -79,13 +82,16 @@ def openmix(backbone: str, method: str, root: str | None, steps: int, form: str 
     cfg.train_cfg.update(max_epochs=10_000 // steps + 100, limit=steps)
     cfg.default_hooks.update(checkpoint=None, preview=None, progress=None)
     cfg.env_cfg.step = form
-    runner = Runner.from_cfg(cfg)
+    runner, said = Runner.from_cfg(cfg), []
+    runner.logger.warning = said.append
     runner._train_loop = loop = runner.build_train_loop(runner._train_loop)
     runner.call_hook("before_run")
     loop.start()
 
     def epoch(folder=folder):  # the folder lives as long as the contender
         loop.run_epoch()
+
+    epoch.said = said
     return epoch
 
 
@@ -105,7 +111,8 @@ def torchvision_loader(data, workers: int, pin_memory: bool = False) -> DataLoad
     stored = Stored(data, transforms.Compose([
         transforms.RandomCrop(32, padding=4, padding_mode="reflect"), transforms.RandomHorizontalFlip(),
         transforms.ToTensor(), transforms.Normalize(data.mean, data.std)]))
-    return DataLoader(stored, BATCH, shuffle=True, num_workers=workers, pin_memory=pin_memory)
+    return DataLoader(stored, BATCH, shuffle=True, num_workers=workers, pin_memory=pin_memory,
+                      persistent_workers=workers > 0)
 
 
 def no_mixing(images, labels):

@@ -9,9 +9,10 @@
   fused SGD, nothing read by the host; eager.
 * openmix: the shipped config under its Runner, once for each form of the step that is asked for.
 
-Same network, data and method, batches of 100, 500 steps an epoch. With fewer steps the epoch is scaled up from these:
-then leave ``--workers`` at 0, or the start of workers is scaled up too. "start, s" is what the first epoch took beyond
-a later one: compiling, capturing, choosing kernels. The share of the roofline is that of ``roofline.py``.
+Same network, data and method, batches of 100, 500 steps an epoch; with ``--steps`` fewer are measured, and seconds are
+scaled up to an epoch. The DataLoader's workers stay from turn to turn. "start, s" is what the first turn took beyond a
+later one: compiling, capturing, choosing kernels. The share of the roofline is that of ``roofline.py``. On a CPU all
+contenders have openmix's malloc settings, which are the process's.
 """
 import argparse
 import time
@@ -65,6 +66,8 @@ def main():
             print(f"{name}: {str(error).splitlines()[0]}\n")
     found = interleaved(epochs, args.rounds, least_ms=0, clock=best_clock(args.threads, args.workers))
 
+    for name, epoch in epochs.items():
+        print("".join(f"{name}: {message}\n\n" for message in getattr(epoch, "said", [])), end="")
     print_setting("torchvision", "mmengine", workers=args.workers)
     print(f"{BACKBONES[args.backbone]}, {args.method}, batch {BATCH}, {data(args.data_root).name}; {args.steps} of "
           f"{STEPS} steps, median of {args.rounds} rounds\n")
