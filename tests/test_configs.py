@@ -30,7 +30,8 @@ BUILT = dict(  # settings of the built methods
     automix=dict(mask_loss=0.1, margin=0.1, lam_margin=0.08, momentum=0.999, momentum_end=0.999999, upsample="nearest"))
 # counted by building the networks of the tables; CIFAR-10 has 90 rows fewer in its last layer
 PARAMETERS = dict(cifar100=dict(r18=11_220_132, rx50=23_177_124, wrn28_8=23_409_092),
-                  cifar10=dict(r18=11_173_962, rx50=22_992_714))
+                  cifar10=dict(r18=11_173_962, rx50=22_992_714),
+                  imagenet=dict(r50=25_557_032))  # as torchvision counts
 
 
 @cache
@@ -58,7 +59,8 @@ def test_every_config_passes_its_own_check(name):
     data, _, rest = name.partition("/")
     method = rest.removesuffix("_openmixup").split("_")[-1]
     kind = config(name).model.mixup.type
-    assert kind.lower() == method and config(name).train_dataloader.dataset.type.lower() == data
+    assert kind.lower() == method
+    assert config(name).train_dataloader.dataset.type.lower() == dict(imagenet="imagefolderdata").get(data, data)
 
 
 def test_the_model_of_every_config_builds_with_the_parameters_of_the_tables():
@@ -119,6 +121,21 @@ def test_a_method_has_the_settings_of_the_tables(backbone, method):
     if method == "automix":  # the stage whose maps are a quarter (Wide-ResNet: half) of the image's side
         assert built.layer == ("layer2" if wide else "layer3")
         assert cfg.val_cfg.network == cfg.test_cfg.network == "mix_k"
+
+
+@pytest.mark.parametrize("method, alpha", [("vanilla", None), ("mixup", 0.2), ("cutmix", 1.0)])
+def test_imagenet_is_trained_as_openmixup_does_in_pytorch_style(method, alpha):
+    """100 epochs, SGD, 0.1 for a batch of 256, cosine to 0; bicubic crops of 224, evaluation 256 / 224."""
+    cfg = config(f"imagenet/r50_{method}")
+    assert cfg.model.mixup.get("alpha") == alpha and cfg.train_cfg.max_epochs == 100
+    assert cfg.optim_wrapper.to_dict() == dict(optimizer=dict(type="SGD", lr=0.1, momentum=0.9, weight_decay=1e-4))
+    assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.total_batch == 256
+    assert lr_table(cfg.param_scheduler, 0.1, 100, 1)[50] == pytest.approx(0.05)
+    assert cfg.train_dataloader.augment.to_dict() == dict(scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3), flip=0.5)
+    views = [cfg[name].dataset.to_dict() for name in ("train_dataloader", "val_dataloader", "test_dataloader")]
+    assert [(v["split"], v["size"], v.get("resize")) for v in views] == [
+        ("train", 224, None), ("val", 224, 256), ("val", 224, 256)]
+    assert all(v["resident"] is False and v["interpolation"] == "bicubic" for v in views)
 
 
 def leaves(value, prefix=""):

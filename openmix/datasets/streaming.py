@@ -114,11 +114,10 @@ class StreamingLoader:
 
     def batch(self, step: dict) -> tuple[Tensor, Tensor]:
         """Images (B, 3, H, W) and labels (B,) of a row; reads nothing back to the host."""
-        images = step["images"].contiguous()
-        if self.scale is None:
-            images = crop_flip(images, step["crop"], step["flip"], self.padding, self.mode)
+        if self.padding:
+            images = crop_flip(step["images"], step["crop"], step["flip"], self.padding, self.mode)
         else:
-            images = mirror(images, step["flip"])
+            images = mirror(step["images"], step["flip"])
         return normalise(images, self.mean, self.std, self.dtype), step["labels"]
 
     def batches(self, epoch: int = 0, start: int = 0) -> Iterator:
@@ -137,7 +136,7 @@ class StreamingLoader:
             labels = self.data.labels.to(self.device)
             images = self.decoded((self.data.paths[part], None) for part in parts)
             for part, found in zip(parts, images, strict=True):
-                yield normalise(found.contiguous(), self.mean, self.std, self.dtype), labels[part]
+                yield normalise(found, self.mean, self.std, self.dtype), labels[part]
 
     def describe(self) -> dict:
         """What a result records: the data's name, hash and sizes, and how batches are made of it."""
@@ -158,7 +157,7 @@ class StreamingLoader:
         for images in ahead(checked(self.workers), self.device):
             if mine != self.begun:
                 raise RuntimeError("another epoch of this loader has begun: its workers serve one iterator at a time")
-            yield images.permute(0, 3, 1, 2)
+            yield images
 
 
 def check_resized_crop(scale, ratio, padding: int) -> None:

@@ -1,6 +1,8 @@
 """Processes that decode images for a streaming loader, and the way of their batches to the device."""
+import atexit
 import os
 import signal
+import weakref
 from collections.abc import Iterable, Iterator
 
 import torch
@@ -12,6 +14,7 @@ from .decode import centre, random_crop
 from .folder import ImageFolderData, unreadable
 
 AHEAD = 2  # batches that each worker has ready
+GRACE = 60  # seconds that a worker serves on after SIGTERM: a scheduler sends it to all processes of a run
 
 
 class Tasks:
@@ -24,7 +27,7 @@ class Tasks:
 
 
 class Reader(Dataset):
-    """The part that runs in a worker: a batch of files to uint8 (B, H, W, 3), or what is wrong with one of them."""
+    """The part that runs in a worker: a batch of files to uint8 (B, 3, H, W), or what is wrong with one of them."""
 
     def __init__(self, data: ImageFolderData, scale, ratio):
         self.view = dict(size=data.size, interpolation=data.interpolation, draft=data.draft)
@@ -32,7 +35,7 @@ class Reader(Dataset):
 
     def __getitem__(self, task) -> Tensor | str:
         paths, key = task
-        images = torch.empty(len(paths), *(self.view["size"],) * 2, 3, dtype=torch.uint8)
+        images = torch.empty(len(paths), 3, self.view["size"], self.view["size"], dtype=torch.uint8)
         crops = [None] * len(paths)
         if key is not None:
             crops = resized_crops(torch.tensor(key), self.scale, self.ratio).tolist()
@@ -42,7 +45,7 @@ class Reader(Dataset):
                     random_crop(path, crop, self.ratio, **self.view)
             except Exception as error:  # decoders raise all sorts of things on damaged files
                 return unreadable(path, error)
-            image.copy_(found.permute(1, 2, 0))
+            image.copy_(found)
         return images
 
 
@@ -57,16 +60,28 @@ def start_workers(reader: Reader, count: int, device: torch.device) -> DataLoade
     if count:
         import torchvision.io  # noqa: F401  (once here instead of in each worker)
     options = dict(persistent_workers=True, prefetch_factor=AHEAD, worker_init_fn=begin_worker) if count else {}
-    return DataLoader(reader, batch_size=None, sampler=Tasks(), num_workers=count, generator=torch.Generator(),
-                      pin_memory=device.type == "cuda", **options)
+    workers = DataLoader(reader, batch_size=None, sampler=Tasks(), num_workers=count, generator=torch.Generator(),
+                         pin_memory=device.type == "cuda", **options)
+    if count:
+        iter(workers)  # nothing to do yet, but the processes start, and torch has its say about how they end
+        atexit.register(stop_workers, weakref.ref(workers))  # goes first: what is registered last
+    return workers
 
 
 def begin_worker(_: int) -> None:
-    """Signals are for the main process, which stops its workers; if it is killed, they go at once."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+    """Signals to a whole group are for the main process, which stops its workers; if it is killed, they go at once."""
+    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
     if hasattr(torch.multiprocessing, "_prctl_pr_set_pdeathsig"):
         torch.multiprocessing._prctl_pr_set_pdeathsig(signal.SIGKILL)
+
+
+def stop_workers(workers: weakref.ref) -> None:
+    """End what still runs when Python exits: multiprocessing would wait for workers that nobody has told."""
+    iterator = getattr(workers(), "_iterator", None)
+    if iterator is not None:
+        iterator._shutdown_workers()
 
 
 def checked(workers: DataLoader) -> Iterator[Tensor]:

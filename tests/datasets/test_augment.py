@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torchvision.transforms import Normalize, ToTensor
 from torchvision.transforms import functional as tv
 
-from openmix.datasets.augment import check_padding, crop_flip, normalise, per_channel
+from openmix.datasets.augment import check_padding, crop_flip, mirror, normalise, per_channel
 
 TORCHVISION = dict(reflect=dict(mode="reflect"), zeros=dict(mode="constant", value=0))
 
@@ -12,10 +12,10 @@ TORCHVISION = dict(reflect=dict(mode="reflect"), zeros=dict(mode="constant", val
 def slow(images, offsets, flip, padding, mode):
     """Pad each image, cut the window out, mirror it."""
     made = []
-    for image, (top, left), mirror in zip(images, offsets.tolist(), flip.tolist(), strict=True):
+    for image, (top, left), mirrored in zip(images, offsets.tolist(), flip.tolist(), strict=True):
         padded = F.pad(image[None].float(), [padding] * 4, **TORCHVISION[mode])[0].to(image.dtype)
         window = padded[:, top:top + image.shape[1], left:left + image.shape[2]]
-        made.append(window.flip(2) if mirror else window)
+        made.append(window.flip(2) if mirrored else window)
     return torch.stack(made)
 
 
@@ -25,6 +25,13 @@ def draws(b, padding, seed=0):
     corners = torch.tensor([[0, 0], [0, 2 * padding], [2 * padding, 0], [2 * padding, 2 * padding]])
     offsets[:4] = corners
     return offsets, torch.rand(b, generator=g) < 0.5
+
+
+def test_mirroring_flips_those_images_alone():
+    images = torch.randint(0, 256, (6, 3, 5, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    flip = torch.tensor([True, False, False, True, True, False])
+    expected = torch.stack([image.flip(2) if f else image for image, f in zip(images, flip, strict=True)])
+    assert torch.equal(mirror(images, flip), expected) and not torch.equal(expected, images)
 
 
 @pytest.mark.parametrize("mode", ["reflect", "zeros"])

@@ -2,6 +2,8 @@
 import math
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,8 +12,13 @@ from PIL import Image
 
 from openmix import sampling
 from openmix.datasets import ImageFolderData, ResidentLoader, StreamingLoader, make_loader
+from openmix.datasets.workers import GRACE
+from openmix.engine import checkpoint
 from openmix.engine.config import check_loader
+from openmix.engine.loops import Stopped
 from openmix.mixups import CutMix, MixUp
+
+from ..engine.tiny import assert_equal_state, config, losses, train
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 CROPS = dict(scale=(0.2, 1.0), ratio=(0.6, 1.5))
@@ -236,6 +243,17 @@ def test_signals_are_for_the_main_process(make):
     assert len(list(loader.batches(1))) == 6
 
 
+def test_python_exits_though_workers_still_run(root):
+    program = f"""if True:
+        from openmix.datasets import ImageFolderData, StreamingLoader
+        loader = StreamingLoader(ImageFolderData({str(root)!r}, size=16, resident=False), 4, num_workers=2)
+        batches = loader.batches()
+        print(len(next(batches)[0]))
+        """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=GRACE - 5)
+    assert (done.returncode, done.stdout) == (0, "4\n"), done.stderr
+
+
 @pytest.mark.parametrize("settings, message", [
     (dict(scale=(0, 1)), "scale must be"), (dict(scale=(0.5, 1.5)), "scale must be"), (dict(scale=0.5), "scale must"),
     (dict(scale=(0.08, 1), ratio=(2, 1)), "ratio must be"), (dict(ratio=(1, 2)), "give scale too"),
@@ -285,3 +303,40 @@ def test_wrong_keys_and_values_are_refused_before_data_is_touched(change, messag
     check_loader("train_dataloader", GOOD)
     with pytest.raises(ValueError, match=message):
         check_loader("train_dataloader", {**GOOD, **change})
+
+
+def training(root, work_dir, resident, **augment):
+    """Config of two epochs on the folder of pictures."""
+    def data(split):
+        return dict(type="ImageFolderData", data_root=str(root), split=split, size=16, resident=resident)
+
+    cfg = config(work_dir, **{"model.num_classes": 2})
+    cfg.train_dataloader = dict(total_batch=6, dataset=data("train"), augment=augment, num_workers=1)
+    cfg.val_dataloader = cfg.test_dataloader = dict(batch_size=4, dataset=data("test"), num_workers=0)
+    return cfg
+
+
+def test_a_training_is_the_same_from_memory_and_from_files(root, tmp_path):
+    for name, resident in (("held", True), ("streamed", False)):
+        train(training(root, tmp_path / name, resident, padding=2))
+    held, streamed = (checkpoint.load(tmp_path / name / "epoch_2.pth") for name in ("held", "streamed"))
+    for part in ("state_dict", "optimizer", "ema"):
+        assert_equal_state(held[part], streamed[part])
+    assert losses(tmp_path / "held") == losses(tmp_path / "streamed") != {}
+
+
+def test_a_streamed_training_cut_in_an_epoch_resumes_exactly(root, tmp_path):
+    for name in ("whole", "parts"):
+        cfg = training(root, tmp_path / name, False, **CROPS)
+        if name == "parts":
+            cfg.train_cfg.stop_after = 6
+            with pytest.raises(Stopped):
+                train(cfg)
+            cfg.train_cfg.pop("stop_after")
+            cfg.resume = True
+        runner = train(cfg)
+    whole, parts = (checkpoint.load(tmp_path / name / "epoch_2.pth") for name in ("whole", "parts"))
+    for part in ("state_dict", "optimizer", "ema"):
+        assert_equal_state(whole[part], parts[part])
+    found = runner.train_loop.dataloader.describe()
+    assert found["scale"] == [0.2, 1.0] and "names" in found["sha256_of"]

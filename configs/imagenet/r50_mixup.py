@@ -1,0 +1,2 @@
+_base_ = ["../_base_/imagenet_r50.py"]
+model = dict(mixup=dict(type="MixUp", alpha=0.2))
