@@ -155,22 +155,25 @@ def state(work_dir) -> str:
     return "running" if is_alive(work_dir) else "interrupted"
 
 
-def settle(work_dir, code: int, message: str = "") -> str:
-    """The state after a job's process has ended with ``code``; where the run could not write it, it is written here.
+def settle(job: Job, code: int, message: str = "", before: dict | None = None) -> str:
+    """The state after a start of ``job`` has ended; where the run could not write it, it is written here.
 
     Args:
-        code: exit status, negative for a signal. message: the last line the process wrote.
+        code: exit status, negative for a signal; torchrun's is 1 whatever happened to its processes.
+        message: the last line the process wrote.
+        before: ``status.json`` as it was at the start: what it says now may be of an earlier one.
     """
-    found = state(work_dir)
-    if code == 0 and found != "done":
-        code, message = 1, f"ended with status 0 but did not finish; {message}"
-    killed = code < 0 or code >= 128 or found in ("preempted", "running")
-    if found in TERMINAL or killed:
+    found, said = state(job.work_dir), read_status(job.work_dir) != (before or {})
+    if found == "done" or found == "running" or found in TERMINAL and said:
         return found
-    found = {2: "invalid", 3: "diverged"}.get(code, "failed")
+    several = job.processes * job.nodes > 1
+    if code < 0 or code >= 128 or said and found == "preempted" or several and said and found == "interrupted":
+        return "interrupted" if found == "waiting" else found
+    ended = {0: "failed", 2: "invalid", 3: "diverged"}.get(code, "failed")
+    reason = message if code else f"ended with status 0 but did not finish; {message}"
     try:
-        Path(work_dir).mkdir(parents=True, exist_ok=True)
-        write_status(work_dir, found, reason=message or f"exit status {code}")
-    except OSError:  # a full disk; the driver still says it
+        Path(job.work_dir).mkdir(parents=True, exist_ok=True)
+        write_status(job.work_dir, ended, reason=reason or f"exit status {code}")
+    except OSError:  # a full disk; whoever started the job still says it
         pass
-    return found
+    return ended
