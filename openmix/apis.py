@@ -1,5 +1,6 @@
 """The library in a few calls: what there is, and training or testing a config."""
 import copy
+import inspect
 import json
 import tempfile
 from fnmatch import fnmatchcase
@@ -38,14 +39,42 @@ def list_models(pattern: str = "*") -> list[str]:
     return match(BACKBONES.known(), pattern)
 
 
-def get_model(name: str, /, num_classes: int, **kwargs):
+def get_model(name: str, /, num_classes: int, pretrained=False, **kwargs):
     """A classification network (images -> logits), e.g. ``get_model("ResNet", 100, depth=18, stem="cifar")``.
 
     One of another library: ``get_model("TimmModel", 100, name="resnet18")``.
+
+    Args:
+        num_classes: what the head tells apart.
+        pretrained: path of a checkpoint of a run, of a published file or of others' weights; or True for the weights
+            that torchvision or timm knows (downloaded by them, the head stays new).
+
+    Raises:
+        ValueError: unknown names or options; weights of another network; ``True`` for a network nobody has weights of.
+        FileNotFoundError: no file of weights.
     """
     from .models import build_net
+    from .registry import BACKBONES
 
-    return build_net(dict(type=name, **kwargs), num_classes=num_classes)
+    backbone = dict(type=name, **kwargs)
+    if pretrained is True:
+        backbone |= _library_weights(BACKBONES.check(backbone, filled=()))
+    net = build_net(backbone, num_classes=num_classes)
+    if pretrained not in (False, None, True):
+        from .engine.weights import load_into
+
+        load_into(net, pretrained)
+    return net
+
+
+def _library_weights(backbone) -> dict:
+    """The option by which a backbone of torchvision's or timm's gets its pretrained weights."""
+    known = inspect.signature(backbone).parameters
+    for key, value in (("pretrained", True), ("weights", "DEFAULT")):
+        if key in known:
+            return {key: value}
+    raise ValueError(f"there are no published weights of {backbone.__name__} that could be fetched; give their file, "
+                     "pretrained=PATH, or take a network of torchvision or timm (TorchvisionModel, TimmModel)")
 
 
 def config_root() -> Path:
@@ -194,3 +223,13 @@ def dry_run(cfg) -> dict:
         found = test(cfg, Path(folder) / "epoch_1.pth")
         launch.wait_for_all()  # before the folder goes
         return found
+
+
+def infer(model, images, **options):
+    """Classify images: labels (N,), class names and probabilities (N, classes).
+
+    ``infer("work_dirs/cifar100/r18_mixup/seed0", ["cat.png"])``; see :func:`openmix.engine.inference.infer`.
+    """
+    from .engine.inference import infer
+
+    return infer(model, images, **options)

@@ -73,7 +73,13 @@ def resized(image: Tensor, height: int, width: int, interpolation: str) -> Tenso
 
 def centre(path, size: int, resize: int, interpolation: str, draft: bool = False) -> Tensor:
     """The view of evaluation, uint8 (3, size, size): the shorter side becomes ``resize``, then a centre crop."""
-    image, (height, width) = read_image(path, (lambda h, w: min(h, w) // resize) if draft else None)
+    image, whole = read_image(path, (lambda h, w: min(h, w) // resize) if draft else None)
+    return centre_of(image, size, resize, interpolation, whole)
+
+
+def centre_of(image: Tensor, size: int, resize: int, interpolation: str, whole=None) -> Tensor:
+    """:func:`centre` of pixels (3, H, W); ``whole`` is the (H, W) of a file that was decoded at a reduced size."""
+    height, width = whole or image.shape[1:]
     scale = resize / min(height, width)
     height, width = max(resize, round(height * scale)), max(resize, round(width * scale))
     image = resized(image, height, width, interpolation)

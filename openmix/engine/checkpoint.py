@@ -167,6 +167,11 @@ def _checkpoints(work_dir) -> list[tuple[tuple[int, int] | None, Path]]:
     return sorted(found, key=lambda pair: (pair[0] is None, pair[0] or (0, 0), pair[1].name), reverse=True)
 
 
+def newest(work_dir) -> Path | None:
+    """The newest checkpoint whose position can be read, without a lock and without touching anything."""
+    return next((path for position, path in _checkpoints(work_dir) if position is not None), None)
+
+
 def newest_valid(work_dir, warn: Callable[[str], None] | None = None) -> Path | None:
     """The checkpoint to resume from; None where the run has saved none yet. Call it with the work dir locked.
 

@@ -14,7 +14,8 @@ def save_run(runner, name: str, keep: int | None = None) -> None:
     content = dict(
         meta=dict(epoch=runner.epoch, iter=runner.iter, seed=runner.seed, processes=runner.world_size,
                   total_batch=loop.dataloader.total_batch, seconds=runner.wall_seconds(),
-                  config=workdir.canonical(runner.cfg.to_dict()), openmix=workdir.version()),
+                  config=workdir.canonical(runner.cfg.to_dict()), data=data_facts(loop.dataloader),
+                  openmix=workdir.version()),
         state_dict=unwrap(runner.model).state_dict(), optimizer=portable_state(loop.optimizer), loop=loop.state(),
         history_json=json.dumps(runner.history))
     runner.call_hook("before_save_checkpoint", checkpoint=content)
@@ -25,6 +26,14 @@ def save_run(runner, name: str, keep: int | None = None) -> None:
             checkpoint.prune(runner.work_dir, keep)
     if runner.world_size > 1:
         torch.distributed.barrier()
+
+
+def data_facts(loader) -> dict:
+    """What whoever uses the weights needs to know of the training data, to treat images likewise and name classes."""
+    data = loader.data
+    view = {key: getattr(data, key) for key in ("resize", "interpolation") if hasattr(data, key)}
+    return dict(name=data.name, classes=list(data.classes), size=list(loader.size), **view,
+                mean=loader.mean.flatten().tolist(), std=loader.std.flatten().tolist())
 
 
 def portable_state(optimizer) -> dict:

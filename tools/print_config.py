@@ -1,0 +1,26 @@
+#!/usr/bin/env python
+"""A config as a run would read it: python tools/print_config.py configs/cifar100/r18_mixup.py"""
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
+
+from openmix.engine.cli import common_arguments, configure  # noqa: E402
+
+
+def main(args) -> int:
+    try:
+        cfg = configure(args)
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    from openmix.engine.workdir import config_hash
+
+    print(cfg.pretty_text.rstrip())
+    print(f"# config hash {config_hash(cfg)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(common_arguments(argparse.ArgumentParser(description=__doc__)).parse_args()))
