@@ -1,0 +1,49 @@
+#!/usr/bin/env python
+"""Run a cell again and compare: python tools/rerun.py work_dirs/cifar100/r18_mixup/seed0"""
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", help="work dir of a run, or the folder above the seeds of one cell")
+    parser.add_argument("--work-dir", help="new work dir, of several runs the folder above (default: reruns/<path>)")
+    parser.add_argument("--dry-run", action="store_true", help="print the commands")
+    return parser
+
+
+def main(args) -> int:
+    """0: every run came to the same, bit by bit; 1: something differs, each in a line; 2: wrong input."""
+    import shlex
+
+    from openmix.benchmark import rerun
+
+    try:
+        code, records = 0, rerun.find(args.run)
+        for record in records:
+            folder = rerun.new_folder(record) if args.work_dir is None else Path(args.work_dir)
+            if args.work_dir is not None and len(records) > 1:
+                folder = folder / Path(record.folder).name
+            if args.dry_run:
+                print(shlex.join(rerun.command(record, folder)))
+                continue
+            new = rerun.rerun(record, folder)
+            lines = rerun.differences(record, new)
+            print(f"{record.folder} -> {new.folder}: {'differs' if lines else 'the same, bit by bit'}")
+            for line in lines + [f"({line})" for line in rerun.circumstances(record, new)]:
+                print(f"  {line}")
+            code |= bool(lines)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same line goes on with --work-dir", file=sys.stderr)
+        return 130
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(arguments().parse_args()))
