@@ -9,6 +9,7 @@ import contextlib
 import inspect
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -148,6 +149,8 @@ def understand(words: list[str]) -> None:
     elif script == "run_tests.sh":
         missing = [word for word in rest if word.endswith(".py") and not Path(word).is_file()]
         assert not missing, f"no such tests: {missing}"
+    elif "\ndef make_parser()" in Path(words[1]).read_text():
+        runpy.run_path(words[1])["make_parser"]().parse_args(rest)
     else:
         assert script in ("quickstart.sh", "prepare_data.py"), f"{script} is not checked here"
 

@@ -21,13 +21,13 @@ def flat_table(cells: list[Cell], names=None) -> Table:
         found, costs = {(c.row, c.epochs): c for c in own}, make_costs(own)
         theirs = published.epochs(dataset, network)
         source = (published.source(dataset, network) or {}).get("url", "")
-        for row, name in ordered_rows(own, dataset, network):
+        for row, of in ordered_rows(own, dataset, network):
             for n in sorted({c.epochs for c in own} | set(theirs)):
-                cell, value = found.get((row, n)), name and published.published(dataset, network, name, n)
+                cell, value = found.get((row, n)), of and published.published(dataset, network, of, n)
                 if cell or value:
-                    rows.append([dataset, network, row, n, *_flat(cell), _digits(value), difference(cell, value)
-                                 if difference(cell, value) != "-" else "", source if value else "",
-                                 *_flat_cost(cell, costs)])
+                    rows.append([dataset, network, row, n, *_flat(cell), _digits(value),
+                                 difference(cell, of) if difference(cell, of) != "-" else "",
+                                 source if value else "", *_flat_cost(cell, costs)])
     return Table(head, rows)
 
 

@@ -20,8 +20,11 @@ READ = (".json", ".py")  # files of a work dir that facts depend on
 
 def signature(folder) -> str:
     """Changes whenever a file that tells about the run in ``folder`` does."""
-    with os.scandir(folder) as entries:
-        files = [(e.name, e.stat()) for e in entries if e.name.endswith(READ) and e.is_file()]
+    try:
+        with os.scandir(folder) as entries:
+            files = [(e.name, e.stat()) for e in entries if e.name.endswith(READ) and e.is_file()]
+    except OSError as error:  # it is gone meanwhile, or must not be read
+        return str(error.errno)
     return " ".join(f"{name}:{s.st_mtime_ns}:{s.st_size}:{s.st_ino}" for name, s in sorted(files, key=lambda f: f[0]))
 
 

@@ -7,12 +7,13 @@ from importlib import resources
 @cache
 def _data() -> dict:
     """All files together; a table of the same data set and network may stand in one of them only."""
-    data: dict = dict(sources={}, caveats={}, methods={}, tables=[])
+    data: dict = dict(sources={}, caveats={}, no_target=[], methods={}, tables=[])
     folder = resources.files("openmix.benchmark")
     for file in sorted((f for f in folder.iterdir() if f.name.startswith("published_")), key=lambda f: f.name):
         if file.name.endswith(".json"):
             found = json.loads(file.read_text(encoding="utf-8"))
-            data["tables"] += found["tables"]
+            for key in ("tables", "no_target"):
+                data[key] += found[key]
             for key in ("sources", "caveats", "methods"):
                 data[key] |= found[key]
     return data
@@ -78,9 +79,18 @@ def general_caveats(dataset: str, network: str) -> list[str]:
 
 def caveats(dataset: str, network: str, method: str, epochs: int | None = None) -> list[str]:
     """What is known against the values of a method, or against one of them; beside :func:`general_caveats`."""
+    return [_data()["caveats"][key] for key in _keys(dataset, network, method, epochs)]
+
+
+def is_target(dataset: str, network: str, method: str, epochs: int) -> bool:
+    """Whether there is a value, and nothing known against it that forbids to compare with it."""
+    doubts = _keys(dataset, network, method, epochs)
+    return published(dataset, network, method, epochs) is not None and not set(doubts) & set(_data()["no_target"])
+
+
+def _keys(dataset: str, network: str, method: str, epochs: int | None) -> list[str]:
     if method not in methods(dataset, network):
         return []
     also = _table(dataset, network).get("also", {})
-    keys = [*_data()["methods"].get(method, {}).get("caveats", []), *also.get(method, []),
+    return [*_data()["methods"].get(method, {}).get("caveats", []), *also.get(method, []),
             *also.get(f"{method} {epochs}", [])]
-    return [_data()["caveats"][key] for key in keys]

@@ -89,7 +89,7 @@ def accuracy_table(cells: list[Cell], dataset: str, network: str, notes: list[st
             if n in theirs:
                 value = name and published.published(dataset, network, name, n)
                 refs = [_ref(text, notes) for text in published.caveats(dataset, network, name, n)] if value else []
-                line += [" ".join([f"{value:.2f}", *refs]) if value else "-", difference(cell, value)]
+                line += [" ".join([f"{value:.2f}", *refs]) if value else "-", difference(cell, name)]
         rows.append(line)
     return Table(head, rows)
 
@@ -120,11 +120,14 @@ def cell_text(cell: Cell, notes: list[str]) -> str:
     return " ".join([f"{number} ({count})", *refs])
 
 
-def difference(cell: Cell | None, value: float | None) -> str:
-    """Ours minus the published value, in points; ``-`` where they are not the same quantity."""
-    if cell is None or cell.kind != "median" or cell.held_out or value is None:
+def difference(cell: Cell | None, name: str | None) -> str:
+    """Ours minus what was published under ``name``, in points; ``-`` where that is no target or another quantity."""
+    if cell is None or cell.kind != "median" or cell.held_out or name is None:
         return "-"
-    return f"{round(cell.mean - value, 2) + 0.0:+.2f}"  # no -0.00
+    key = cell.dataset, cell.network, name, cell.epochs
+    if not published.is_target(*key):
+        return "-"
+    return f"{round(cell.mean - published.published(*key), 2) + 0.0:+.2f}"  # no -0.00
 
 
 # -- costs ---------------------------------------------------------------------------------------------------------
