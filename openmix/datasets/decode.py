@@ -27,19 +27,22 @@ def read_image(path, shrink: Callable[[int, int], int] | None = None) -> tuple[T
     Raises:
         OSError, ValueError and others of the decoders: a file that is missing, damaged or no image.
     """
+    data = np.fromfile(path, np.uint8)
+    jpeg = data[:3].tobytes() == JPEG
+    if jpeg and shrink is not None and (found := decode_shrunk(data, shrink)):
+        return found
+    image = decode_whole_jpeg(data) if jpeg else decode_with_pillow(data)
+    return image, tuple(image.shape[1:])
+
+
+def decode_whole_jpeg(data: np.ndarray) -> Tensor:
+    """JPEG as uint8 (3, H, W) RGB."""
     from torchvision.io import ImageReadMode, decode_jpeg
 
-    data = np.fromfile(path, np.uint8)
-    if data[:3].tobytes() != JPEG:
-        image = decode_with_pillow(data)
-    elif shrink is not None:
-        return decode_shrunk(data, shrink)
-    else:
-        try:
-            image = decode_jpeg(torch.from_numpy(data), ImageReadMode.RGB, apply_exif_orientation=True)
-        except RuntimeError:
-            image = decode_with_pillow(data)
-    return image, tuple(image.shape[1:])
+    try:
+        return decode_jpeg(torch.from_numpy(data), ImageReadMode.RGB, apply_exif_orientation=True)
+    except RuntimeError:  # a kind it does not know; or the file is damaged, and Pillow will say so
+        return decode_with_pillow(data)
 
 
 def decode_with_pillow(data: np.ndarray) -> Tensor:
@@ -50,18 +53,18 @@ def decode_with_pillow(data: np.ndarray) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
-def decode_shrunk(data: np.ndarray, shrink: Callable[[int, int], int]) -> tuple[Tensor, tuple[int, int]]:
-    """JPEG at a reduced size; see :func:`read_image`."""
+def decode_shrunk(data: np.ndarray, shrink: Callable[[int, int], int]) -> tuple[Tensor, tuple[int, int]] | None:
+    """JPEG at a reduced size, see :func:`read_image`; None where the whole is wanted."""
     from PIL import Image, ImageOps
 
     image = Image.open(io.BytesIO(data.tobytes()))
     turned = image.getexif().get(0x0112, 1) >= 5  # orientations that swap the sides
-    height, width = image.size[::-1]
-    whole = (width, height) if turned else (height, width)
-    factor = shrink(*whole)
-    if factor > 1:
-        image.draft("RGB", (width // factor, height // factor))
-    return torch.from_numpy(np.array(ImageOps.exif_transpose(image).convert("RGB"))).permute(2, 0, 1), whole
+    width, height = image.size[::-1] if turned else image.size
+    factor = shrink(height, width)
+    if factor < 2:
+        return None
+    image.draft("RGB", (image.width // factor, image.height // factor))
+    return torch.from_numpy(np.array(ImageOps.exif_transpose(image).convert("RGB"))).permute(2, 0, 1), (height, width)
 
 
 def resized(image: Tensor, height: int, width: int, interpolation: str) -> Tensor:
