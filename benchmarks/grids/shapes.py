@@ -1,4 +1,4 @@
-"""Twelve short trainings of a ResNet-8 on the embedded shapes: some minutes on a CPU, to try a sweep from grid to table."""
+"""Twelve short trainings of a ResNet-8 on the embedded shapes: minutes on a CPU, to try a sweep from grid to table."""
 base = "configs/shapes/r20_{mixup}.py"
 mixups = ["vanilla", "mixup", "cutmix", "automix"]
 epochs = 10

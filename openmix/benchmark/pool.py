@@ -20,7 +20,7 @@ from .progress import FAILED, Lines, stand
 from .slots import Slots
 
 LOG = "output.log"  # in a work dir: what its processes wrote, over all starts
-LOOK = 0.05  # seconds between two looks at the children
+LOOK = 0.02  # seconds between two looks at the children
 AGAIN = 1.0  # seconds until a job that was killed, or runs elsewhere, is looked at again
 
 

@@ -142,12 +142,12 @@ class Lines:
 class Screen(Lines):
     """The live screen on a terminal: how many are done, what runs, what failed last."""
 
-    def __init__(self):
+    def __init__(self, console=None):
         from rich.console import Console
         from rich.live import Live
 
         # no thread of its own: a child is started from the thread that lives as long as the driver
-        self.live = Live(console=Console(), auto_refresh=False, transient=True)
+        self.live = Live(console=console or Console(), auto_refresh=False, transient=True)
         super().__init__(lambda text: self.live.console.print(text, highlight=False, markup=False))
         self.told = 0.0
 

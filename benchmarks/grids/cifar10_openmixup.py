@@ -1,0 +1,7 @@
+"""The cells of the published CIFAR-10 tables that were made with something else than the method (docs/configs.md),
+made the same way."""
+base = "configs/cifar10/{backbone}_{mixup}.py"
+backbones = ["r18", "rx50"]
+mixups = ["smoothmix_openmixup", "saliencymix_openmixup", "fmix_openmixup"]
+epochs = [200, 400, 800, 1200]
+seeds = 3

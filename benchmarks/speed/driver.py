@@ -1,0 +1,56 @@
+"""What the driver of sweeps costs: jobs of one second each on two slots, against half the sum of their own times.
+
+    python benchmarks/speed/driver.py
+"""
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from measure import print_setting, print_table
+
+from openmix.benchmark.jobs import Job
+from openmix.benchmark.pool import Pool
+from openmix.benchmark.progress import Lines
+from openmix.benchmark.slots import CPU, Slots
+
+JOB = """
+import json, sys, time
+begin = time.time()
+time.sleep(float(sys.argv[2]))
+open(sys.argv[1] + "/result.json", "w").write(json.dumps(dict(schema=1, status="done", span=[begin, time.time()])))
+"""
+
+
+def span(job: Job) -> tuple[float, float]:
+    """When a job began and ended by its own clock, which starts after its interpreter."""
+    return tuple(json.loads((Path(job.work_dir) / "result.json").read_text())["span"])
+
+
+def main(argv=None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=60)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each job")
+    parser.add_argument("--slots", type=int, default=2)
+    args = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        jobs = [Job(f"job{i}/seed0", "stub", 0, f"{folder}/{i}") for i in range(args.jobs)]
+        pool = Pool(jobs, Slots([CPU] * args.slots), screen=Lines(lambda _: None), make_command=lambda job: [
+            sys.executable, "-S", "-c", JOB, job.work_dir, str(args.seconds)])
+        start = time.time()
+        pool.run()
+        wall = time.time() - start
+        spans = [span(job) for job in jobs]
+    own = sum(b - a for a, b in spans) / args.slots
+    marks = sorted({time for pair in spans for time in pair})
+    busy = sum(b - a for a, b in zip(marks, marks[1:], strict=False)
+               if sum(s <= a and b <= e for s, e in spans) == args.slots)
+    print_setting(jobs=len(jobs), slots=args.slots)
+    print_table(["seconds of all / slots", "wall seconds", "ratio", "share of the time with all slots busy"],
+                [[own, wall, wall / own, busy / wall]])
+
+
+if __name__ == "__main__":
+    main()
