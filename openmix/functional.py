@@ -28,7 +28,7 @@ def boxes(lam: Tensor, centre: Tensor, size) -> Tensor:
         (..., 4) int64: top, bottom, left, right (ends excluded). Sides are floor(side * sqrt(1 - lam)), an odd side
         loses one pixel, as in the paper's code.
     """
-    if lam.shape == (1,) and is_at_hand(lam) and is_at_hand(centre):
+    if lam.shape == (1,) and is_at_hand(lam):
         return _box_around(math.sqrt(max(1 - lam.tolist()[0], 0)), centre, size)
     return boxes_around((1 - lam.double()).clamp(min=0).sqrt(), centre, size)
 
@@ -42,7 +42,7 @@ def boxes_around(share: Tensor, centre: Tensor, size, least: int = 0) -> Tensor:
     Returns:
         (..., 4) int64 as of :func:`boxes`.
     """
-    if share.shape == (1,) and is_at_hand(share) and is_at_hand(centre):
+    if share.shape == (1,) and is_at_hand(share):
         return _box_around(share.tolist()[0], centre, size, least)
     edges, share = [], share.double()
     for middle, side in zip(centre.unbind(-1), size, strict=True):
@@ -55,7 +55,7 @@ def boxes_around(share: Tensor, centre: Tensor, size, least: int = 0) -> Tensor:
 def _box_around(share: float, centre: Tensor, size, least: int = 0) -> Tensor:
     """The same for one box of a batch, reckoned by the host: (1, 4)."""
     box = []
-    for middle, side in zip(centre[0].tolist(), size, strict=True):
+    for middle, side in zip(centre.tolist()[0], size, strict=True):
         half = int(share * (side / 2))
         low, high = max(middle - half, 0), min(middle + half, side)
         box += [low, max(high, low + least)]
@@ -81,7 +81,7 @@ def share_outside(box: Tensor, size) -> Tensor:
     """Share of an image of ``size`` (H, W) that boxes (K, 4) leave, float32 (K,)."""
     pixels = size[0] * size[1]
     if is_at_hand(box):
-        top, bottom, left, right = box[0].tolist()
+        top, bottom, left, right = box.tolist()[0]
         return torch.full((1,), (pixels - (bottom - top) * (right - left)) / pixels)
     return (pixels - box_area(box)) / pixels
 

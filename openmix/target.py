@@ -78,7 +78,7 @@ def pair_target(labels: Tensor, partner: Tensor, lam: Tensor) -> Target:
     else:
         lam = lam.float().reshape(-1)
         weight = torch.stack([lam, 1 - lam], 1)
-    weight = weight.expand(len(labels), 2)
+    weight = weight.expand(labels.shape[0], 2)
     if labels.ndim == 1:
         return Target(torch.stack([labels, partner], 1).long(), weight)
     a, b = as_target(labels), as_target(partner)

@@ -103,7 +103,7 @@ class MixMethod(nn.Module):
     def prepare(self, images: Tensor, draws: dict | None) -> dict:
         """Draws for this batch: made now if ``None``, moved to the images' device otherwise."""
         if draws is None:
-            return self.draw(len(images), images.shape[2:], device=images.device)
+            return self.draw(images.shape[0], images.shape[2:], device=images.device)
         return moved(draws, images.device)
 
     # -- pairing and targets -----------------------------------------------------------------------------------
@@ -241,11 +241,11 @@ class MaskMethod(MixMethod):
         return torch.where(draws["on"], draws["lam"], 1.0) if "on" in draws else draws["lam"]
 
     def forward(self, images, labels, draws=None):
-        check_labels(labels, len(images))
+        check_labels(labels, images.shape[0])
         draws = self.prepare(images, draws)
         box, mask, lam = self.kept(images, draws)
         if box is not None and functional.is_at_hand(box):
-            mixed, place = images.clone(), box[0].tolist()
+            mixed, place = images.clone(), box.tolist()[0]
             self.put_partner(functional.cut(mixed, place), self.patch(images, place), draws)
         else:
             mask = functional.box_mask(box, images.shape[2:]) if mask is None else mask
