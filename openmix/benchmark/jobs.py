@@ -168,7 +168,7 @@ def settle(job: Job, code: int, message: str = "", before: dict | None = None) -
         return found
     several = job.processes * job.nodes > 1
     if code < 0 or code >= 128 or said and found == "preempted" or several and said and found == "interrupted":
-        return "interrupted" if found == "waiting" else found
+        return found if found == "preempted" else "interrupted"
     ended = {0: "failed", 2: "invalid", 3: "diverged"}.get(code, "failed")
     reason = message if code else f"ended with status 0 but did not finish; {message}"
     try:
