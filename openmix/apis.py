@@ -84,10 +84,13 @@ def config_root() -> Path:
 
 
 def list_configs(pattern: str = "*") -> list[str]:
-    """Shipped configs as ``cifar100/r18_mixup.py``; pass one to :func:`train` under :func:`config_root`."""
+    """Shipped configs as ``cifar100/r18_mixup.py``; pass one to :func:`train` under :func:`config_root`.
+
+    Those that ``tools/sweep.py`` wrote into ``configs/sweeps/`` are not among them.
+    """
     root = config_root()
     found = [p.relative_to(root).as_posix() for p in sorted(root.rglob("*.py"))]
-    return match([f for f in found if not f.startswith("_base_") and "/_base_/" not in f], pattern)
+    return match([f for f in found if not f.startswith(("_base_", "sweeps/")) and "/_base_/" not in f], pattern)
 
 
 def default_work_dir(config_path, seed: int) -> str:
