@@ -22,7 +22,7 @@ from .sums import Readout, mark
 
 __all__ = ["EpochLoop"]
 
-HEARTBEAT = 0.25  # seconds at least between two writings of status.json
+HEARTBEAT = 1.0  # seconds at least between two writings of status.json
 
 
 class Stopped(Exception):
