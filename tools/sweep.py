@@ -15,6 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
 
+from openmix.benchmark.slurm import add_arguments  # noqa: E402
+
 OK, FAILED, WRONG_INPUT = 0, 1, 2
 
 
@@ -38,11 +40,7 @@ def make_parser() -> argparse.ArgumentParser:
     local.add_argument("--jobs-per-gpu", type=int, default=1, metavar="N", help="runs side by side on each GPU (1)")
     local.add_argument("--slots", type=int, metavar="N", help="runs side by side on the CPU (1), which share its cores")
     local.add_argument("--retries", type=int, default=3, metavar="N", help="new starts of a run that was killed (3)")
-    try:
-        from openmix.benchmark.slurm import add_arguments
-    except ImportError:
-        return parser
-    add_arguments(run.add_argument_group("--engine slurm"))
+    add_arguments(run.add_argument_group("a SLURM cluster (--engine slurm)"))
     return parser
 
 
@@ -79,7 +77,7 @@ def run(args) -> int:
     if args.engine == "slurm":
         from openmix.benchmark.slurm import submit
 
-        return submit(jobs, args)
+        return submit(name, jobs, problems, args)
     if args.dry_run:
         for job in jobs:
             print(shlex.join(command(job)))
@@ -123,6 +121,9 @@ def main(argv=None) -> int:
     args = make_parser().parse_args(argv)
     try:
         return dict(make=make, run=run, status=status)[args.action](args)
+    except BrokenPipeError:  # whoever reads has enough
+        sys.stdout = None
+        return OK
     except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_INPUT
