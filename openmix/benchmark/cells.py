@@ -130,23 +130,26 @@ def setting(record: Record) -> tuple:
 def _variants(method: str, records: list[Record]) -> dict[str, list[Record]]:
     """The runs of one label by row: one row if they agree in everything, else as many as there are differences."""
     recipes: dict[str, dict] = {}
+    keys: dict[str, str] = {}
     groups = defaultdict(list)
     for record in sorted(records, key=lambda r: (r.result is None, r.folder)):  # those that know their setting first
-        leaves = recipe(record)
-        key = json.dumps(leaves, sort_keys=True)
-        recipes[key], mine = leaves, setting(record)
+        if record.config_hash not in keys:  # runs of equal hash have equal recipes
+            leaves = recipe(record)
+            keys[record.config_hash] = json.dumps(leaves, sort_keys=True)
+            recipes[keys[record.config_hash]] = leaves
+        key, mine = keys[record.config_hash], setting(record)
         same = sorted((s for k, s in groups if k == key and record.result is None and _fits(mine, s)), key=str)
         groups[key, same[0] if same else mine].append(record)
     if len(groups) == 1:
         return {method: next(iter(groups.values()))}
-    keys = _differing(recipes.values())
+    differing = _differing(recipes.values())
     rows = defaultdict(list)
     for (key, used), found in sorted(groups.items(), key=str):
-        names = [_named(k, keys, recipes[key]) for k in keys]
-        if len(keys) > MANY:
+        names = [_named(k, differing, recipes[key]) for k in differing]
+        if len(differing) > MANY:
             names = [f"config {hashlib.sha256(key.encode()).hexdigest()[:8]}"]
         for i, what in enumerate(SETTING):
-            if len({str(s[i]) for _, s in groups}) > 1 and used[i] is not None:
+            if len({s[i] for _, s in groups} - {None}) > 1 and used[i] is not None:
                 names.append(f"{what} {used[i]}")
         rows[", ".join([method, *names])] += found
     return dict(rows)
