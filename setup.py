@@ -12,11 +12,12 @@ extras = dict(
     tensorboard=["tensorboard>=2.16"],
     wandb=["wandb>=0.17"],
     slurm=["submitit>=1.5"],
+    report=["bokeh>=3.4", "scipy>=1.11"],
     bench=["timm>=1.0", "kornia>=0.8", "scipy>=1.11"],
     dev=["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.17,<0.18", "scipy>=1.11", "timm>=1.0", "tensorboard>=2.16",
-         "setuptools>=70.1"],
+         "setuptools>=70.1", "bokeh>=3.4"],
 )
-extras["all"] = sorted({r for name in ("timm", "tensorboard", "wandb", "slurm") for r in extras[name]})
+extras["all"] = sorted({r for name in ("timm", "tensorboard", "wandb", "slurm", "report") for r in extras[name]})
 
 setup(
     name="openmix",
@@ -36,7 +37,8 @@ setup(
         "mmengine>=0.10.7,<0.11",
         "mmcv-lite>=2.2,<2.3",
         "numpy>=1.26",
-        "prettytable>=3.10",
+        "prettytable>=3.12",
+        "pyyaml>=6.0",
     ],
     extras_require=extras,
     classifiers=[

@@ -83,6 +83,7 @@ def test_a_wheel_holds_all_code_all_configs_and_the_marker_of_types(installed):
 
     assert files(ROOT / "openmix") == {f for f in files(installed / "openmix") if not f.startswith("configs/")}
     assert files(ROOT / "configs") == files(installed / "openmix" / "configs")
+    assert files(ROOT / "openmix", "*.json") == files(installed / "openmix", "*.json") != set()
     assert (installed / "openmix" / "py.typed").is_file() and not (installed / "tests").exists()
 
 

@@ -144,7 +144,7 @@ def _variants(method: str, records: list[Record]) -> dict[str, list[Record]]:
         return {method: next(iter(groups.values()))}
     differing = _differing(recipes.values())
     rows = defaultdict(list)
-    for (key, used), found in sorted(groups.items(), key=str):
+    for (key, used), found in sorted(groups.items(), key=_first):
         names = [_named(k, differing, recipes[key]) for k in differing]
         if len(differing) > MANY:
             names = [f"config {hashlib.sha256(key.encode()).hexdigest()[:8]}"]
@@ -153,6 +153,11 @@ def _variants(method: str, records: list[Record]) -> dict[str, list[Record]]:
                 names.append(f"{what} {used[i]}")
         rows[", ".join([method, *names])] += found
     return dict(rows)
+
+
+def _first(pair: tuple) -> str:
+    """To sort items by their keys, in which some parts may be None."""
+    return str(pair[0])
 
 
 def _fits(mine: tuple, other: tuple) -> bool:
@@ -202,7 +207,7 @@ def make_costs(cells: list[Cell], baseline: str = "Vanilla") -> list[Cost]:
             place = (record.hardware, record.processes, record.precision, record.result.get("total_batch"))
             found[place, cell.row, cell.method].append(record.result)
     costs = [Cost(row, method, place, len(runs), _median(runs, "img_s"), _median(runs, "peak_memory_mib"))
-             for (place, row, method), runs in sorted(found.items(), key=str)]
+             for (place, row, method), runs in sorted(found.items(), key=_first)]
     for cost in costs:
         base = [r for (place, _, method), runs in found.items() if (place, method) == (cost.place, baseline)
                 for r in runs]
