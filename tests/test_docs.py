@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,14 @@ def commands(path: Path) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines if line.strip()]
 
 
+def tool(script: str):
+    """A script of tools/ as a module."""
+    spec = spec_from_file_location(Path(script).stem, ROOT / "tools" / script)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def understand(words: list[str]) -> None:
     """Raise (SystemExit from argparse, ValueError ...) for a command line that would be refused before it trains."""
     while re.fullmatch(r"[A-Z_]+=\S*", words[0]):
@@ -146,6 +155,14 @@ def understand(words: list[str]) -> None:
         for run in line[:end]:
             config = "configs/cifar100/r18_mixup.py" if run == "-" else run
             understand(["python", "tools/train.py", *config.split(), *line[end + 1:]])
+    elif script == "sweep.py":
+        from openmix.benchmark.grid import read_grid
+
+        args = tool(script).make_parser().parse_args(rest)
+        if args.grid.endswith(".py"):
+            read_grid(args.grid)
+        else:
+            assert any(Path("benchmarks/grids").glob(f"{args.grid}.py")), f"no grid called {args.grid}"
     elif script == "run_tests.sh":
         missing = [word for word in rest if word.endswith(".py") and not Path(word).is_file()]
         assert not missing, f"no such tests: {missing}"
