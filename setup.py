@@ -30,7 +30,8 @@ setup(
     # configs/ travels in the wheel as openmix/configs, so that list_configs() works after pip install
     packages=[*find_packages(include=["openmix", "openmix.*"]), "openmix.configs"],
     package_dir={"openmix.configs": "configs"},
-    package_data={"openmix": ["py.typed", "benchmark/*.json"], "openmix.configs": ["**/*.py", "*.py"]},
+    package_data={"openmix": ["py.typed", "benchmark/*.json", "visualization/*.html"],
+                  "openmix.configs": ["**/*.py", "*.py"]},
     install_requires=[
         "torch>=2.6",
         "torchvision>=0.21",

@@ -87,6 +87,13 @@ def test_a_wheel_holds_all_code_all_configs_and_the_marker_of_types(installed):
     assert (installed / "openmix" / "py.typed").is_file() and not (installed / "tests").exists()
 
 
+def test_a_wheel_holds_the_data_files_of_the_package(installed):
+    found = [p.relative_to(ROOT) for p in (ROOT / "openmix").rglob("*")
+             if p.is_file() and p.suffix != ".py" and "__pycache__" not in p.parts]
+    assert Path("openmix/visualization/report.html") in found
+    assert [path for path in found if not (installed / path).is_file()] == []
+
+
 def test_an_installed_wheel_lists_and_reads_its_configs(installed, tmp_path):
     code = """
 import openmix
@@ -107,6 +114,6 @@ print(openmix.__file__, len(openmix.list_configs()), cfg.model.mixup.type, openm
 def test_the_metadata_names_the_extras_and_the_supported_versions(installed):
     text = next(installed.glob("openmix-*.dist-info/METADATA")).read_text()
     assert "Requires-Python: <3.14,>=3.10" in text or "Requires-Python: >=3.10,<3.14" in text
-    for extra in ("dev", "timm", "tensorboard", "wandb", "slurm"):
+    for extra in ("dev", "timm", "tensorboard", "wandb", "slurm", "report"):
         assert f"Provides-Extra: {extra}\n" in text
     assert "Requires-Dist: torch>=2.6\n" in text and "License-File: LICENSE" in text
