@@ -3,15 +3,17 @@ import contextlib
 import ctypes
 import os
 import signal
-import subprocess
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
+from . import slurm
+
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 AMP = ("auto", "bf16", "fp16", "off")
+TIME_LIMIT = (signal.SIGUSR1, signal.SIGUSR2)  # what SLURM sends before it
 
 
 def device() -> torch.device:
@@ -19,22 +21,6 @@ def device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
     return torch.device("cpu")
-
-
-def _slurm_environment() -> dict:
-    env = os.environ
-    if "SLURM_PROCID" not in env:
-        raise ValueError("launcher 'slurm' expects to be started by srun (SLURM_PROCID is not set); "
-                         "use tools/slurm_train.sh, or launcher 'pytorch' under torchrun")
-    hosts = env.get("SLURM_STEP_NODELIST", env.get("SLURM_NODELIST", "localhost"))
-    first = "127.0.0.1"
-    if int(env.get("SLURM_NNODES", 1)) > 1:
-        first = subprocess.run(["scontrol", "show", "hostname", hosts], capture_output=True, text=True,
-                               check=True).stdout.split()[0]
-    job, step = int(env.get("SLURM_JOB_ID", 0)), int(env.get("SLURM_STEP_ID", 0))
-    port = 20000 + (job + 7919 * step) % 20000  # two jobs, or two steps of one, on a node must not meet
-    return dict(RANK=env["SLURM_PROCID"], WORLD_SIZE=env["SLURM_NTASKS"], LOCAL_RANK=env.get("SLURM_LOCALID", "0"),
-                MASTER_ADDR=first, MASTER_PORT=str(port))
 
 
 def _mpi_environment() -> dict:
@@ -57,7 +43,7 @@ def init_distributed(launcher: str, timeout_s: int = 1800) -> tuple[int, int]:
         return 0, 1
     if not dist.is_initialized():
         if launcher != "pytorch":
-            found = _slurm_environment() if launcher == "slurm" else _mpi_environment()
+            found = slurm.process_group() if launcher == "slurm" else _mpi_environment()
             for key, value in found.items():
                 if key.startswith("MASTER"):
                     os.environ.setdefault(key, value)
@@ -158,7 +144,8 @@ def average_buffers(model: nn.Module) -> None:
 class StopSignal:
     """Remembers SIGTERM (preemption, scancel, torchrun), SIGUSR1/2 (time limit) and Ctrl-C until a step boundary.
 
-    A second Ctrl-C interrupts at once.
+    A second Ctrl-C interrupts at once. SIGUSR1/2 after another signal changes nothing: who was told to end is not
+    queued again.
     """
 
     def __init__(self):
@@ -168,7 +155,8 @@ class StopSignal:
     def _handle(self, number, frame):
         if number == signal.SIGINT == self.number:
             raise KeyboardInterrupt
-        self.number = number
+        if not self.number or number not in TIME_LIMIT:
+            self.number = number
 
     def __enter__(self):
         with contextlib.suppress(ValueError):  # not in the main thread: signals go elsewhere
@@ -180,15 +168,3 @@ class StopSignal:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}
-
-
-def requeue(number: int) -> None:
-    """After a time-limit signal, ask SLURM to run this job again; SIGTERM never does (scancel must win)."""
-    job = os.environ.get("SLURM_JOB_ID", "")
-    if number not in (signal.SIGUSR1, signal.SIGUSR2) or not job.isdigit():
-        return
-    array, task = os.environ.get("SLURM_ARRAY_JOB_ID", ""), os.environ.get("SLURM_ARRAY_TASK_ID", "")
-    if array.isdigit() and task.isdigit():
-        job = f"{array}_{task}"
-    with contextlib.suppress(OSError):  # no scontrol here: whoever started the job sees its exit code
-        subprocess.run(["scontrol", "requeue", job], check=False)

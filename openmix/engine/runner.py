@@ -18,7 +18,7 @@ from torch import nn
 
 from ..errors import did_you_mean
 from ..registry import DATASETS, HOOKS, LOOPS, MODELS, VISUALIZERS
-from . import launch, result, state, syncbn, workdir
+from . import launch, result, slurm, state, syncbn, workdir
 from .config import check_config
 from .loops import Stopped
 from .step import Diverged, unwrap
@@ -215,7 +215,7 @@ class Runner(mmengine.runner.Runner):
                 self.finish("done")
             except Stopped as stop:
                 self.set_status("preempted", reason=str(stop), epoch=self.epoch, step=self.iter)
-                launch.requeue(stop.signal if self.rank == 0 else 0)
+                slurm.requeue_after(stop.signal if self.rank == 0 else 0)
                 raise
             except Diverged as error:
                 self.finish("diverged", reason=str(error))
