@@ -78,7 +78,7 @@ def begin_worker(_: int) -> None:
 
 
 def stop_workers(workers: weakref.ref) -> None:
-    """End what still runs when Python exits: multiprocessing would wait for workers that nobody has told."""
+    """End the processes now. When Python exits, multiprocessing would wait for workers that nobody has told."""
     iterator = getattr(workers(), "_iterator", None)
     if iterator is not None:
         iterator._shutdown_workers()
@@ -94,6 +94,7 @@ def checked(workers: DataLoader) -> Iterator[Tensor]:
     except (RuntimeError, OSError, EOFError) as error:  # the last two: the pipe to a worker broke
         if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
+        stop_workers(weakref.ref(workers))
         raise RuntimeError(f"a process that decodes images has died ({error}); it may have lacked memory, or shared "
                            "memory (/dev/shm): lower train_dataloader.num_workers, or set it to 0") from error
 
