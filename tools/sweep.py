@@ -87,7 +87,7 @@ def run(args) -> int:
 
 def train(name: str, jobs: list, problems: dict, args) -> int:
     from openmix.benchmark.pool import Pool
-    from openmix.benchmark.progress import Lines, Screen, counts, stand
+    from openmix.benchmark.progress import Lines, Screen, counts, stand, together
     from openmix.benchmark.slots import make_slots
     from openmix.engine.workdir import InUse, Lock
 
@@ -102,8 +102,8 @@ def train(name: str, jobs: list, problems: dict, args) -> int:
         pool = Pool(jobs, slots, args.retries, args.failed, problems, screen)
         stopped = pool.run()
     print(counts(map(stand, jobs)))
-    for job, why in pool.failed.items():
-        print(f"{job}: {why}", file=sys.stderr)
+    for line in together(pool.failed.items()):
+        print(line, file=sys.stderr)
     if pool.failed:
         print("once the cause is gone, --failed starts these again", file=sys.stderr)
     return 128 + stopped if stopped else FAILED if pool.failed else OK

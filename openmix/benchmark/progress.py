@@ -110,8 +110,16 @@ def table(standings: Iterable[Standing]) -> str:
         words = {where(s) for s in row}
         text.add_row([name, f"{done}/{len(row)}", words.pop() if words == {"waiting"} else "   ".join(told)])
     lines = ["\n".join(line.rstrip() for line in str(text).splitlines())]
-    lines += [f"{s.state}: {s.job.name}: {s.note}" for s in standings if s.state in (*FAILED, "stale")]
+    lines += together((s.job.name, f"{s.state}: {s.note}") for s in standings if s.state in (*FAILED, "stale"))
     return "\n".join([*lines, counts(standings)])
+
+
+def together(failures: Iterable[tuple[str, str]]) -> list[str]:
+    """A line for each reason: ``a/seed0, a/seed1: invalid: no data``."""
+    names = {}
+    for name, why in failures:
+        names.setdefault(why, []).append(name)
+    return [f"{', '.join(found)}: {why}" for why, found in names.items()]
 
 
 class Lines:

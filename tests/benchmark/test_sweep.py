@@ -10,7 +10,7 @@ import pytest
 
 from openmix import apis
 from openmix.benchmark.jobs import Job, load_jobs, read_list
-from openmix.benchmark.progress import Screen, stand, table, time_left
+from openmix.benchmark.progress import Screen, stand, table, time_left, together
 from openmix.benchmark.sweep import literal, make, prepare
 from openmix.engine import workdir
 from openmix.engine.config import load_config
@@ -198,8 +198,13 @@ def test_the_table_tells_every_run_and_why_one_failed():
         text = table(map(stand, jobs)).splitlines()
     assert text[1].split(None, 2) == ["cut", "1/3", "0: done 71.23 %   1: epoch 3/5, ? to go   2: diverged"]
     assert text[2].split(None, 2) == ["mix", "0/3", "0: waiting, stopped in epoch 2   1: waiting   2: waiting"]
-    assert text[3:] == ["diverged: cut/seed2: loss is nan at iteration 7",
+    assert text[3:] == ["cut/seed2: diverged: loss is nan at iteration 7",
                         "6 runs: 1 done, 1 running, 3 waiting, 1 failed"]
+
+
+def test_runs_that_failed_alike_share_a_line():
+    assert together([("a/seed0", "no data"), ("b/seed0", "nan"), ("a/seed1", "no data")]) == [
+        "a/seed0, a/seed1: no data", "b/seed0: nan"]
 
 
 def test_the_screen_shows_what_runs_and_what_failed():
