@@ -3,8 +3,9 @@
     python benchmarks/speed/records.py
     python benchmarks/speed/records.py --runs 200 --epochs 1200
 
-Each made-up run has a resolved config, status, environment and a result with the accuracies of all epochs. "Command" is
-`tools/model_zoo.py` in a process of its own, from its start to the tables.
+Each made-up run has a resolved config, status, environment and a result with the accuracies of all epochs. Seconds are
+of the process's own clock, which leaves out what other programs take; but "command" is `tools/model_zoo.py` in a process
+of its own, from its start to the tables, on the clock on the wall.
 """
 import argparse
 import json
@@ -61,16 +62,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         make_runs(root, args.runs, args.epochs)
-        start = time.perf_counter()
+        start = time.process_time()
         records = read_records(root)
-        first = time.perf_counter() - start
+        first = time.process_time() - start
         tool = [sys.executable, str(Path(__file__).resolve().parents[2] / "tools" / "model_zoo.py"), folder]
         touched = root / METHODS[0] / "seed0" / "status.json"
         found = interleaved({
             "all files, no index": lambda: read_records(root, cached=False),
             "index, nothing changed": lambda: read_records(root),
             "index, one run changed": lambda: (touched.write_text(touched.read_text()), read_records(root)),
-            "cells of the table": lambda: make_cells(records),
+            "cells of the table": lambda: make_cells(records)}, args.rounds, clock=time.process_time)
+        found |= interleaved({
             "command, nothing changed": lambda: subprocess.run(tool, capture_output=True, check=True)}, args.rounds)
         size = (root / index.NAME).stat().st_size / 2**20
     print_setting(runs=args.runs, epochs=args.epochs)
