@@ -163,6 +163,8 @@ def understand(words: list[str]) -> None:
             read_grid(args.grid)
         else:
             assert any(Path("benchmarks/grids").glob(f"{args.grid}.py")), f"no grid called {args.grid}"
+    elif words[1] == "tests/browser/run.sh":
+        assert not rest
     elif script == "run_tests.sh":
         missing = [word for word in rest if word.endswith(".py") and not Path(word).is_file()]
         assert not missing, f"no such tests: {missing}"

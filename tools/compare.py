@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout wo
 FORMATS = ("markdown", "csv", "latex", "html")
 
 
-def arguments() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("a", help="folder of runs, or a pattern in quotes that finds such folders")
     parser.add_argument("b", help="the runs to compare with them: differences are B - A")
@@ -36,4 +36,4 @@ def main(args) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(arguments().parse_args()))
+    sys.exit(main(make_parser().parse_args()))

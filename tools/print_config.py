@@ -9,6 +9,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout wo
 from openmix.engine.cli import common_arguments, configure  # noqa: E402
 
 
+def make_parser() -> argparse.ArgumentParser:
+    return common_arguments(argparse.ArgumentParser(description=__doc__))
+
+
 def main(args) -> int:
     try:
         cfg = configure(args)
@@ -23,4 +27,4 @@ def main(args) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(common_arguments(argparse.ArgumentParser(description=__doc__)).parse_args()))
+    sys.exit(main(make_parser().parse_args()))

@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
 
 
-def arguments() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", help="work dir (its newest weights) or checkpoint of a run")
     parser.add_argument("--out-dir", default="published", help="default: published/")
@@ -29,4 +29,4 @@ def main(args) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(arguments().parse_args()))
+    sys.exit(main(make_parser().parse_args()))

@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
 
 
-def arguments() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", help="work dir of a run, or the folder above the seeds of one cell")
     parser.add_argument("--work-dir", help="new work dir, of several runs the folder above (default: reruns/<path>)")
@@ -46,4 +46,4 @@ def main(args) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(arguments().parse_args()))
+    sys.exit(main(make_parser().parse_args()))
