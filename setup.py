@@ -15,7 +15,7 @@ extras = dict(
     report=["bokeh>=3.4", "scipy>=1.11"],
     bench=["timm>=1.0", "kornia>=0.8", "scipy>=1.11"],
     dev=["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.17,<0.18", "scipy>=1.11", "timm>=1.0", "tensorboard>=2.16",
-         "setuptools>=70.1", "bokeh>=3.4"],
+         "setuptools>=70.1", "bokeh>=3.4", "submitit>=1.5"],
 )
 extras["all"] = sorted({r for name in ("timm", "tensorboard", "wandb", "slurm", "report") for r in extras[name]})
 

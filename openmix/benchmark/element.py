@@ -53,7 +53,7 @@ def run(job: Job, retries: int = 3, requeues: int = 20) -> None:
         sys.exit(128 + heard.number)
     found = settle(job, code, last_line(log), before)
     print(f"{job.name}: {found}", flush=True)
-    sys.exit(0 if found == "done" else code if code > 0 else 1)
+    sys.exit({"done": 0, "invalid": 2, "diverged": 3}.get(found, 1))  # torchrun's own code is always 1
 
 
 def train(job: Job, log: Path, retries: int) -> int:

@@ -118,6 +118,8 @@ def run(action: str, args) -> int:
     """Do it and return the exit code: 0 done, 1 failed, 2 wrong input, 3 diverged, 128 + signal after a stop."""
     try:
         cfg = configure(args)
+        if action == "train" and (code := _ended_for_good(cfg.work_dir)):
+            return code
         return (_train if action == "train" else _test)(cfg, args)
     except KeyboardInterrupt:
         return 130
@@ -142,6 +144,19 @@ def run(action: str, args) -> int:
             return FAILED if getattr(error, "errno", None) in DISK else WRONG_INPUT
         traceback.print_exc()
         return FAILED
+
+
+def _ended_for_good(work_dir) -> int:
+    """In a process that torchrun has restarted: the exit code of the start before, if another one cannot help.
+
+    torchrun repeats whatever failed; a loss that diverged is not to be tried until it does not.
+    """
+    from .workdir import read_status
+
+    if not int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)):
+        return OK
+    ends = dict(invalid=WRONG_INPUT, diverged=DIVERGED, oom=FAILED)
+    return ends.get(read_status(work_dir).get("state"), OK)
 
 
 def _train(cfg, args) -> int:

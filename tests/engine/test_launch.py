@@ -3,17 +3,14 @@ import argparse
 import os
 import resource
 import signal
-import stat
 
 import pytest
 import torch
 from torch import nn
 
-from openmix.engine import cli, launch, syncbn
+from openmix.engine import cli, launch, syncbn, workdir
 
 from .tiny import ROOT
-
-SLURM = dict(SLURM_PROCID="3", SLURM_NTASKS="8", SLURM_LOCALID="1", SLURM_JOB_ID="40017", SLURM_NNODES="1")
 
 
 @pytest.fixture
@@ -25,56 +22,11 @@ def variables(monkeypatch):
     return monkeypatch
 
 
-def fake_program(folder, name, text):
-    path = folder / name
-    path.write_text(text)
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return path
-
-
-def test_slurm_variables_become_the_process_groups(variables):
-    for name, value in SLURM.items():
-        variables.setenv(name, value)
-    found = launch._slurm_environment()
-    assert found == dict(RANK="3", WORLD_SIZE="8", LOCAL_RANK="1", MASTER_ADDR="127.0.0.1",
-                         MASTER_PORT=str(20000 + 40017 % 20000))
-
-
-def test_slurm_on_two_nodes_asks_for_the_first_host(variables, tmp_path):
-    for name, value in {**SLURM, "SLURM_NNODES": "2", "SLURM_NODELIST": "n[1-2]"}.items():
-        variables.setenv(name, value)
-    fake_program(tmp_path, "scontrol", "#!/bin/sh\nprintf 'n1\\nn2\\n'\n")
-    variables.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert launch._slurm_environment()["MASTER_ADDR"] == "n1"
-
-
 @pytest.mark.parametrize("launcher, missing", [("slurm", "SLURM_PROCID"), ("mpi", "OMPI_COMM_WORLD_RANK"),
                                                ("pytorch", "RANK")])
 def test_a_launcher_without_its_environment_says_how_to_start(variables, launcher, missing):
     with pytest.raises(ValueError, match=missing):
         launch.init_distributed(launcher)
-
-
-@pytest.mark.parametrize("number, array, calls", [
-    (signal.SIGUSR1, {}, "requeue 77"), (signal.SIGUSR2, {}, "requeue 77"), (signal.SIGTERM, {}, ""),
-    (signal.SIGUSR2, dict(SLURM_ARRAY_JOB_ID="70", SLURM_ARRAY_TASK_ID="5"), "requeue 70_5"),
-])
-def test_only_a_time_limit_requeues(variables, tmp_path, number, array, calls):
-    fake_program(tmp_path, "scontrol", f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n')
-    variables.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    for name, value in dict(SLURM_JOB_ID="77", **array).items():
-        variables.setenv(name, value)
-    launch.requeue(number)
-    log = tmp_path / "calls"
-    assert (log.read_text().strip() if log.exists() else "") == calls
-
-
-def test_a_job_id_that_is_no_number_reaches_no_program(variables, tmp_path):
-    fake_program(tmp_path, "scontrol", f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n')
-    variables.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    variables.setenv("SLURM_JOB_ID", "7; rm -rf x")
-    launch.requeue(signal.SIGUSR1)
-    assert not (tmp_path / "calls").exists()
 
 
 def test_signals_are_remembered_and_handlers_restored():
@@ -83,6 +35,16 @@ def test_signals_are_remembered_and_handlers_restored():
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.number == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("numbers, kept", [
+    ([signal.SIGUSR2, signal.SIGTERM], signal.SIGTERM), ([signal.SIGTERM, signal.SIGUSR2], signal.SIGTERM),
+    ([signal.SIGUSR1], signal.SIGUSR1)])
+def test_a_time_limit_does_not_hide_that_a_run_was_told_to_end(numbers, kept):
+    with launch.StopSignal() as stop:
+        for number in numbers:
+            os.kill(os.getpid(), number)
+        assert stop.number == kept
 
 
 def test_precision_names():
@@ -128,3 +90,16 @@ def test_a_line_that_is_started_again_resumes(monkeypatch, name, count, resumes)
     args = cli.train_parser(argparse.ArgumentParser()).parse_args(["configs/shapes/r20_mixup.py"])
     monkeypatch.chdir(ROOT)
     assert cli.configure(args).get("resume") is resumes
+
+
+@pytest.mark.parametrize("state, restarts, code", [("diverged", 1, 3), ("invalid", 2, 2), ("oom", 1, 1),
+                                                   ("failed", 1, None), ("running", 1, None), ("diverged", 0, None)])
+def test_what_has_ended_for_good_is_not_repeated_by_torchrun(monkeypatch, tmp_path, state, restarts, code):
+    workdir.write_status(tmp_path, state)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", str(restarts))
+    monkeypatch.chdir(ROOT)
+    trained = []
+    monkeypatch.setattr(cli, "_train", lambda cfg, args: trained.append(cfg) or 0)
+    args = cli.train_parser(argparse.ArgumentParser()).parse_args(
+        ["configs/shapes/r20_mixup.py", "--work-dir", str(tmp_path)])
+    assert cli.run("train", args) == (code or 0) and len(trained) == (code is None)
