@@ -18,6 +18,11 @@ def is_at_hand(numbers: Tensor) -> bool:
     return here and not torch.compiler.is_compiling()
 
 
+def read(numbers: Tensor) -> float | list:
+    """The values of what :func:`is_at_hand`: a number of (1,), a list of (1, K)."""
+    return numbers.tolist()[0]
+
+
 def boxes(lam: Tensor, centre: Tensor, size) -> Tensor:
     """CutMix boxes of area share ``1 - lam`` around ``centre``, clipped to the image.
 
@@ -29,7 +34,7 @@ def boxes(lam: Tensor, centre: Tensor, size) -> Tensor:
         loses one pixel, as in the paper's code.
     """
     if lam.shape == (1,) and is_at_hand(lam):
-        return _box_around(math.sqrt(max(1 - lam.tolist()[0], 0)), centre, size)
+        return _box_around(math.sqrt(max(1 - read(lam), 0)), centre, size)
     return boxes_around((1 - lam.double()).clamp(min=0).sqrt(), centre, size)
 
 
@@ -43,7 +48,7 @@ def boxes_around(share: Tensor, centre: Tensor, size, least: int = 0) -> Tensor:
         (..., 4) int64 as of :func:`boxes`.
     """
     if share.shape == (1,) and is_at_hand(share):
-        return _box_around(share.tolist()[0], centre, size, least)
+        return _box_around(read(share), centre, size, least)
     edges, share = [], share.double()
     for middle, side in zip(centre.unbind(-1), size, strict=True):
         half = (share * (side / 2)).long()  # floor(floor(a) / 2) = floor(a / 2)
@@ -55,7 +60,7 @@ def boxes_around(share: Tensor, centre: Tensor, size, least: int = 0) -> Tensor:
 def _box_around(share: float, centre: Tensor, size, least: int = 0) -> Tensor:
     """The same for one box of a batch, reckoned by the host: (1, 4)."""
     box = []
-    for middle, side in zip(centre.tolist()[0], size, strict=True):
+    for middle, side in zip(read(centre), size, strict=True):
         half = int(share * (side / 2))
         low, high = max(middle - half, 0), min(middle + half, side)
         box += [low, max(high, low + least)]
@@ -81,7 +86,7 @@ def share_outside(box: Tensor, size) -> Tensor:
     """Share of an image of ``size`` (H, W) that boxes (K, 4) leave, float32 (K,)."""
     pixels = size[0] * size[1]
     if is_at_hand(box):
-        top, bottom, left, right = box.tolist()[0]
+        top, bottom, left, right = read(box)
         return torch.full((1,), (pixels - (bottom - top) * (right - left)) / pixels)
     return (pixels - box_area(box)) / pixels
 

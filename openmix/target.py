@@ -4,7 +4,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .functional import is_at_hand
+from .functional import is_at_hand, read
 
 
 class Target(NamedTuple):
@@ -73,7 +73,7 @@ def pair_target(labels: Tensor, partner: Tensor, lam: Tensor) -> Target:
         Target with K = 2, or K = 2C for probabilities.
     """
     if is_at_hand(lam):
-        kept = lam.float().tolist()[0]
+        kept = read(lam.float())
         weight = torch.tensor([[kept, 1 - kept]], dtype=torch.float32)
     else:
         lam = lam.float().reshape(-1)

@@ -245,7 +245,7 @@ class MaskMethod(MixMethod):
         draws = self.prepare(images, draws)
         box, mask, lam = self.kept(images, draws)
         if box is not None and functional.is_at_hand(box):
-            mixed, place = images.clone(), box.tolist()[0]
+            mixed, place = images.clone(), functional.read(box)
             self.put_partner(functional.cut(mixed, place), self.patch(images, place), draws)
         else:
             mask = functional.box_mask(box, images.shape[2:]) if mask is None else mask
