@@ -4,8 +4,8 @@
     python benchmarks/speed/records.py --runs 200 --epochs 1200
 
 Each made-up run has a resolved config, status, environment and a result with the accuracies of all epochs. Seconds are
-of the process's own clock, which leaves out what other programs take; but "command" is `tools/model_zoo.py` in a process
-of its own, from its start to the tables, on the clock on the wall.
+of the own clock of the process, which leaves out what other programs take; but "command", `tools/model_zoo.py` in a
+process of its own from its start to the tables, is on the clock on the wall.
 """
 import argparse
 import json
