@@ -102,7 +102,7 @@ def train(name: str, jobs: list, problems: dict, args) -> int:
         pool = Pool(jobs, slots, args.retries, args.failed, problems, screen)
         stopped = pool.run()
     print(counts(map(stand, jobs)))
-    for line in together(pool.failed.items()):
+    for line in together((job.name, pool.failed[job.name]) for job in jobs if job.name in pool.failed):
         print(line, file=sys.stderr)
     if pool.failed:
         print("once the cause is gone, --failed starts these again", file=sys.stderr)
