@@ -20,6 +20,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner as DefaultRunner
 from torch import nn
 
+from openmix.engine.launch import device
 from openmix.engine.runner import Runner
 from openmix.registry import BACKBONES
 
@@ -44,7 +45,8 @@ class Constant:
     total_batch = 100
 
     def __init__(self, steps=STEPS):
-        self.images, self.labels, self.steps = torch.randn(100, 64), torch.randint(10, (100,)), steps
+        self.images, self.labels = torch.randn(100, 64, device=device()), torch.randint(10, (100,), device=device())
+        self.steps = steps
         self.dataset = range(steps * 100)
 
     def __len__(self):
@@ -64,7 +66,7 @@ class Constant:
 
 
 def by_hand(epochs):
-    loader, net = Constant(), nn.Sequential(Hidden(), nn.Linear(32, 10))
+    loader, net = Constant(), nn.Sequential(Hidden(), nn.Linear(32, 10)).to(device())
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * STEPS)
 
@@ -85,7 +87,7 @@ def ours(epochs, folder):
     cfg = Config(dict(
         model=dict(type="Classifier", num_classes=10, backbone=dict(type="Hidden")), work_dir=folder,
         train_dataloader=dict(total_batch=100, dataset=dict(type="Shapes")), train_cfg=dict(max_epochs=epochs),
-        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1, momentum=0.9)), env_cfg=dict(amp="off"),
+        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1, momentum=0.9)), env_cfg=dict(amp="off", step="eager"),
         param_scheduler=[dict(type="CosineAnnealingLR", convert_to_iter_based=True)],
         default_hooks=dict(checkpoint=None, preview=None), log_level="ERROR"))
     runner = Runner.from_cfg(cfg)
@@ -140,7 +142,8 @@ def main():
         fresh = interleaved(contenders, args.rounds, least_ms=0, clock=best_clock(1))
         for _ in range(args.history // STEPS):
             contenders["openmix"]()
-        aged = interleaved({k: contenders[k] for k in ("by hand", "openmix")}, args.rounds, least_ms=0, clock=best_clock(1))
+        pair = {name: contenders[name] for name in ("by hand", "openmix")}
+        aged = interleaved(pair, args.rounds, least_ms=0, clock=best_clock(1))
     print_setting("mmengine", batch=100, rounds=args.rounds)
     rows = [[name, seconds / STEPS * 1e6, seconds / fresh["by hand"]] for name, seconds in fresh.items()]
     seconds = aged["openmix"]
