@@ -48,7 +48,8 @@ def load_network(source, network: str | None = None) -> tuple[nn.Module, dict]:
     content = checkpoint.load(path)
     meta = content.get("meta") if isinstance(content.get("meta"), Mapping) else {}
     config = plain_config(config) if config is not None else meta.get("config")
-    facts = dict(config=config, data=dict(meta.get("data") or {}), path=path, epoch=meta.get("epoch"))
+    data = {**((config or {}).get("data_preprocessor") or {}), **(meta.get("data") or {})}
+    facts = dict(config=config, data=data, path=path, epoch=meta.get("epoch"))
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay his
         if meta.get("network") is not None and "model" in meta:  # published: one plain network
             name, model, weights = meta["network"], meta["model"], checkpoint.weights(content)

@@ -182,6 +182,18 @@ def test_pretrained_weights_must_be_of_that_network(runs, tmp_path):
         openmix.get_model("ResNet", 10, depth=18, pretrained=True)
 
 
+def test_foreign_weights_with_a_config_are_normalised_as_it_says(runs, tmp_path, test_set):
+    net = openmix.get_model("CifarResNet", 10, depth=8)
+    torch.save(net.state_dict(), tmp_path / "foreign.pth")
+    cfg = config("unused")
+    with pytest.raises(ValueError, match="give mean= and std="):
+        openmix.infer((cfg, tmp_path / "foreign.pth"), test_set.images)
+    cfg.data_preprocessor = dict(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    found = openmix.infer((cfg, tmp_path / "foreign.pth"), test_set.images)
+    expected = openmix.infer(net, test_set.images, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    assert torch.equal(found.probabilities, expected.probabilities)
+
+
 def test_foreign_weights_are_loaded_by_their_names(tmp_path):
     net = openmix.get_model("CifarResNet", 10, depth=8)
     torch.save(dict(model={f"module.{k}": v for k, v in net.state_dict().items()}), tmp_path / "foreign.pth")
