@@ -1,10 +1,6 @@
 """The streaming loader: same plan, same batches as the resident one; workers, resume, processes, damaged files."""
 import math
 import os
-import signal
-import subprocess
-import sys
-import weakref
 
 import numpy as np
 import pytest
@@ -13,7 +9,6 @@ from PIL import Image
 
 from openmix import sampling
 from openmix.datasets import ImageFolderData, ResidentLoader, StreamingLoader, make_loader
-from openmix.datasets.workers import GRACE, stop_workers
 from openmix.engine import checkpoint
 from openmix.engine.config import check_loader
 from openmix.engine.loops import Stopped
@@ -25,29 +20,6 @@ MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 CROPS = dict(scale=(0.2, 1.0), ratio=(0.6, 1.5))
 KINDS = dict(padded={}, resized=CROPS)
 kinds = pytest.mark.parametrize("kind", KINDS)
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """Two classes of pictures of different sizes; the test set is small and square."""
-    root, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
-    for split, count in (("train", 13), ("test", 5)):
-        for name in ("ant", "bee"):
-            (root / split / name).mkdir(parents=True)
-            for i in range(count):
-                size = (16, 16) if split == "test" else (int(rng.integers(16, 40)), int(rng.integers(16, 40)))
-                small = Image.fromarray(rng.integers(0, 256, (5, 5, 3), dtype=np.uint8))
-                small.resize(size, Image.BICUBIC).save(root / split / name / f"{i}.{'png' if i % 2 else 'jpg'}")
-    return root
-
-
-@pytest.fixture
-def make(root):
-    """``make(**settings)``: a streaming loader of batches of 4 images of 16 x 16, decoding in this process."""
-    def loader(split="train", **settings):
-        data = ImageFolderData(root, split, size=16, resident=False, mean=MEAN, std=STD)
-        return StreamingLoader(data, 4, **{"num_workers": 0, **settings})
-    return loader
 
 
 def same(batches, others):
@@ -62,9 +34,9 @@ def same(batches, others):
 
 @pytest.mark.parametrize("settings", [dict(), dict(padding=2, mode="zeros", flip=1.0), dict(rank=1, world=2),
                                       dict(dtype=torch.bfloat16, method=CutMix(), mean=(0, 0, 0), std=(1, 1, 1))])
-def test_batches_are_those_of_the_resident_loader(root, make, settings):
-    resident = ResidentLoader(ImageFolderData(root, size=16, resident=True, mean=MEAN, std=STD), 4, **settings)
-    streaming = make(**settings)
+def test_batches_are_those_of_the_resident_loader(pictures, make_streaming, settings):
+    resident = ResidentLoader(ImageFolderData(pictures, size=16, resident=True, mean=MEAN, std=STD), 4, **settings)
+    streaming = make_streaming(**settings)
     assert len(streaming) == len(resident) == 6
     assert same(streaming.batches(3), resident.batches(3))
     for ours, theirs in zip(streaming.batches(3), resident.batches(3), strict=True):
@@ -72,10 +44,10 @@ def test_batches_are_those_of_the_resident_loader(root, make, settings):
         assert all(torch.equal(ours[2][k], theirs[2][k]) for k in ours[2])
 
 
-def test_evaluation_is_that_of_the_resident_loader(root, make):
-    resident = ResidentLoader(ImageFolderData(root, "train", size=16, resident=True, mean=MEAN, std=STD), train=False,
-                              batch_size=7)
-    streaming = make(train=False, batch_size=7)
+def test_evaluation_is_that_of_the_resident_loader(pictures, make_streaming):
+    data = ImageFolderData(pictures, "train", size=16, resident=True, mean=MEAN, std=STD)
+    resident = ResidentLoader(data, train=False, batch_size=7)
+    streaming = make_streaming(train=False, batch_size=7)
     assert [len(images) for images, _ in streaming] == [7, 7, 7, 5] and len(streaming) == 4
     assert same(streaming, resident) and same(streaming.batches(start=2), resident.batches(start=2))
 
@@ -101,8 +73,8 @@ def slow_crop(path, candidates, ratio, size):
     return np.asarray(image.crop(box).resize((size, size), Image.BILINEAR)).astype(np.float64)
 
 
-def test_resized_crops_are_those_of_a_slow_reference(make):
-    loader = make(seed=7, **CROPS)
+def test_resized_crops_are_those_of_a_slow_reference(make_streaming):
+    loader = make_streaming(seed=7, **CROPS)
     plan = loader.plan(2)
     for i, (images, labels, _, seed) in enumerate(loader.batches(2)):
         assert seed == plan["seed"][i] and torch.equal(labels, loader.data.labels[plan["index"][i]])
@@ -115,14 +87,14 @@ def test_resized_crops_are_those_of_a_slow_reference(make):
             assert off.max() < 1.01, "one level of uint8"
 
 
-def test_the_plan_is_that_of_the_epoch_and_crops_have_a_stream_of_their_own(make):
+def test_the_plan_is_that_of_the_epoch_and_crops_have_a_stream_of_their_own(make_streaming):
     method = MixUp()
-    loader = make(seed=5, method=method, **CROPS)
+    loader = make_streaming(seed=5, method=method, **CROPS)
     plan, expected = loader.plan(3), sampling.epoch_plan(5, 3, 26, 4, method, (16, 16), 0, 0.5)
     for name in ("index", "flip"):
         assert torch.equal(plan[name], expected[name])
     assert torch.equal(plan["mix"]["lam"], expected["mix"]["lam"]) and plan["seed"] == expected["seed"]
-    keys = [loader.plan(epoch)["crop_key"] for epoch in (0, 1)] + [make(seed=6, **CROPS).plan(0)["crop_key"]]
+    keys = [loader.plan(epoch)["crop_key"] for epoch in (0, 1)] + [make_streaming(seed=6, **CROPS).plan(0)["crop_key"]]
     assert len(torch.stack(keys).unique()) == 3 * 24, "each image of each epoch and seed has a crop of its own"
 
 
@@ -130,8 +102,8 @@ def test_the_plan_is_that_of_the_epoch_and_crops_have_a_stream_of_their_own(make
 
 
 @kinds
-def test_workers_change_nothing_and_stay_from_epoch_to_epoch(make, kind):
-    alone, helped = make(**KINDS[kind]), make(num_workers=2, **KINDS[kind])
+def test_workers_change_nothing_and_stay_from_epoch_to_epoch(make_streaming, kind):
+    alone, helped = make_streaming(**KINDS[kind]), make_streaming(num_workers=2, **KINDS[kind])
     expected = [list(alone.batches(epoch)) for epoch in (0, 1)]
     assert not same(*expected)
     assert same(helped.batches(0), expected[0])
@@ -142,14 +114,14 @@ def test_workers_change_nothing_and_stay_from_epoch_to_epoch(make, kind):
 
 
 @kinds
-def test_an_epoch_can_be_entered_anywhere(make, kind):
-    assert same(make(**KINDS[kind]).batches(1, start=4), list(make(**KINDS[kind]).batches(1))[4:])
+def test_an_epoch_can_be_entered_anywhere(make_streaming, kind):
+    assert same(make_streaming(**KINDS[kind]).batches(1, start=4), list(make_streaming(**KINDS[kind]).batches(1))[4:])
 
 
 @kinds
-def test_processes_share_each_global_batch_and_decode_their_part_only(make, kind, monkeypatch):
-    whole = list(make(**KINDS[kind]).batches(1))
-    ranks = [make(rank=r, world=2, **KINDS[kind]) for r in range(2)]
+def test_processes_share_each_global_batch_and_decode_their_part_only(make_streaming, kind, monkeypatch):
+    whole = list(make_streaming(**KINDS[kind]).batches(1))
+    ranks = [make_streaming(rank=r, world=2, **KINDS[kind]) for r in range(2)]
     parts = [list(loader.batches(1)) for loader in ranks]
     for i, (images, labels, _, seed) in enumerate(whole):
         assert torch.equal(torch.cat([p[i][0] for p in parts]), images)
@@ -159,15 +131,15 @@ def test_processes_share_each_global_batch_and_decode_their_part_only(make, kind
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 30])
-def test_evaluation_shows_every_image_once_for_any_number_of_processes(make, world):
-    shares = [list(make(train=False, batch_size=4, rank=r, world=world)) for r in range(world)]
+def test_evaluation_shows_every_image_once_for_any_number_of_processes(make_streaming, world):
+    shares = [list(make_streaming(train=False, batch_size=4, rank=r, world=world)) for r in range(world)]
     images, labels = (torch.cat([batch[k] for share in shares for batch in share]) for k in (0, 1))
-    straight = list(make(train=False))
+    straight = list(make_streaming(train=False))
     assert len(straight) == 1 and torch.equal(images, straight[0][0]) and torch.equal(labels, straight[0][1])
 
 
-def test_rows_carry_the_plan_images_and_columns(make):
-    loader = make(method=MixUp(), **CROPS)
+def test_rows_carry_the_plan_images_and_columns(make_streaming):
+    loader = make_streaming(method=MixUp(), **CROPS)
     lr = torch.arange(6.0)
     rows = list(loader.rows(2, start=1, columns=dict(lr=lr, progress=lr / 6)))
     assert [row["lr"].item() for row in rows] == [1, 2, 3, 4, 5] and rows[0]["progress"].item() == pytest.approx(1 / 6)
@@ -179,14 +151,14 @@ def test_rows_carry_the_plan_images_and_columns(make):
 
 
 @pytest.mark.parametrize("train", [True, False])
-def test_iterating_leaves_the_global_random_state_alone(make, rng_untouched, train):
+def test_iterating_leaves_the_global_random_state_alone(make_streaming, rng_untouched, train):
     with rng_untouched():
         for workers in (0, 1):
-            assert len(list(make(train=train, num_workers=workers))) > 0
+            assert len(list(make_streaming(train=train, num_workers=workers))) > 0
 
 
-def test_one_iterator_at_a_time(make):
-    loader = make()
+def test_one_iterator_at_a_time(make_streaming):
+    loader = make_streaming()
     first = loader.batches(0)
     next(first)
     next(loader.batches(1))
@@ -194,67 +166,15 @@ def test_one_iterator_at_a_time(make):
         next(first)
 
 
-def test_the_number_of_workers_follows_the_cores(make, monkeypatch):
+def test_the_number_of_workers_follows_the_cores(make_streaming, monkeypatch):
     cores = len(os.sched_getaffinity(0))
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
-    assert make(num_workers=None).num_workers == min(8, cores)
+    assert make_streaming(num_workers=None).num_workers == min(8, cores)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(cores))
-    assert make(num_workers=None).num_workers == 1
+    assert make_streaming(num_workers=None).num_workers == 1
 
 
-# -- what can go wrong ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("damage", ["truncated", "empty", "gone"])
-def test_a_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path, workers, damage):
-    for name in ("ant", "bee"):
-        (tmp_path / "train" / name).mkdir(parents=True)
-        for i in range(4):
-            noise = np.random.default_rng(i).integers(0, 256, (40, 40, 3), dtype=np.uint8)
-            Image.fromarray(noise).save(tmp_path / "train" / name / f"{i}.jpg")
-    loader = StreamingLoader(ImageFolderData(tmp_path, size=8, resident=False), 2, num_workers=workers, **CROPS)
-    path = tmp_path / "train" / "bee" / "2.jpg"
-    data = path.read_bytes()
-    path.unlink()
-    if damage != "gone":
-        path.write_bytes(data[:len(data) // 2] if damage == "truncated" else b"")
-    with pytest.raises(ValueError, match="cannot read the image .*bee/2.jpg .*repair or remove it"):
-        list(loader)
-    path.write_bytes(data)
-    assert len(list(loader)) == 4, "the loader serves the next epoch"
-
-
-def test_a_worker_that_dies_is_an_error_and_no_hang(make):
-    loader = make(num_workers=1)
-    batches = loader.batches()
-    next(batches)
-    # torch notices by a signal: whatever Python does at that moment raises
-    with pytest.raises(RuntimeError, match="decodes images has died .*num_workers|DataLoader worker .* is killed"):
-        os.kill(loader.workers._iterator._workers[0].pid, signal.SIGKILL)
-        for epoch in range(10):
-            list(batches)
-            batches = loader.batches(epoch)
-    stop_workers(weakref.ref(loader.workers))
-
-
-def test_signals_are_for_the_main_process(make):
-    loader = make(num_workers=1)
-    next(loader.batches())
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-        os.kill(loader.workers._iterator._workers[0].pid, number)
-    assert len(list(loader.batches(1))) == 6
-
-
-def test_python_exits_though_workers_still_run(root):
-    program = f"""if True:
-        from openmix.datasets import ImageFolderData, StreamingLoader
-        loader = StreamingLoader(ImageFolderData({str(root)!r}, size=16, resident=False), 4, num_workers=2)
-        batches = loader.batches()
-        print(len(next(batches)[0]))
-        """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=GRACE - 5)
-    assert (done.returncode, done.stdout) == (0, "4\n"), done.stderr
+# -- settings ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("settings, message", [
@@ -265,29 +185,26 @@ def test_python_exits_though_workers_still_run(root):
     (dict(rank=2, world=2), "rank must lie"), (dict(world=3), "use one of 1, 2, 4 processes"),
     (dict(train=False, batch_size=0), "batch_size"),
 ])
-def test_impossible_settings_are_refused(make, settings, message):
+def test_impossible_settings_are_refused(make_streaming, settings, message):
     with pytest.raises(ValueError, match=message):
-        make(**settings)
+        make_streaming(**settings)
 
 
-def test_a_set_smaller_than_a_batch_is_refused(root):
+def test_a_set_smaller_than_a_batch_is_refused(pictures):
     with pytest.raises(ValueError, match="make no batch"):
-        StreamingLoader(ImageFolderData(root, size=16, resident=False), 27)
+        StreamingLoader(ImageFolderData(pictures, size=16, resident=False), 27)
 
 
-# -- by config --------------------------------------------------------------------------------------------------------
-
-
-def test_describe_tells_what_was_used(make):
-    padded, resized = make(padding=3, mode="zeros").describe(), make(**CROPS).describe()
+def test_describe_tells_what_was_used(make_streaming):
+    padded, resized = make_streaming(padding=3, mode="zeros").describe(), make_streaming(**CROPS).describe()
     assert (padded["total_batch"], padded["padding"], padded["mode"], padded["flip"]) == (4, 3, "zeros", 0.5)
     assert resized["scale"] == [0.2, 1.0] and resized["ratio"] == [0.6, 1.5] and "scale" not in padded
-    assert resized["sha256"] == padded["sha256"] and "padding" not in make(train=False).describe()
+    assert resized["sha256"] == padded["sha256"] and "padding" not in make_streaming(train=False).describe()
 
 
-def test_the_set_says_which_loader_it_needs(root):
+def test_the_set_says_which_loader_it_needs(pictures):
     for resident, kind in ((True, ResidentLoader), (False, StreamingLoader)):
-        data = ImageFolderData(root, size=16, resident=resident)
+        data = ImageFolderData(pictures, size=16, resident=resident)
         assert type(make_loader(data, total_batch=4, num_workers=0, scale=None)) is kind
 
 
@@ -308,10 +225,10 @@ def test_wrong_keys_and_values_are_refused_before_data_is_touched(change, messag
         check_loader("train_dataloader", {**GOOD, **change})
 
 
-def training(root, work_dir, resident, **augment):
+def training(pictures, work_dir, resident, **augment):
     """Config of two epochs on the folder of pictures."""
     def data(split):
-        return dict(type="ImageFolderData", data_root=str(root), split=split, size=16, resident=resident)
+        return dict(type="ImageFolderData", data_root=str(pictures), split=split, size=16, resident=resident)
 
     cfg = config(work_dir, **{"model.num_classes": 2})
     cfg.train_dataloader = dict(total_batch=6, dataset=data("train"), augment=augment, num_workers=1)
@@ -319,18 +236,18 @@ def training(root, work_dir, resident, **augment):
     return cfg
 
 
-def test_a_training_is_the_same_from_memory_and_from_files(root, tmp_path):
+def test_a_training_is_the_same_from_memory_and_from_files(pictures, tmp_path):
     for name, resident in (("held", True), ("streamed", False)):
-        train(training(root, tmp_path / name, resident, padding=2))
+        train(training(pictures, tmp_path / name, resident, padding=2))
     held, streamed = (checkpoint.load(tmp_path / name / "epoch_2.pth") for name in ("held", "streamed"))
     for part in ("state_dict", "optimizer", "ema"):
         assert_equal_state(held[part], streamed[part])
     assert losses(tmp_path / "held") == losses(tmp_path / "streamed") != {}
 
 
-def test_a_streamed_training_cut_in_an_epoch_resumes_exactly(root, tmp_path):
+def test_a_streamed_training_cut_in_an_epoch_resumes_exactly(pictures, tmp_path):
     for name in ("whole", "parts"):
-        cfg = training(root, tmp_path / name, False, **CROPS)
+        cfg = training(pictures, tmp_path / name, False, **CROPS)
         if name == "parts":
             cfg.train_cfg.stop_after = 6
             with pytest.raises(Stopped):

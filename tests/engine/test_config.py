@@ -196,7 +196,7 @@ VALUES = [  # place, wrong value, what the message says
     ("model.data_preprocessor", dict(mean=[0, 0, 0]), "stand in the config's data_preprocessor"),
     ("train_dataloader.total_batch", 0, "train_dataloader.total_batch must be a whole number of at least 1, got 0"),
     ("train_dataloader.batch_size", 10, "train_dataloader: unknown key 'batch_size'"),  # mmpretrain's, read by nobody
-    ("train_dataloader.num_workers", 4, "train_dataloader: unknown key 'num_workers'"),
+    ("train_dataloader.pin_memory", True, "train_dataloader: unknown key 'pin_memory'"),
     ("train_dataloader", dict(total_batch=10), "train_dataloader has no 'dataset'"),
     ("train_cfg.max_epochs", 0, "max_epochs must be a whole number of at least 1"),
     ("train_cfg", {}, "train_cfg: EpochLoop needs the key 'max_epochs'"),
