@@ -56,7 +56,7 @@ def pictures(tmp_path_factory):
 
 @pytest.fixture
 def make_streaming(pictures):
-    """``make_streaming(**settings)``: a streaming loader of batches of 4 images of 16 x 16, decoding in this process."""
+    """``make_streaming(**settings)``: a loader of batches of 4 images of 16 x 16, decoding in this process."""
     def loader(split="train", **settings):
         data = ImageFolderData(pictures, split, size=16, resident=False, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
         return StreamingLoader(data, 4, **{"num_workers": 0, **settings})
