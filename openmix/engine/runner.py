@@ -87,7 +87,9 @@ class Runner(mmengine.runner.Runner):
 
     def wrap_model(self, model_wrapper_cfg, model):
         channels_last = self.cfg.get("env_cfg", {}).get("channels_last", "auto")
-        if channels_last is True or (channels_last == "auto" and self.device.type == "cuda"):
+        if channels_last == "auto":  # on CPUs it pays in float32 and costs in bf16 (benchmarks/speed/README.md)
+            channels_last = self.device.type == "cuda" or self.amp_dtype is None
+        if channels_last:
             model = model.to(memory_format=torch.channels_last)
         if self.cfg.get("sync_bn") and self.world_size > 1:
             model = syncbn.convert(model, self.device)
@@ -233,6 +235,8 @@ class Runner(mmengine.runner.Runner):
 
     def _train(self):
         started = time.perf_counter()
+        if not any(Path(self.work_dir).glob("*.py")):  # a table can tell whose run failed if its data cannot be read
+            self.write_config()
         self._train_loop = self.build_train_loop(self._train_loop)
         if self._val_loop is not None:
             self._val_loop = self.build_val_loop(self._val_loop)
