@@ -138,6 +138,7 @@ class Captured:
 
     def __init__(self, step: Step, say: Callable[[str], None], record=CUDAGraph):
         self.step, self.eager, self.say, self.record = step, step.run, say, record
+        step.sums.at_once = True
         self.programs: dict[tuple, Program] = {}
         self.ready = False
 

@@ -154,10 +154,10 @@ class EpochLoop(BaseLoop):
         """Learning rates and progress of an epoch's steps, for the forms of the step that read them on the device."""
         if self.step.form == "eager":
             return {}
-        first = self._epoch * self.steps
-        steps = slice(first, first + len(self.dataloader))
-        progress = torch.arange(first, first + len(self.dataloader)) / self._max_iters
-        rates = [self.lr_tables[group["base_lr"]][steps] for group in self.optimizer.param_groups]
+        first, last = self._epoch * self.steps, self._max_iters - 1  # with a limit the plan is longer than the run
+        steps = [min(first + i, last) for i in range(len(self.dataloader))]
+        progress = torch.tensor(steps) / self._max_iters
+        rates = [[self.lr_tables[group["base_lr"]][i] for i in steps] for group in self.optimizer.param_groups]
         return dict(progress=progress, lr=torch.tensor(rates).T.contiguous())
 
     def lr(self, iteration: int) -> float:

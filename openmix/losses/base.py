@@ -13,6 +13,8 @@ def check_target(logits: Tensor, target) -> None:
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ValueError(f"a loss takes logits (N, C), got {shape}")
     n, classes = logits.shape
+    if type(target) is Tensor and target.dtype is torch.int64 and target.shape == (n,):
+        return  # what most training steps hand over
     if isinstance(target, Target):
         label, weight = target
         if label.ndim != 2 or label.shape != weight.shape or len(label) != n:
