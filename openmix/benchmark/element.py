@@ -41,11 +41,11 @@ def run(job: Job, retries: int = 3, requeues: int = 20) -> None:
     heard, first = Heard(), os.environ.get("SLURM_PROCID", "0") == "0"
     log = Path(job.work_dir, LOG if first else LOG.replace(".", f".node{os.environ['SLURM_PROCID']}."))
     before = read_status(job.work_dir)
-    for left in reversed(range(retries + 1)):
-        code = train(job, log, retries)
-        if heard.number or code >= 0 or not left:
+    for start in range(retries + 1):
+        code = train(job, log, start)
+        if heard.number or not was_killed(job, code):
             break
-        print(f"{job.name} was killed by signal {-code}; it is started again", flush=True)
+        print(f"{job.name} was killed (status {code}), start {start + 1} of {retries + 1}", flush=True)
     if not first:  # the first one speaks for the element
         sys.exit(0)
     if heard.number and state(job.work_dir) not in TERMINAL:
@@ -56,24 +56,38 @@ def run(job: Job, retries: int = 3, requeues: int = 20) -> None:
     sys.exit({"done": 0, "invalid": 2, "diverged": 3}.get(found, 1))  # torchrun's own code is always 1
 
 
-def train(job: Job, log: Path, retries: int) -> int:
+def was_killed(job: Job, code: int) -> bool:
+    """Whether a training may have been killed; torchrun's status is 1 whatever happened to its processes.
+
+    When one is killed, the others fail. All nodes come to the same end here, and start again together.
+    """
+    if job.processes == job.nodes == 1:
+        return code < 0
+    return code != 0 and state(job.work_dir) not in ("done", "diverged", "invalid", "oom")
+
+
+def train(job: Job, log: Path, start: int) -> int:
     """One start of the training, up to its end; returns its exit status, negative for a signal."""
     cores = int(os.environ.get("SLURM_CPUS_PER_TASK", 1))
     environment = {"OMP_NUM_THREADS": str(max(1, cores // job.processes)), **os.environ, slurm.WATCHED: "1",
                    "PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2"}  # of torchrun
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "ab") as file:
-        return subprocess.call(command(job, *meeting(job, retries)), env=environment, stdin=subprocess.DEVNULL,
+        return subprocess.call(command(job, *meeting(job, start)), env=environment, stdin=subprocess.DEVNULL,
                                stdout=file, stderr=file)
 
 
-def meeting(job: Job, retries: int) -> list[str]:
-    """Arguments by which the torchruns of all nodes of this element find each other, and restart a killed process."""
+def meeting(job: Job, start: int) -> list[str]:
+    """Arguments by which the torchruns of all nodes of this element find each other.
+
+    They do not restart processes themselves: on several nodes their counts of restarts can come to differ, by which
+    the restarted processes look for each other in different places and wait for good.
+    """
     if job.nodes == 1:
-        return ["--standalone", f"--max-restarts={retries}"]
+        return []
     host = os.environ.get("MASTER_ADDR") or slurm.first_host()
-    return ["--rdzv-backend=c10d", f"--rdzv-endpoint={host}:{slurm.port()}", f"--max-restarts={retries}",
-            f"--rdzv-id={slurm.job_id()}-{slurm.restarts()}"]
+    return ["--rdzv-backend=c10d", f"--rdzv-endpoint={host}:{slurm.port()}",
+            f"--rdzv-id={slurm.job_id()}-{slurm.restarts()}-{start}"]
 
 
 def leave(heard: Heard, requeues: int) -> str:

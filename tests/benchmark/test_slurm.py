@@ -283,4 +283,21 @@ def test_torchruns_of_several_nodes_meet_on_the_first(cluster, monkeypatch):
     for name, value in dict(NNODES="2", STEP_NODELIST="n[7,9]", JOB_ID="40017", RESTART_COUNT="2").items():
         monkeypatch.setenv(f"SLURM_{name}", value)
     assert element.meeting(job, 3) == ["--rdzv-backend=c10d", f"--rdzv-endpoint=n7:{20000 + 40017 % 20000}",
-                                       "--max-restarts=3", "--rdzv-id=40017-2"]
+                                       "--rdzv-id=40017-2-3"]
+
+
+@pytest.mark.parametrize("end, code, killed", [
+    ("failed", 1, True), ("running", 1, True), ("diverged", 1, False), ("invalid", 1, False), ("oom", 1, False),
+    ("done", 1, False), ("running", 0, False)])
+def test_what_several_processes_left_tells_whether_one_was_killed(end, code, killed):
+    (job,) = made("a", nodes=2)
+    Path(job.work_dir).mkdir(parents=True)
+    workdir.write_status(job.work_dir, end)
+    if end == "done":
+        workdir.write_json(Path(job.work_dir, "result.json"), dict(schema=1, status="done"))
+    assert element.was_killed(job, code) is killed
+
+
+def test_of_one_process_the_exit_status_tells_it():
+    (job,) = made("a")
+    assert [element.was_killed(job, code) for code in (-9, -11, 0, 1, 2, 3)] == [True, True, *[False] * 4]
