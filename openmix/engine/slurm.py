@@ -64,8 +64,10 @@ def requeue() -> bool:
 
 
 def requeue_after(number: int) -> None:
-    """After a time-limit signal queue this job again; after SIGTERM never, for scancel must win."""
-    if number in (signal.SIGUSR1, signal.SIGUSR2) and not os.environ.get(WATCHED):
+    """After a time-limit signal queue this job again; after SIGTERM only if it is preempted, for scancel must win."""
+    if os.environ.get(WATCHED):
+        return
+    if number in (signal.SIGUSR1, signal.SIGUSR2) or number == signal.SIGTERM and being_preempted():
         requeue()
 
 

@@ -45,5 +45,6 @@ class LinearHead(nn.Module):
             raise ValueError(f"LinearHead takes features (N, {self.in_channels}) or (N, {self.in_channels}, H, W), "
                              f"got {tuple(features.shape)}")
         features = POOLS[self.pool](features) if features.ndim == 4 else features
+        fc = self.fc
         with float32(features.device.type):  # logits in bf16 would tie, and ties count as wrong
-            return self.fc(features.to(self.fc.weight.dtype))
+            return fc(features.to(fc.weight.dtype))

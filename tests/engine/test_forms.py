@@ -92,16 +92,25 @@ def test_a_step_compiles_to_one_graph_a_program_and_trains_as_the_eager_one(tmp_
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
-@MIXUPS.register_module()
 class AsksTheHost(MixUp):
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
         losses = super().loss(net, images, labels, criterion, draws, progress)
         return dict(loss=losses["loss"] * (2 if losses["loss"].item() > 2 else 1))
 
 
-@MIXUPS.register_module()
 class KnowsItsLimits(MixUp):
     capturable = "it asks an oracle"
+
+
+@pytest.fixture(autouse=True)
+def registered():
+    """Methods of this file, gone again for other tests, which go over all that is registered."""
+    own = (AsksTheHost, KnowsItsLimits)
+    for method in own:
+        MIXUPS.register_module(module=method)
+    yield
+    for method in own:
+        MIXUPS._module_dict.pop(method.__name__)
 
 
 def test_what_cannot_be_compiled_says_why_once_and_trains_eagerly(tmp_path):

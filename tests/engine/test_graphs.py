@@ -75,7 +75,6 @@ def assert_same_training(eager, graph):
     assert logs[0] == pytest.approx(logs[1], rel=1e-4)
 
 
-@MIXUPS.register_module()
 class CountsOnTheHost(MixUp):
     """Its loss depends on a number of the host, which a recording freezes."""
 
@@ -85,11 +84,21 @@ class CountsOnTheHost(MixUp):
         return dict(loss=losses["loss"] * (1 + self.calls % 2))
 
 
-@MIXUPS.register_module()
 class ReadsTheDevice(MixUp):
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
         losses = super().loss(net, images, labels, criterion, draws, progress)
         return dict(loss=losses["loss"] * (2 if losses["loss"].item() > 2 else 1))
+
+
+@pytest.fixture(autouse=True)
+def registered():
+    """Methods of this file, gone again for other tests, which go over all that is registered."""
+    own = (CountsOnTheHost, ReadsTheDevice)
+    for method in own:
+        MIXUPS.register_module(module=method)
+    yield
+    for method in own:
+        MIXUPS._module_dict.pop(method.__name__)
 
 
 def test_a_step_that_depends_on_the_host_is_found_out_and_runs_eagerly(tmp_path):

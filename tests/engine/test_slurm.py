@@ -45,7 +45,8 @@ def test_slurm_on_two_nodes_asks_for_the_first_host(variables, scontrol):
 
 
 @pytest.mark.parametrize("number, more, expected", [
-    (signal.SIGUSR1, {}, ["requeue 77"]), (signal.SIGUSR2, {}, ["requeue 77"]), (signal.SIGTERM, {}, []), (0, {}, []),
+    (signal.SIGUSR1, {}, ["requeue 77"]), (signal.SIGUSR2, {}, ["requeue 77"]), (0, {}, []),
+    (signal.SIGTERM, {}, ["show job --oneliner 77"]),
     (signal.SIGUSR2, dict(SLURM_ARRAY_JOB_ID="70", SLURM_ARRAY_TASK_ID="5"), ["requeue 70_5"]),
     (signal.SIGUSR2, {slurm.WATCHED: "1"}, []),
 ])
@@ -82,3 +83,5 @@ def test_a_preemption_is_told_from_a_cancellation(variables, scontrol, job, expe
     variables.setenv("SLURM_JOB_ID", "77")
     calls = scontrol(job)
     assert slurm.being_preempted() is expected and calls() == ["show job --oneliner 77"]
+    slurm.requeue_after(signal.SIGTERM)
+    assert ("requeue 77" in calls()) is expected
