@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 
 from ..momentum import follow
 from .launch import agree, average_buffers
+from .logs import is_plain, train_line
 from .step import unwrap
 
 __all__ = ["CheckpointHook", "EMAHook", "LoggerHook", "MixPreviewHook", "ProgressHook"]
@@ -24,7 +25,10 @@ class LoggerHook(mmengine.hooks.LoggerHook):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         with unless_disk_full(runner, "the log"):  # the loop calls at the interval and at the end of the epoch
-            scalars, line = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
+            if is_plain(runner.log_processor):
+                scalars, line = train_line(runner, batch_idx, outputs)
+            else:
+                scalars, line = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
             runner.logger.info(line)
             runner.visualizer.add_scalars(scalars, step=runner.iter + 1)
 

@@ -17,7 +17,7 @@ from mmengine.config import Config
 from torch import nn
 
 from ..errors import did_you_mean
-from ..registry import DATASETS, HOOKS, LOOPS, MODELS, VISUALIZERS
+from ..registry import DATASETS, HOOKS, LOOPS, MODELS, VISBACKENDS, VISUALIZERS
 from . import launch, result, slurm, state, syncbn, workdir
 from .config import check_config
 from .loops import Stopped
@@ -128,7 +128,10 @@ class Runner(mmengine.runner.Runner):
         visualizer = dict(vis_backends=[dict(type="LocalVisBackend")]) if visualizer is None else visualizer
         if isinstance(visualizer, dict):
             kind = visualizer.get("type", "Visualizer")
-            visualizer = {**visualizer, "type": VISUALIZERS.get(kind) if isinstance(kind, str) else kind}
+            backends = [{**b, "type": VISBACKENDS.get(b["type"])} if isinstance(b, dict) and isinstance(b["type"], str)
+                        else b for b in visualizer.get("vis_backends") or ()]  # ours first, then mmengine's
+            visualizer = {**visualizer, "type": VISUALIZERS.get(kind) if isinstance(kind, str) else kind,
+                          "vis_backends": backends}
         return super().build_visualizer(visualizer)
 
     def get_hooks_info(self):

@@ -4,9 +4,16 @@
 # Partition `high` preempts `low`, which is told by SIGUSR2 (submitit's signal); `shared` preempts nobody.
 set -euo pipefail
 act=$1 D=$(realpath -m "$2") N=${3:-2}; export SLURM_CONF=$D/slurm.conf
-stop() {
+stop() {   # and wait for their end: the folder may then be removed, the ports be taken
+  local pids=() p
   for p in "$D"/run/slurmd-*.pid "$D/run/slurmctld.pid" "$D/run/munged.pid"; do
-    if [ -f "$p" ]; then kill "$(cat "$p")" 2>/dev/null || true; fi
+    if [ -f "$p" ]; then pids+=("$(cat "$p")"); fi
+  done
+  if [ ${#pids[@]} = 0 ]; then return; fi
+  kill "${pids[@]}" 2>/dev/null || true
+  for _ in $(seq 100); do
+    ps -o stat= -p "${pids[@]}" | grep -qv '^Z' || break
+    sleep 0.1
   done
 }
 if [ "$act" = down ]; then

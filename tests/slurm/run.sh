@@ -26,8 +26,10 @@ for signal in SIGUSR2 SIGTERM; do   # how a cluster may tell a job that it is pr
     which=(-k higher_priority)
   fi
   export SLURM_CONF=$folder/slurm.conf
+  trap 'bash "$here/cluster.sh" down "$folder"' INT TERM
   "$python" -m pytest "$here/scenarios.py" -p no:cacheprovider --basetemp "$folder/runs" "${which[@]}" "$@" || failed=$?
   if [ $failed != 0 ]; then squeue -a -t all || true; tail -n 30 "$folder"/log/slurm*.log || true; fi
   bash "$here/cluster.sh" down "$folder"
-  [ $failed = 0 ] && rm -rf "$folder" || { echo "logs: $folder/log" >&2; exit $failed; }
+  if [ $failed != 0 ]; then echo "what it left: $folder" >&2; exit $failed; fi
+  rm -rf "$folder"
 done

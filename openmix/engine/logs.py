@@ -1,0 +1,54 @@
+"""The log line of a training interval and its entry in scalars.json, as mmengine writes them but in half the time.
+
+mmengine's own takes more than a small step does (copies of its configuration and of the scalars, a file opened anew).
+"""
+import contextlib
+import json
+from datetime import timedelta
+
+import mmengine.visualization
+from mmengine.runner import LogProcessor
+
+__all__ = ["LocalVisBackend"]
+
+
+def is_plain(processor) -> bool:
+    """Whether :func:`train_line` writes what ``processor`` would: nobody has asked for another form."""
+    return type(processor) is LogProcessor and processor.by_epoch and not (
+        processor.custom_cfg or processor.log_with_hierarchy)
+
+
+def train_line(runner, batch_idx: int, scalars: dict) -> tuple[dict, str]:
+    """What ``LogProcessor.get_log_after_iter(runner, batch_idx, "train")`` gives for the scalars of one interval."""
+    processor, loop = runner.log_processor, runner.train_loop
+    digits, steps = processor.num_digits, len(loop.dataloader)
+    tag = {**scalars, "epoch": runner.epoch + 1, "iter": runner.iter + 1}
+    epoch = f"[{tag['epoch']}]".rjust(len(str(loop.max_epochs)) + 3)
+    parts = [f"Epoch(train){epoch}[{batch_idx + 1:>{len(str(steps))}}/{steps}]", f"lr: {scalars['lr']:.{digits}e}",
+             f"eta: {timedelta(seconds=int(runner.message_hub.get_info('eta')))}"]
+    parts += [f"{name}: {scalars[name]:.{digits}f}" for name in ("time", "data_time")]
+    if runner.device.type == "cuda":
+        tag["memory"] = processor._get_max_memory(runner)
+        parts.append(f"memory: {tag['memory']}")
+    rest = [name for name in scalars if name not in ("lr", "time", "data_time")]
+    parts += [f"{name}: {scalars[name]:.{digits}f}" for name in rest]
+    return tag, "  ".join(parts)
+
+
+class LocalVisBackend(mmengine.visualization.LocalVisBackend):
+    """mmengine's, with scalars.json kept open; each line is handed to the system at once, so that a kill loses none."""
+
+    _file = None
+
+    def _dump(self, value_dict, file_path, file_format):
+        if self._file is None or self._file.name != str(file_path):
+            self.close()
+            self._file = open(file_path, "a")
+        self._file.write(json.dumps(value_dict) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):  # a full disk has been told of already
+                file.close()
