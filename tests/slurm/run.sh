@@ -26,7 +26,7 @@ for signal in SIGUSR2 SIGTERM; do   # how a cluster may tell a job that it is pr
     which=(-k higher_priority)
   fi
   export SLURM_CONF=$folder/slurm.conf
-  trap 'bash "$here/cluster.sh" down "$folder"' INT TERM
+  trap 'bash "$here/cluster.sh" down "$folder"; exit 130' INT TERM
   "$python" -m pytest "$here/scenarios.py" -p no:cacheprovider --basetemp "$folder/runs" "${which[@]}" "$@" || failed=$?
   if [ $failed != 0 ]; then squeue -a -t all || true; tail -n 30 "$folder"/log/slurm*.log || true; fi
   bash "$here/cluster.sh" down "$folder"
