@@ -64,7 +64,7 @@ def _box_around(share: float, centre: Tensor, size, least: int = 0) -> Tensor:
         half = int(share * (side / 2))
         low, high = max(middle - half, 0), min(middle + half, side)
         box += [low, max(high, low + least)]
-    return torch.tensor([box])
+    return torch.tensor([box], device=centre.device)
 
 
 def box_mask(box: Tensor, size) -> Tensor:
@@ -87,7 +87,7 @@ def share_outside(box: Tensor, size) -> Tensor:
     pixels = size[0] * size[1]
     if is_at_hand(box):
         top, bottom, left, right = read(box)
-        return torch.full((1,), (pixels - (bottom - top) * (right - left)) / pixels)
+        return torch.full((1,), (pixels - (bottom - top) * (right - left)) / pixels, device=box.device)
     return (pixels - box_area(box)) / pixels
 
 
@@ -195,7 +195,7 @@ def _constant(make, device, *numbers):
         return make(*numbers, device)
 
 
-_kept_constant = lru_cache(maxsize=64)(_constant)
+_kept_constant = lru_cache(maxsize=None)(_constant)  # never dropped: a captured graph may read them
 
 
 def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:

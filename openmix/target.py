@@ -74,7 +74,7 @@ def pair_target(labels: Tensor, partner: Tensor, lam: Tensor) -> Target:
     """
     if is_at_hand(lam):
         kept = read(lam.float())
-        weight = torch.tensor([[kept, 1 - kept]], dtype=torch.float32)
+        weight = torch.tensor([[kept, 1 - kept]], dtype=torch.float32, device=lam.device)
     else:
         lam = lam.float().reshape(-1)
         weight = torch.stack([lam, 1 - lam], 1)

@@ -1,8 +1,8 @@
 """Moving the patches of an image so that what matters ends up where it is seen (PuzzleMix, arXiv 2009.06962)."""
-from functools import lru_cache
-
 import torch
 from torch import Tensor
+
+from .functional import constant
 
 
 def distances(rows: int, columns: int, device: torch.device) -> Tensor:
@@ -11,9 +11,6 @@ def distances(rows: int, columns: int, device: torch.device) -> Tensor:
     column = torch.arange(columns, device=device).repeat(rows)
     squared = (row[:, None] - row).square() + (column[:, None] - column).square()
     return squared.float() / max(max(rows, columns) - 1, 1) ** 2
-
-
-known_distances = lru_cache(maxsize=32)(distances)  # constants: built once for each grid and device
 
 
 def transport_plan(saliency: Tensor, visible: Tensor, eps: float = 0.8) -> tuple[Tensor, Tensor]:
@@ -31,7 +28,7 @@ def transport_plan(saliency: Tensor, visible: Tensor, eps: float = 0.8) -> tuple
     """
     n, rows, columns = saliency.shape
     count = rows * columns
-    table = (distances if torch.compiler.is_compiling() else known_distances)(rows, columns, saliency.device)
+    table = constant(distances, saliency, rows, columns)
     cost = torch.addcmul(eps * table, saliency.reshape(n, count, 1),
                          visible.reshape(n, 1, count), value=-1).view(-1, columns)
     # The best of each row of places is kept, so that a raised cost is one row to look at again and not the grid.

@@ -54,6 +54,11 @@ def program(step: Step, row: dict, mixing: bool) -> tuple:
     return ("mix", unwrap(step.model).mixup.program(row["mix"])) if mixing else ("clean",)
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
+
+
 class Compiled:
     """``step.forward`` (batch, augmentation, mix, network, loss) as one graph of ``torch.compile`` for each program.
 
@@ -65,21 +70,42 @@ class Compiled:
         self.programs, self.said = {}, set()
 
     def __call__(self, row: dict, progress, mixing: bool) -> dict[str, Tensor]:
-        key = program(self.step, row, mixing)
+        key, seed = program(self.step, row, mixing), row["seed"]
         row = {k: v for k, v in row.items() if k not in ("seed", "bytes", "lr")}  # host numbers that change are none
-        if key in self.programs:
-            return self.programs[key](row)
-        compiled = self.compile(mixing)
+
+        def eagerly(row):
+            return self.eager(row, row["progress"], mixing)
+
+        if key not in self.programs:
+            compiled = self.compile(mixing)
+            reason = self.try_out(compiled, row)
+            self.step.seed(seed)  # the trial may have drawn
+            self.programs[key] = eagerly if reason else compiled
         try:
-            losses = compiled(row)
+            return self.programs[key](row)
+        except torch._dynamo.exc.TorchDynamoException as error:  # another shape or type than before
+            self.explain(error)
+            self.programs[key] = eagerly
+            return eagerly(row)
+
+    def try_out(self, compiled: Callable, row: dict) -> bool:
+        """Compile forward and backward, which comes late; True if that failed. Buffers are put back."""
+        buffers = list(unwrap(self.step.model).buffers())
+        before = [buffer.clone() for buffer in buffers]
+        try:
+            loss = compiled(row)["loss"]
+            learning = [p for p in self.step.parameters if p.requires_grad]
+            torch.autograd.grad(loss, learning, allow_unused=True)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # whatever the compiler, the C++ compiler or Triton have to say
             self.explain(error)
-            compiled = lambda row: self.eager(row, row["progress"], mixing)  # noqa: E731
-            losses = compiled(row)
-        self.programs[key] = compiled
-        return losses
+            return True
+        finally:
+            with torch.no_grad():
+                for buffer, value in zip(buffers, before, strict=True):
+                    buffer.copy_(value)
+        return False
 
     def compile(self, mixing: bool) -> Callable:
         eager = self.eager
@@ -93,7 +119,7 @@ class Compiled:
         return torch.compile(forward, fullgraph=True, dynamic=False, backend=self.backend)
 
     def explain(self, error: Exception) -> None:
-        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        reason = first_line(error)
         if reason not in self.said:
             self.said.add(reason)
             self.say(f"cannot be compiled, runs eagerly: {reason}")

@@ -7,6 +7,7 @@ import json
 from datetime import timedelta
 
 import mmengine.visualization
+import torch
 from mmengine.runner import LogProcessor
 
 __all__ = ["LocalVisBackend"]
@@ -28,7 +29,7 @@ def train_line(runner, batch_idx: int, scalars: dict) -> tuple[dict, str]:
              f"eta: {timedelta(seconds=int(runner.message_hub.get_info('eta')))}"]
     parts += [f"{name}: {scalars[name]:.{digits}f}" for name in ("time", "data_time")]
     if runner.device.type == "cuda":
-        tag["memory"] = processor._get_max_memory(runner)
+        tag["memory"] = torch.cuda.max_memory_allocated(runner.device) // 2**20  # (mmengine's waits for the device)
         parts.append(f"memory: {tag['memory']}")
     rest = [name for name in scalars if name not in ("lr", "time", "data_time")]
     parts += [f"{name}: {scalars[name]:.{digits}f}" for name in rest]

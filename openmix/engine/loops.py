@@ -117,6 +117,7 @@ class EpochLoop(BaseLoop):
         runner, step, actors, accumulate = self.runner, self.step, self.actors, self.accumulate
         runner.call_hook("before_train_epoch")
         runner.model.train()
+        step.begin_epoch()
         mixing, start = self._epoch < self.mixing_epochs, self._iter - self._epoch * self.steps
         self._clock = dict(start=time.perf_counter(), interval=time.perf_counter(), data=0.0, first=self._iter,
                            begin=start, event=mark(runner.device))
@@ -139,6 +140,8 @@ class EpochLoop(BaseLoop):
                                     followers)
             except Diverged as error:
                 raise self.diverged(error, self._iter) from None
+            if actors and "graph" in step.form:  # a graph writes to the same tensors each time, and hooks may keep them
+                losses = {name: value.clone() for name, value in losses.items()}
             for hook in actors:
                 hook.after_train_iter(runner, batch_idx=index, data_batch=None, outputs=losses)
             if last or (index + 1) % self.interval == 0:
@@ -254,6 +257,9 @@ class EpochLoop(BaseLoop):
     def stop(self):
         """Save in the middle of an epoch and leave."""
         self.report()
+        latch = self.step.latch
+        if not latch.on_host and latch.tripped:  # since the last log line
+            raise self.diverged(Diverged("the loss was not finite"), self.first_iter + int(latch.good))
         self.runner.call_hook("before_stop")
         average_buffers(self.runner.model)
         self.runner.save_run(f"iter_{self._iter}.pth")

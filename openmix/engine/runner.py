@@ -57,6 +57,8 @@ class Runner(mmengine.runner.Runner):
         self.device = launch.device()
         if self.device.type == "cpu":
             launch.keep_freed_memory()
+        else:
+            torch.cuda.set_device(self.device)
         self.amp_dtype = launch.amp_dtype(env_cfg.get("amp", "auto"), self.device)
         self.autocast = launch.autocast(self.device, self.amp_dtype)
         self._timestamp = launch.agree(datetime.now().strftime("%Y%m%d_%H%M%S_%f"))  # names this part of the run

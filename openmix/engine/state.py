@@ -46,6 +46,14 @@ def portable_state(optimizer) -> dict:
     return found
 
 
+def load_optimizer(optimizer, state: dict) -> None:
+    """The saved state; which kernels it runs on stays as it was built, as the file may come from another device."""
+    own = [{k: group[k] for k in ("fused", "foreach", "capturable") if k in group} for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, kernels in zip(optimizer.param_groups, own, strict=True):
+        group.update(kernels)
+
+
 def load_or_resume(runner) -> None:
     """Do what the config's ``resume`` (True or a path) and ``load_from`` say, once."""
     if runner._has_loaded:
@@ -106,7 +114,7 @@ def resume(runner, path, *args, **kwargs) -> None:
         raise ValueError("the config changed since the run was started:\n  " + "\n  ".join(changed) + "\n"
                          "resume with the same config, or start a new run with another --work-dir")
     unwrap(runner.model).load_state_dict(found["state_dict"])
-    runner.train_loop.optimizer.load_state_dict(found["optimizer"])
+    load_optimizer(runner.train_loop.optimizer, found["optimizer"])
     runner.train_loop.load_state(found["loop"])
     runner.history, runner._seconds = json.loads(found["history_json"]), meta["seconds"]
     runner.call_hook("after_load_checkpoint", checkpoint=found)

@@ -82,6 +82,9 @@ class Step:
             self.generators.append(torch.cuda.default_generators[device.index or 0])
         self.sums = Sums()
 
+    def begin_epoch(self) -> None:
+        """Called before the first step of each epoch."""
+
     def seed(self, seed: int) -> None:
         """Networks that draw themselves (dropout) continue bit-exactly after a resume."""
         for generator in self.generators:

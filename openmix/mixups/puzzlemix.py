@@ -123,7 +123,8 @@ class PuzzleMix(MixMethod):
             share, shown = gridcut.cell_shares(saliency, rows, columns), gridcut.spread(kept, rows, columns)
             shares = torch.cat([share, self.partner(share, draws)])
             source, _ = transport_plan(shares, torch.cat([shown > 0, shown < 1]).float(), self.t_eps)
-        return move(torch.cat([images, self.partner(images, draws)]), source, rows, columns).chunk(2)
+        moved = move(torch.cat([images, self.partner(images, draws)]), source, rows, columns)
+        return moved[:len(images)], moved[len(images):]
 
     def forward(self, images, labels, draws=None, saliency: Tensor | None = None):
         """Mixed images and target; ``saliency`` (N, H, W), non-negative, says what matters in each image."""

@@ -125,6 +125,25 @@ def test_what_cannot_be_compiled_says_why_once_and_trains_eagerly(tmp_path):
         assert torch.equal(a, b)
 
 
+def test_a_backward_pass_that_cannot_be_compiled_is_found_before_it_matters(tmp_path):
+    """It is compiled late, outside the forward call; statistics of BatchNorm must not count the trial."""
+    from torch._dynamo.backends.common import aot_autograd
+
+    def no_backward(module, inputs):
+        raise RuntimeError("no backward here\nand more")
+
+    torch._dynamo.reset()
+    eager = run(build(tmp_path / "eager"))
+    loop, said = build(tmp_path / "compiled"), []
+    loop.step.form = "compile"
+    backend = aot_autograd(fw_compiler=lambda module, inputs: module.forward, bw_compiler=no_backward)
+    loop.step.forward = Compiled(loop.step, said.append, backend=backend)
+    run(loop)
+    assert len(said) == 1 and "no backward here" in said[0] and "more" not in said[0]
+    for name, value in eager.runner.model.state_dict().items():
+        assert torch.equal(value, loop.runner.model.state_dict()[name]), name
+
+
 def test_a_method_may_refuse_to_be_captured_and_its_reason_is_logged(tmp_path):
     form, reason = choose_form("auto", OnGPU(build(tmp_path, "KnowsItsLimits").step))
     assert form == "eager" and "asks an oracle" in reason

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from openmix import gridcut, probes, transport
+from openmix import functional, gridcut, probes
 from openmix.mixups import PuzzleMix
 from openmix.mixups.base import row
 
@@ -147,11 +147,11 @@ def test_ledger_01_each_images_own_lam_weighs_its_own_loss(make_net, make_batch,
 
 def test_ledger_18_the_cost_table_is_built_once(make_batch):
     images, labels = make_batch(4)
-    transport.known_distances.cache_clear()
+    functional._kept_constant.cache_clear()
     method = PuzzleMix(blocks=(2, 4))
     for seed in range(5):
         method(images, labels, method.draw(4, (32, 32), generator(seed)), peaks(4))
-    found = transport.known_distances.cache_info()
+    found = functional._kept_constant.cache_info()
     assert found.misses == 1 and found.hits == 4, "one grid of 8 x 8 patches for both block counts, both images"
 
 
@@ -253,12 +253,12 @@ def test_nothing_is_read_from_the_device(blocks, monkeypatch):
     """Tensors without values: a host read, a shape that depends on data or a stray CPU tensor would raise."""
     method = PuzzleMix(prob=0.5, std=(0.2, 0.2, 0.2))
     draws = drawn(method, 6, blocks)
-    transport.known_distances.cache_clear()
+    functional._kept_constant.cache_clear()
     with FakeTensorMode(allow_non_fake_inputs=True):
         images, labels = torch.empty(6, 3, 32, 32, device="cuda"), torch.empty(6, dtype=torch.int64, device="cuda")
         mixed, target = method(images, labels, draws, torch.empty(6, 32, 32, device="cuda"))
         details = method.details(images, draws)
-    transport.known_distances.cache_clear()
+    functional._kept_constant.cache_clear()
     assert mixed.shape == images.shape and target.weight.shape == (6, 2) and mixed.device.type == "cuda"
     assert details["mask"].shape == (6, 1, 32, 32) and details["lam"].device.type == "cuda"
 
@@ -294,3 +294,12 @@ def test_wrong_images_and_saliencies_are_refused_readably(make_batch):
 def test_settings_out_of_range_are_refused_by_name(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         PuzzleMix(**options)
+
+
+@pytest.mark.parametrize("move", [True, False])
+def test_images_that_want_a_gradient_get_one(make_batch, move):
+    images, labels = make_batch(4)
+    method = PuzzleMix(blocks=(4,), transport=move)
+    mixed, _ = method(images.requires_grad_(), labels, method.draw(4, (32, 32), generator(1)), peaks(4))
+    mixed.sum().backward()
+    assert images.grad.sum() == pytest.approx(images.numel(), rel=1e-5)
