@@ -106,7 +106,12 @@ def is_placed(record: Record) -> bool:
 
 def recipe(record: Record) -> dict:
     """The leaves of a run's config that make it another experiment: not the seed, and not the number of epochs."""
-    leaves = _leaves(canonical(record.config))
+    return recipe_of(record.config)
+
+
+def recipe_of(config: dict) -> dict:
+    """:func:`recipe` of plain data."""
+    leaves = _leaves(canonical(config))
     return {k: v for k, v in leaves.items() if k not in ("randomness.seed", "train_cfg.max_epochs")}
 
 

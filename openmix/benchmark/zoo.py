@@ -2,10 +2,13 @@
 
 What a cell is, :mod:`openmix.benchmark.cells` says; here it is put into words. Same records, same text.
 """
+import hashlib
+import json
 import os
+from collections import Counter
 from pathlib import Path
 
-from . import published
+from . import published, shipped
 from .cells import Cell, Cost, is_placed, make_costs
 from .labels import section
 from .records import Record
@@ -22,9 +25,19 @@ HELD_OUT = "‡ measured on images held out of training: not compared."
 
 
 def parts(cells: list[Cell]) -> dict[str, tuple[str, str]]:
-    """{name of a part: (data set, network)} of all runs and all published tables, sorted."""
-    places = {(c.dataset, c.network) for c in cells} | set(published.tables())
-    return dict(sorted((section(*place), place) for place in places))
+    """{name of a part: (data set, network)} of all runs and all published tables, sorted.
+
+    Of several places with one name, the published one keeps it; the others get a short hash of theirs behind it.
+    """
+    known = set(published.tables())
+    places = known | {(c.dataset, c.network) for c in cells}
+    names = Counter(section(*place) for place in places)
+    return dict(sorted((section(*place) if names[section(*place)] == 1 or place in known else _hashed(place), place)
+                       for place in places))
+
+
+def _hashed(place: tuple[str, str]) -> str:
+    return f"{section(*place)}-{hashlib.sha256(json.dumps(place).encode()).hexdigest()[:6]}"
 
 
 def make_part(cells: list[Cell], dataset: str, network: str, base=".") -> Part:
@@ -89,7 +102,7 @@ def accuracy_table(cells: list[Cell], dataset: str, network: str, notes: list[st
             if n in theirs:
                 value = name and published.published(dataset, network, name, n)
                 refs = [_ref(text, notes) for text in published.caveats(dataset, network, name, n)] if value else []
-                line += [" ".join([f"{value:.2f}", *refs]) if value else "-", difference(cell, name)]
+                line += [" ".join([f"{value:.2f}", *refs]) if value else "-", difference(cell, name, notes)]
         rows.append(line)
     return Table(head, rows)
 
@@ -120,14 +133,34 @@ def cell_text(cell: Cell, notes: list[str]) -> str:
     return " ".join([f"{number} ({count})", *refs])
 
 
-def difference(cell: Cell | None, name: str | None) -> str:
-    """Ours minus what was published under ``name``, in points; ``-`` where that is no target or another quantity."""
+def difference(cell: Cell | None, name: str | None, notes: list[str] | None = None) -> str:
+    """Ours minus what was published under ``name``, in points; ``-`` where that is no target or another quantity.
+
+    Runs with another recipe than the shipped config of their row, or on other data, are not compared; ``notes`` gets
+    a line that says why.
+    """
     if cell is None or cell.kind != "median" or cell.held_out or name is None:
         return "-"
     key = cell.dataset, cell.network, name, cell.epochs
     if not published.is_target(*key):
         return "-"
+    why = unlike_published(cell)
+    if why:
+        return "-" if notes is None else f"- {_ref(why, notes)}"
     return f"{round(cell.mean - published.published(*key), 2) + 0.0:+.2f}"  # no -0.00
+
+
+def unlike_published(cell: Cell) -> str:
+    """Why the runs of a cell are no repetition of the published one; empty if they are."""
+    if any(r.result["data"].get("official") is not True for r in cell.counted):
+        return f"{cell.row}: not compared, the data are not known to be those of the official archive"
+    keys = shipped.differing(cell.counted[0])
+    if keys is None:
+        return f"{cell.row}: not compared, no shipped config has these settings"
+    if not keys:
+        return ""
+    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+    return f"{cell.row}: not compared, its config differs from the shipped one in {', '.join(keys[:3])}{more}"
 
 
 # -- costs ---------------------------------------------------------------------------------------------------------

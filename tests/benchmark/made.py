@@ -8,6 +8,8 @@ from openmix.engine.provenance import config_hash
 
 CONFIG = """auto_scale_lr = dict(base_batch_size=100)
 config_name = 'configs/cifar100/{file}.py'
+data_preprocessor = dict(mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.201))
+env_cfg = dict(amp='auto', channels_last='auto', cudnn_benchmark=True)
 launcher = 'none'
 model = dict(
     backbone=dict({backbone}),
@@ -19,6 +21,9 @@ optim_wrapper = dict(
 param_scheduler = [
     dict(eta_min=0.0, type='CosineAnnealingLR'),
 ]
+test_dataloader = dict(
+    dataset=dict(data_root='data', split='test', type='CIFAR100'))
+test_evaluator = dict(topk=(1, 5), type='TopK')
 randomness = dict(deterministic=False, seed={seed})
 train_cfg = dict(max_epochs={epochs}, val_interval=1)
 train_dataloader = dict(
@@ -27,6 +32,7 @@ train_dataloader = dict(
     total_batch=100)
 val_dataloader = dict(
     dataset=dict(data_root='data', split='{split}', type='CIFAR100'))
+val_evaluator = dict(topk=(1, 5), type='TopK')
 work_dir = '{folder}'
 """
 WRN = "depth=28, type='WideResNet', widen_factor=8"

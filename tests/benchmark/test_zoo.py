@@ -1,6 +1,7 @@
 """The model zoo against a table typed by hand, and what holds for every table."""
 import csv
 import io
+import json
 import re
 import shutil
 import statistics
@@ -11,14 +12,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from openmix.benchmark import documents, published, zoo
+from openmix.benchmark import documents, published, shipped, zoo
 from openmix.benchmark.cells import make_cells, make_costs
 from openmix.benchmark.documents import rewrite
+from openmix.benchmark.labels import read_config
 from openmix.benchmark.records import read_records
 from openmix.benchmark.render import Link, Part, Table, layout, render
+from openmix.engine.config import load_config
+from openmix.engine.provenance import canonical, config_hash
 from tests.engine.tiny import ROOT
 
-from .made import damage, last_ten, make_run
+from .made import WRN, damage, last_ten, make_run
 
 GOLDEN = Path(__file__).with_name("golden_wrn28_8.md")
 TABLE = ("CIFAR-100", "WideResNet-28-8")
@@ -180,6 +184,43 @@ def test_a_published_value_that_is_no_target_is_shown_and_not_subtracted(tmp_pat
     assert cell(text, "ResizeMix", "difference, 200") == "-"
 
 
+def change_config(folder, text, by):
+    """Another config of a finished run, and the hash of it in its result."""
+    path = folder / "wrn28_8_method.py"
+    path.write_text(path.read_text().replace(text, by))
+    result = json.loads((folder / "result.json").read_text())
+    result["config_hash"] = config_hash(read_config(path))
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+@pytest.mark.parametrize("text, by, key", [
+    ("total_batch=100", "total_batch=7", "train_dataloader.total_batch"), ("lr=0.03", "lr=33", "optimizer.lr"),
+    ("weight_decay=0.001", "weight_decay=0.5", "optimizer.weight_decay"),
+    ("dict(eta_min=0.0, type='CosineAnnealingLR')", "dict(type='StepLR')", "param_scheduler[0].eta_min")])
+def test_a_run_with_another_recipe_is_not_compared_with_the_published_value(text, by, key, tmp_path):
+    run = make_run(tmp_path / "seed0", curve=last_ten(82.0))
+    assert cell(table_of(tmp_path, tmp_path), "Vanilla", "difference, 400") == "+0.37"
+    change_config(run, text, by)
+    told = table_of(tmp_path, tmp_path)
+    number = re.fullmatch(r"- \[(\d+)\]", cell(told, "Vanilla", "difference, 400"))[1]
+    note = re.search(rf"^\[{number}\] (.*)$", told, re.M)[1]
+    assert "not compared, its config differs" in note and key in note
+
+
+def test_a_run_on_data_that_are_not_official_is_not_compared(tmp_path):
+    path = make_run(tmp_path / "seed0", curve=last_ten(82.0)) / "result.json"
+    path.write_text(path.read_text().replace('"official": true', '"official": false'))
+    told = table_of(tmp_path, tmp_path)
+    assert cell(told, "Vanilla", "difference, 400").startswith("- [") and "the data are not known to be" in told
+
+
+def test_shipped_configs_read_as_literals_are_those_that_mmengine_reads():
+    paths = sorted(p for folder in shipped.FOLDERS for p in (shipped.root() / folder).glob("*.py"))
+    assert len(paths) > 50
+    for path in paths[::4]:
+        assert canonical(shipped.read(path)) == canonical(load_config(path)), path
+
+
 def test_a_setting_that_was_not_published_has_a_row_without_a_published_value(tmp_path):
     make_run(tmp_path / "r", "type='CutMix'", curve=last_ten(80.0))
     text = table_of(tmp_path, tmp_path)
@@ -214,6 +255,22 @@ def test_every_run_is_in_a_table_or_among_those_without_a_place(runs, tmp_path):
 
 
 # -- formats -------------------------------------------------------------------------------------------------------
+
+
+def test_places_whose_names_read_alike_have_parts_of_their_own(tmp_path):
+    backbones = [WRN, f"first_conv='1x1', {WRN}", f"first_conv='1-x1', {WRN}", f"first_conv='1x-1', {WRN}"]
+    for i, backbone in enumerate(backbones):
+        make_run(tmp_path / f"run{i}", curve=last_ten(80.0), backbone=backbone, files=False)
+    dotted = make_run(tmp_path / "dots", curve=last_ten(80.0), files=False) / "result.json"
+    dotted.write_text(dotted.read_text().replace("CIFAR-100", "CIFAR.100"))
+    records = read_records(tmp_path)
+    cells = make_cells(records)
+    names = zoo.parts(cells)
+    assert names["cifar100-wideresnet-28-8"] == TABLE and all(re.fullmatch("[a-z0-9-]+", name) for name in names)
+    shown = [row for name in names for table in zoo.any_part(name, records, cells, tmp_path).tables
+             for row in table.rows if table.folded]
+    assert len(shown) == len(records) == 5
+    assert names == zoo.parts(make_cells(read_records(tmp_path)[::-1]))
 
 
 def test_csv_has_a_row_for_each_cell_and_reads_back(runs):
