@@ -5,7 +5,6 @@ device, what is saved (plain data, checksummed, written atomically) and how a ru
 """
 import os
 import random
-import resource
 import time
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import nn
 
 from ..errors import did_you_mean
 from ..registry import DATASETS, HOOKS, LOOPS, MODELS, VISBACKENDS, VISUALIZERS
-from . import launch, result, slurm, state, syncbn, workdir
+from . import launch, slurm, state, summary, syncbn, workdir
 from .config import check_config
 from .loops import Stopped
 from .step import Diverged, unwrap
@@ -215,7 +214,7 @@ class Runner(mmengine.runner.Runner):
             Stopped: after a signal; everything is saved and ``--resume`` continues.
             Diverged: the loss was not finite; ``result.json`` says so.
         """
-        with self.stop_signal, workdir.Lock(self.work_dir, self.rank):
+        with self.stop_signal, workdir.Lock(self.work_dir, self.rank, wait=2):
             self.set_status("running", epoch=0, step=0)
             try:
                 self._train()
@@ -256,22 +255,6 @@ class Runner(mmengine.runner.Runner):
         self._train_loop.run()
         self.call_hook("after_run")
 
-    def log_plan(self):
-        loop, loader = self.train_loop, self.train_loop.dataloader
-        scale = self.cfg.get("auto_scale_lr") or {}
-        base = scale.get("base_batch_size", loader.total_batch)
-        lr = loop.optimizer.param_groups[0]["base_lr"]
-        message = (f"{loader.describe()['name']}: {loop.steps} steps of {loader.total_batch} images (base "
-                   f"{base}) an epoch, {loop.max_epochs} epochs, lr {lr:g}, {self.count_parameters():,} parameters")
-        self.logger.info(message)
-        if loader.total_batch != scale.get("scaled_to", base):
-            self.logger.warning(f"total batch {loader.total_batch} is not the recipe's {base} and lr is not scaled; "
-                                "--auto-scale-lr scales it linearly")
-
-    def count_parameters(self) -> int:
-        """Parameters of the network itself; what a mixing method adds for training is not counted."""
-        return sum(p.numel() for p in unwrap(self.model).net.parameters())
-
     def test(self) -> dict:
         """Evaluate on ``test_dataloader``: {network: {"top1": %, ...}}."""
         self._test_loop = self.build_test_loop(self._test_loop)
@@ -289,33 +272,9 @@ class Runner(mmengine.runner.Runner):
             self.write_result(status, **info)
         self.set_status(status, epoch=self.epoch, step=self.iter, **info)
 
-    def note_memory(self) -> None:
-        """Keep the peak so far, in MiB; mmengine's log line starts the count of a GPU anew each time."""
-        if self.device.type == "cuda":
-            peak = torch.cuda.max_memory_allocated(self.device) / 2**20
-        else:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-        self.peak_memory = max(self.peak_memory, peak)
-
-    def write_result(self, status: str, **info) -> None:
-        """``result.json`` of this run."""
-        self.note_memory()
-        val_loop = self._val_loop if not isinstance(self._val_loop, dict) else None
-        report = result.build(
-            self.history, status=status, primary=val_loop.primary if val_loop else None,
-            config=str(self.cfg.get("config_name") or self.cfg.filename or ""),
-            config_hash=workdir.config_hash(self.cfg.to_dict()),
-            data=self.train_loop.dataloader.describe(), seed=self.seed, processes=self.world_size,
-            total_batch=self.train_loop.dataloader.total_batch, parameters=self.count_parameters(),
-            peak_memory_mib=self.peak_memory, wall_s=self.wall_seconds(), max_epochs=self.train_loop.max_epochs,
-            split=self._val_split(), hardware=workdir.hardware(self.device),
-            precision=str(self.amp_dtype or torch.float32), **info)
-        workdir.write_json(Path(self.work_dir) / "result.json", report)
-
-    def _val_split(self) -> str:
-        """Which images accuracies were measured on, ``test`` or ``val``: whether "best" was chosen on the test set."""
-        return (self.cfg.get("val_dataloader") or {}).get("dataset", {}).get("split", "test")
-
     # what is saved and how a run goes on
     save_run, load_or_resume = state.save_run, state.load_or_resume
     load_weights, resume = state.load_weights, state.resume
+    # what it says about itself
+    log_plan, write_result, note_memory = summary.log_plan, summary.write_result, summary.note_memory
+    count_parameters = summary.count_parameters

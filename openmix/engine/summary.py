@@ -1,0 +1,57 @@
+"""What a run says about itself at its start and at its end. The functions are methods of the Runner."""
+import resource
+from pathlib import Path
+
+import torch
+
+from . import result, workdir
+from .step import unwrap
+
+
+def log_plan(runner) -> None:
+    """One line of what is about to be trained."""
+    loop, loader = runner.train_loop, runner.train_loop.dataloader
+    scale = runner.cfg.get("auto_scale_lr") or {}
+    base = scale.get("base_batch_size", loader.total_batch)
+    lr = loop.optimizer.param_groups[0]["base_lr"]
+    message = (f"{loader.describe()['name']}: {loop.steps} steps of {loader.total_batch} images (base "
+               f"{base}) an epoch, {loop.max_epochs} epochs, lr {lr:g}, {runner.count_parameters():,} parameters")
+    runner.logger.info(message)
+    if loader.total_batch != scale.get("scaled_to", base):
+        runner.logger.warning(f"total batch {loader.total_batch} is not the recipe's {base} and lr is not scaled; "
+                              "--auto-scale-lr scales it linearly")
+
+
+def count_parameters(runner) -> int:
+    """Parameters of the network itself; what a mixing method adds for training is not counted."""
+    return sum(p.numel() for p in unwrap(runner.model).net.parameters())
+
+
+def note_memory(runner) -> None:
+    """Keep the peak so far, in MiB; a log line of mmengine's starts the count of a GPU anew."""
+    if runner.device.type == "cuda":
+        peak = torch.cuda.max_memory_allocated(runner.device) / 2**20
+    else:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    runner.peak_memory = max(runner.peak_memory, peak)
+
+
+def write_result(runner, status: str, **info) -> None:
+    """``result.json`` of this run."""
+    runner.note_memory()
+    val_loop = runner._val_loop if not isinstance(runner._val_loop, dict) else None
+    report = result.build(
+        runner.history, status=status, primary=val_loop.primary if val_loop else None,
+        config=str(runner.cfg.get("config_name") or runner.cfg.filename or ""),
+        config_hash=workdir.config_hash(runner.cfg.to_dict()),
+        data=runner.train_loop.dataloader.describe(), seed=runner.seed, processes=runner.world_size,
+        total_batch=runner.train_loop.dataloader.total_batch, parameters=runner.count_parameters(),
+        peak_memory_mib=runner.peak_memory, wall_s=runner.wall_seconds(), max_epochs=runner.train_loop.max_epochs,
+        split=val_split(runner), hardware=workdir.hardware(runner.device),
+        precision=str(runner.amp_dtype or torch.float32), **info)
+    workdir.write_json(Path(runner.work_dir) / "result.json", report)
+
+
+def val_split(runner) -> str:
+    """Which images accuracies were measured on, ``test`` or ``val``: whether "best" was chosen on the test set."""
+    return (runner.cfg.get("val_dataloader") or {}).get("dataset", {}).get("split", "test")
