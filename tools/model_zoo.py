@@ -42,13 +42,13 @@ def main(argv=None) -> int:
 
 def run(args) -> int:
     from openmix.benchmark.cells import is_placed, make_cells
-    from openmix.benchmark.records import read_records
+    from openmix.benchmark.records import gather
 
     if args.files and not (args.write or args.check):
         raise ValueError("--files belongs to --write or --check")
     if (args.write or args.check) and (args.out or args.part or args.format != "markdown"):
         raise ValueError("--out, --part and --format are for printing; leave them out with --write and --check")
-    records = [record for folder in args.runs for record in read_records(folder)]
+    records = gather(args.runs)
     cells = make_cells(records)
     lost = [r for r in records if not is_placed(r)]
     if lost:

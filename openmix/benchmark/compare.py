@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .cells import Cell, make_cells
-from .records import Record, read_records
+from .records import Record
+from .records import gather as gather_runs
 from .render import Part, Table
 from .significance import CONFIDENCE, Outcome, adjusted, one_sample, two_samples
 
@@ -51,10 +52,10 @@ def gather(where: str) -> list[Record]:
         FileNotFoundError: nothing there, or no run in it.
     """
     if os.path.isdir(where):
-        records = read_records(where)
+        records = gather_runs([where])
     else:
         found = [path for path in sorted(glob.glob(str(where), recursive=True)) if os.path.isdir(path)]
-        records = list({r.folder: r for path in found for r in read_records(path, cached=False)}.values())
+        records = gather_runs(found, cached=False)
     if not records:
         raise FileNotFoundError(f"no run in {where}; give a folder that holds runs, or a pattern in quotes that finds "
                                 "such folders, e.g. 'work_dirs/cifar100/r18_*'")

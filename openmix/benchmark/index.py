@@ -8,7 +8,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from ..version import __version__
@@ -63,7 +63,8 @@ def _load(path: Path) -> dict[str, tuple[str, str]]:
     except sqlite3.OperationalError:  # locked for long, or without the table
         return {}
     except sqlite3.DatabaseError:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # in a folder one may only read it stays
+            path.unlink(missing_ok=True)
         return {}
 
 

@@ -6,16 +6,16 @@ Only files of the work dir are read: the resolved config, ``status.json``, ``env
 import dataclasses
 import json
 import os
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..engine import provenance
 from ..engine import result as results
-from . import index, jobs, labels
+from ..engine.workdir import TERMINAL
+from . import index, jobs, labels, usable
 
 SIGNS = {"status.json", "result.json", "env.json", ".lock"}  # a folder with one of these is a run
-NEEDED = dict(status=str, config_hash=str, data=dict, seed=int, processes=int, epochs=int, max_epochs=int, split=str,
-              networks=dict)
-SUMMARY = dict(top1=list, median_last10=(int, float, type(None)), last=(dict, type(None)))
 BROKEN = "broken"  # beside the states of jobs.state: result.json is there and cannot be used
 
 
@@ -62,8 +62,11 @@ class Record:
         return result.get("networks", {}).get(result.get("primary")) or {}
 
 
-def find_runs(root) -> list[str]:
+def find_runs(root, unreadable: Callable[[OSError], None] | None = None) -> list[str]:
     """The work dirs at or below ``root``, sorted. Links to folders are not followed.
+
+    Args:
+        unreadable: called with the error of each folder that cannot be listed; by default a line on stderr.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -71,11 +74,24 @@ def find_runs(root) -> list[str]:
     if not Path(root).is_dir():
         raise FileNotFoundError(f"no folder {root}; name the folder that holds the runs, e.g. work_dirs")
     found = []
-    for folder, below, files in os.walk(root):
+    for folder, below, files in os.walk(root, onerror=unreadable or _tell):
         if SIGNS.intersection(files):
             found.append(folder)
             below.clear()
     return sorted(found)
+
+
+def _tell(error: OSError) -> None:
+    print(f"{error.filename} is left out: {error.strerror}", file=sys.stderr)
+
+
+def gather(roots: Iterable, cached: bool = True) -> list[Record]:
+    """The runs below several folders, each once where they overlap (symbolic links resolved), sorted by folder."""
+    found: dict[str, Record] = {}
+    for root in roots:
+        for record in read_records(root, cached):
+            found.setdefault(os.path.realpath(record.folder), record)
+    return sorted(found.values(), key=lambda r: r.folder)
 
 
 def read_records(root, cached: bool = True) -> list[Record]:
@@ -102,6 +118,8 @@ def make_record(folder: str, facts: dict) -> Record:
     config, env, status = facts["config"] or {}, facts["env"] or {}, facts["status"] or {}
     result, problems = facts["result"], list(facts["problems"])
     state = "done" if result and result["status"] == "done" else BROKEN if facts["broken"] else jobs.state(folder)
+    if state == "waiting" and result and result["status"] in TERMINAL:  # status.json says nothing, and nothing runs
+        state = result["status"]
     if state in ("done", "interrupted") and not result and not facts["broken"] and status.get("state") == "done":
         problems.append("status.json says done, but there is no result.json")
     file = facts["config_file"] and os.path.join(folder, facts["config_file"])
@@ -114,7 +132,8 @@ def make_record(folder: str, facts: dict) -> Record:
             pass  # the problems say that the config is not there or no config
     given = result or {}
     record.hardware = str(given.get("hardware") or env.get("hardware") or "")
-    record.processes = given.get("processes") or env.get("world_size")
+    size = env.get("world_size")
+    record.processes = given.get("processes") or (size if isinstance(size, int) else None)
     record.precision = str(given.get("precision") or "").removeprefix("torch.")
     versions = env.get("versions")
     record.torch = str(versions.get("torch") or "") if isinstance(versions, dict) else ""
@@ -182,13 +201,7 @@ def _read_result(path: Path, problems: list) -> dict | None:
     """``result.json`` if it can be used; what is wrong with it is appended to ``problems``."""
     try:
         found = results.read(path)
-        for key, kind in NEEDED.items():
-            _expect("", found, key, kind)
-        if found["networks"]:
-            _expect("", found["networks"], found.get("primary"), dict)
-        for name, network in found["networks"].items():
-            for key, kind in SUMMARY.items():
-                _expect(f"networks.{name}.", network, key, kind)
+        usable.check(found)
         return found
     except FileNotFoundError:
         pass  # it has not ended
@@ -197,13 +210,6 @@ def _read_result(path: Path, problems: list) -> dict | None:
     except OSError as error:
         problems.append(f"{path.name} cannot be read ({error.strerror or error})")
     return None
-
-
-def _expect(where: str, found: dict, key, kind) -> None:
-    if key not in found:
-        raise ValueError(f"result.json is partial: it lacks {where}{key}")
-    if not isinstance(found[key], kind) or isinstance(found[key], bool):
-        raise ValueError(f"result.json is wrong: {where}{key} is {found[key]!r}")
 
 
 def _find_config(folder: Path, result: dict | None, problems: list) -> tuple[Path | None, dict | None]:

@@ -1,13 +1,13 @@
 """One HTML page of a set of runs, to be opened anywhere: no server, no network, nothing beside the file."""
 import base64
-import os
 import re
 import statistics
 from collections import defaultdict
 from pathlib import Path
 
 from ..benchmark.cells import Cell, make_cells
-from ..benchmark.records import Record, read_records
+from ..benchmark.records import Record
+from ..benchmark.records import gather as gather_runs
 from ..engine.workdir import write_atomic
 from . import charts
 from .curves import METRICS, make_curve, read_run
@@ -36,11 +36,11 @@ def write_report(roots, path, *, title: str = "openmix report", pictures: bool =
 
 def gather(roots: list) -> list[Record]:
     """The runs below the folders, each once, in order of their paths."""
-    found = {os.path.realpath(r.folder): r for root in roots for r in read_records(root)}
+    found = gather_runs(roots)
     if not found:
         raise FileNotFoundError(f"no run below {', '.join(map(str, roots))}; name the folder that holds the runs, e.g. "
                                 "work_dirs")
-    return sorted(found.values(), key=lambda r: r.folder)
+    return found
 
 
 def page(records: list[Record], title: str, pictures: bool = True) -> str:

@@ -88,6 +88,15 @@ def test_a_damaged_index_is_made_anew(content, runs):
     assert counted(runs) == []
 
 
+def test_a_damaged_index_that_cannot_be_deleted_does_not_stop_a_reader(runs, monkeypatch):
+    (runs / index.NAME).write_bytes(b"no database at all, long enough to be read as one" * 9)
+
+    def refuse(path, missing_ok=False):
+        raise PermissionError(13, "Permission denied", str(path))
+    monkeypatch.setattr(index.Path, "unlink", refuse)
+    assert read_records(runs) == read_records(runs, cached=False)
+
+
 def test_an_index_of_another_version_is_not_believed(runs):
     counted(runs)
     with sqlite3.connect(runs / index.NAME) as base:

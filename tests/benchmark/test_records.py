@@ -1,12 +1,15 @@
 """Any work dir becomes a record: finished, unfinished, torn, partial, of a newer version, or not even started."""
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from openmix.benchmark import labels
-from openmix.benchmark.records import Record, find_runs, read_records, read_scalars
+from openmix.benchmark import labels, zoo
+from openmix.benchmark.cells import make_cells, make_costs
+from openmix.benchmark.records import Record, find_runs, gather, read_records, read_scalars
 from openmix.engine.workdir import Lock
 from tests.engine import tiny
 
@@ -51,15 +54,37 @@ def test_a_result_that_cannot_be_used_is_reported_and_the_run_kept(how, says, tm
     assert (record.method, record.network, record.epochs, record.seed) == ("Vanilla", "WideResNet-28-8", 400, 0)
 
 
+def net(**summary) -> dict:
+    return dict(networks=dict(net=dict(top1=[1.0], **summary)))
+
+
 @pytest.mark.parametrize("change, says", [
     (dict(seed="3"), "seed is '3'"), (dict(primary="teacher"), "it lacks teacher"),
     (dict(networks=[]), "networks is []"),
-    (dict(networks=dict(net=dict(top1=[1.0], last=None))), "it lacks networks.net.median_last10")])
+    (dict(networks=dict(net=dict(top1=[1.0], last=None))), "it lacks networks.net.median_last10"),
+    (net(median_last10=1.0, last=dict(epoch=3)), 'it lacks networks.net.last.top1'),
+    (net(median_last10=1.0, last=dict(epoch=3, top1=float("nan"))), 'networks.net.last.top1 is nan'),
+    (net(median_last10=float("nan"), last=None), 'networks.net.median_last10 is nan'),
+    (net(median_last10=float("inf"), last=None), 'networks.net.median_last10 is inf'),
+    (dict(networks=dict(net=dict(top1=['a'], median_last10=None, last=None))), 'networks.net.top1 holds'),
+    (dict(networks=dict(net=dict(top1=[1], top5=3, median_last10=None, last=None))), 'networks.net.top5 is 3'),
+    (dict(networks=dict(net=['a'])), "net is ['a']"),
+    (dict(primary=["net"]), "primary is ['net']"),
+    (dict(img_s="fast"), "img_s is 'fast'"),
+    (dict(peak_memory_mib=float("nan")), 'peak_memory_mib is nan'),
+    (dict(data=dict(name='CIFAR-100', sha256=5)), 'data.sha256 is 5'),
+    (dict(data=dict(name=['x'])), "data.name is ['x']"),
+    (dict(hardware={}), 'hardware is {}'),
+    (dict(total_batch='7'), "total_batch is '7'"),
+    (dict(networks=["a"]), "networks is ['a']")])
 def test_fields_of_another_kind_are_reported(change, says, tmp_path):
     path = make_run(tmp_path / "r", curve=last_ten(80.0)) / "result.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     record = one(tmp_path)
-    assert record.state == "broken" and says in record.problems[0]
+    assert record.state == "broken" and says in record.problems[0] and "\n" not in record.problems[0]
+    cells = make_cells([record])
+    assert cells[0].mean is None and make_costs(cells) == []
+    assert zoo.make_part(cells, "CIFAR-100", "WideResNet-28-8").tables
 
 
 def test_torn_and_missing_files_beside_the_result_are_reported(tmp_path):
@@ -114,6 +139,37 @@ def test_the_state_of_an_unfinished_run_is_true_now(state, locked, expected, tmp
     folder = make_run(tmp_path / "r", status=state)
     with Lock(folder, rank=0 if locked else 1):
         assert one(tmp_path).state == expected
+
+
+def test_without_a_status_the_state_is_that_of_the_result_unless_the_run_goes_on(tmp_path):
+    folder = make_run(tmp_path / "r", curve=last_ten(80.0)[:3], status="diverged")
+    (folder / "status.json").unlink()
+    assert one(tmp_path).state == "diverged"
+    with Lock(folder, rank=0):
+        assert one(tmp_path).state == "running"
+
+
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch, capsys):
+    make_run(tmp_path / "a" / "seed0", curve=last_ten(80.0))
+    closed, scandir = tmp_path / "closed", os.scandir
+    closed.mkdir()
+
+    def refuse(path):
+        if str(path) == str(closed):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+    monkeypatch.setattr(os, "scandir", refuse)  # permissions would not stop root
+    assert len(read_records(tmp_path, cached=False)) == 1
+    assert capsys.readouterr().err == f"{closed} is left out: Permission denied\n"
+
+
+def test_runs_below_overlapping_folders_are_gathered_once(tmp_path):
+    for name in "ab":
+        make_run(tmp_path / "runs" / name, curve=last_ten(80.0), files=False)
+    (tmp_path / "link").symlink_to(tmp_path / "runs" / "a")
+    roots = [tmp_path / "runs", tmp_path / "runs" / "a", f"{tmp_path}/runs/", tmp_path / "link"]
+    assert [Path(r.folder).name for r in gather(roots)] == ["a", "b"]
+    assert gather([]) == []
 
 
 def test_a_run_that_says_done_without_a_result_is_not_done(tmp_path):

@@ -87,6 +87,11 @@ def command(*arguments, cwd=ROOT, check=True):
     return done
 
 
+def test_overlapping_folders_count_a_run_once(tmp_path):
+    make_run(tmp_path / "runs" / "seed0", curve=last_ten(80.0), files=False)
+    assert "80.00 (1)" in command("runs", "runs/seed0", "runs", cwd=tmp_path).stdout
+
+
 # -- the table -----------------------------------------------------------------------------------------------------
 
 
