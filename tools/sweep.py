@@ -72,6 +72,8 @@ def run(args) -> int:
     from openmix.benchmark.jobs import command
     from openmix.benchmark.sweep import prepare
 
+    if args.retries < 0:
+        raise ValueError(f"--retries must be at least 0, got {args.retries}")
     name, jobs, problems = prepare(args.grid)
     jobs = select(jobs, args.only)
     if args.engine == "slurm":
@@ -86,6 +88,7 @@ def run(args) -> int:
 
 
 def train(name: str, jobs: list, problems: dict, args) -> int:
+    from openmix.benchmark.jobs import DRIVER
     from openmix.benchmark.pool import Pool
     from openmix.benchmark.progress import Lines, Screen, counts, stand, together
     from openmix.benchmark.slots import make_slots
@@ -93,9 +96,9 @@ def train(name: str, jobs: list, problems: dict, args) -> int:
 
     slots = make_slots(args.gpus, args.jobs_per_gpu, args.slots)
     try:
-        lock = Lock(Path("configs", "sweeps", name))
+        lock = Lock(Path("configs", "sweeps", name), wait=2, name=DRIVER)
     except InUse as error:
-        raise ValueError(f"the sweep {name} is being run already ({error}); tools/sweep.py status {name} "
+        raise ValueError(f"the sweep {name} is being run already ({error.holder}); tools/sweep.py status {name} "
                          "shows how it is doing") from error
     with lock:
         screen = Screen() if sys.stdout.isatty() else Lines()
@@ -104,7 +107,7 @@ def train(name: str, jobs: list, problems: dict, args) -> int:
     print(counts(map(stand, jobs)))
     for line in together((job.name, pool.failed[job.name]) for job in jobs if job.name in pool.failed):
         print(line, file=sys.stderr)
-    if pool.failed:
+    if any(not why.startswith("stale") for why in pool.failed.values()):
         print("once the cause is gone, --failed starts these again", file=sys.stderr)
     return 128 + stopped if stopped else FAILED if pool.failed else OK
 

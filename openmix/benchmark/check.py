@@ -2,21 +2,25 @@
 import argparse
 import json
 from dataclasses import replace
+from pathlib import Path
 
 from ..errors import did_you_mean
 from .jobs import Job
 
 
-def check(jobs: list[Job]) -> list[Job]:
+def check(jobs: list[Job], draft: Path | None = None) -> list[Job]:
     """The jobs with the hash of their config and their epochs. Raises ValueError naming every config not right."""
-    checked, problems = check_each(jobs)
+    checked, problems = check_each(jobs, draft)
     if problems:
         raise ValueError("these configs are not right:\n" + "\n".join(f"  {c}: {e}" for c, e in problems.items()))
     return checked
 
 
-def check_each(jobs: list[Job]) -> tuple[list[Job], dict[str, str]]:
+def check_each(jobs: list[Job], draft: Path | None = None) -> tuple[list[Job], dict[str, str]]:
     """Check each config once as ``tools/train.py`` will, and build model and optimizer; those built alike once.
+
+    Args:
+        draft: folder with the configs as they will be, under the names of their files.
 
     Returns:
         (jobs whose config is right, with its hash and epochs; {path of a config: what is wrong}).
@@ -24,9 +28,11 @@ def check_each(jobs: list[Job]) -> tuple[list[Job], dict[str, str]]:
     facts, problems, built = {}, {}, set()
     for job in {job.config: job for job in reversed(jobs)}.values():  # of each config the first job
         try:
-            facts[job.config] = _facts(job, built)
+            facts[job.config] = _facts(replace(job, config=str(draft / Path(job.config).name)) if draft else job, built)
         except (ValueError, TypeError, OSError, ImportError) as error:
             problems[job.config] = str(error)
+            if draft:
+                problems[job.config] = str(error).replace(str(draft), str(Path(job.config).parent))
     problems = {job.config: problems[job.config] for job in jobs if job.config in problems}
     return [replace(job, **facts[job.config]) for job in jobs if job.config in facts], problems
 

@@ -1,9 +1,9 @@
 """A grid file to its rows: which base config with which mixing method, epochs, options and seeds.
 
-A grid is a Python file of plain values. ``base``, with ``{backbone}`` and ``{mixup}`` to be filled in, names a config;
-the lists ``backbones``, ``mixups``, ``epochs`` and those of ``vary`` are crossed. See docs/sweeps.md.
+A grid is a Python file of plain values, see docs/sweeps.md.
 """
 import itertools
+import math
 import re
 import runpy
 from collections.abc import Mapping
@@ -67,7 +67,7 @@ def read_grid(path) -> Grid:
         raise FileNotFoundError(f"{problem}; in {path.parent}: {did_you_mean(path.name, known)}")
     try:
         found = runpy.run_path(str(path))
-    except Exception as error:  # a program may fail in any way
+    except (Exception, SystemExit) as error:  # a program may fail in any way
         raise ValueError(f"{path} cannot be read as a grid ({type(error).__name__}: {error})") from error
     keys = {k: v for k, v in found.items() if not k.startswith("_") and not isinstance(v, type(re))}
     try:
@@ -97,7 +97,7 @@ def parse(keys: Mapping, name: str, path: str = "") -> Grid:
                 _merge(changes, _nested(entry.get("set", {})))
                 more |= {k: _count(f"overrides[{i}].{k}", entry[k]) for k in ("processes", "nodes") if k in entry}
         base = keys["base"].format(backbone=point["backbone"], mixup=point["mixup"].lower())
-        rows.append(Row(_row_name(base, point, "mixup" in places), base, point["backbone"], point["mixup"],
+        rows.append(Row(_row_name(keys["base"], base, point), base, point["backbone"], point["mixup"],
                         point["method"], point["epochs"], changes, **more))
     for where in [*(f"overrides[{i}]" for i in range(len(overrides))), *(f"exclude[{i}]" for i in range(len(exclude)))]:
         if where not in used:
@@ -136,7 +136,8 @@ def _points(keys: Mapping, places: set[str]):
     epochs = epochs if isinstance(epochs, (list, tuple)) else [epochs]
     axes["epochs"] = [dict(epochs=e if e is None else _count("epochs", e)) for e in epochs]
     vary = _dict("vary", keys.get("vary", {}))
-    for key in vary:
+    for key in _dotted("vary", vary):
+        _plain(f"vary.{key}", vary[key])
         axes[key] = [dict(vary={key: value}) for value in _list(key, vary)]
     zipped = _list("zipped", keys, str)
     _known("zipped", dict.fromkeys(zipped), axes, "axis")
@@ -163,17 +164,24 @@ def _mixups(where: str, entry, placed: bool):
     options = dict(_dict(where, entry))
     if not isinstance(options.get("type"), str):
         raise ValueError(f"{where} needs a type, e.g. dict(type=\"CutMix\", alpha=1.0), got {entry!r}")
-    label, vary = options.pop("name", None), _dict(f"{where}.vary", options.pop("vary", {}))
+    label = options.pop("name", None)
+    if label is not None and _text(label) != str(label):
+        raise ValueError(f"{where}.name is for a file name, of letters, digits and . + - _; got {label!r}")
+    vary = _dict(f"{where}.vary", options.pop("vary", {}))
     for values in itertools.product(*(_list(f"{where}.vary.{k}", {f"{where}.vary.{k}": v}) for k, v in vary.items())):
         varied = dict(zip(vary, values, strict=True))
         method = {**options, **varied}
+        _plain(where, method)
         named = varied if label else {k: v for k, v in method.items() if k != "type"}
         yield dict(mixup=options["type"], method=method, label=_label(named) if not label else
                    "_".join(filter(None, (str(label), _label(named)))))
 
 
-def _row_name(base: str, point: Mapping, placed: bool) -> str:
-    parts = [Path(base).stem, "" if placed else point["mixup"].lower(), point["label"],
+def _row_name(pattern: str, base: str, point: Mapping) -> str:
+    """The name of the base, with what it lacks of the row's axes."""
+    file = Path(pattern).name
+    parts = ["" if "{backbone}" in file or not point["backbone"] else _text(point["backbone"]), Path(base).stem,
+             "" if "{mixup}" in file or not point["mixup"] else _text(point["mixup"].lower()), point["label"],
              _label({k.split(".")[-1]: v for k, v in point["vary"].items()}),
              f"ep{point['epochs']}" if point["epochs"] else ""]
     return "_".join(filter(None, parts))
@@ -188,7 +196,7 @@ def _text(value) -> str:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return f"{value:g}"
     if isinstance(value, (list, tuple)):
-        return "-".join(map(_text, value))
+        return "-".join(map(_text, value)) or "none"
     return re.sub(r"[^\w.+-]+", "-", str(value)).strip("-") or "x"
 
 
@@ -199,7 +207,7 @@ def _override(where: str, entry) -> dict:
     _known(where, _dict(where, entry), OVERRIDE_KEYS)
     if not set(entry) - {"match"}:
         raise ValueError(f"{where} changes nothing; it needs set=..., processes or nodes")
-    _dict(f"{where}.set", entry.get("set", {}))
+    _plain(f"{where}.set", _dotted(f"{where}.set", _dict(f"{where}.set", entry.get("set", {}))))
     return entry
 
 
@@ -221,7 +229,7 @@ def _nested(dotted: Mapping) -> dict:
     """``{"a.b": 1}`` as ``{"a": {"b": 1}}``; nested dicts stay."""
     found = {}
     for key, value in dotted.items():
-        for part in reversed(key.split(".")):
+        for part in reversed(key.split(".") if isinstance(key, str) else [key]):
             value = {part: _nested(value) if isinstance(value, Mapping) else value}
         _merge(found, value)
     return found
@@ -250,10 +258,29 @@ def _dict(where: str, value) -> Mapping:
     return value
 
 
+def _dotted(where: str, found: Mapping) -> Mapping:
+    """``found``, if its keys are names of config keys."""
+    for key in found:
+        if not isinstance(key, str):
+            raise TypeError(f"{where} takes keys of a config like \"optim_wrapper.optimizer.lr\", got {key!r}")
+    return found
+
+
+def _plain(where: str, value) -> None:
+    """Raise for a value that cannot be typed in a config."""
+    if isinstance(value, (Mapping, list, tuple)):
+        for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
+            _plain(f"{where}.{key}", inner)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} must be finite, got {value!r}")
+    elif value is not None and not isinstance(value, (bool, int, float, str)):
+        raise TypeError(f"{where} must be a plain value (number, text, list, dict), got {value!r}")
+
+
 def _list(where: str, keys: Mapping, kind=object) -> list:
     value = keys.get(where, [])
-    empty = where in keys and not value
-    if not isinstance(value, (list, tuple)) or empty or not all(isinstance(v, kind) for v in value):
+    if not isinstance(value, (list, tuple)) or where in keys and not value or any(
+            not isinstance(v, kind) for v in value):
         what = " of names" if kind is str else ""
         raise TypeError(f"{where} must be a list{what} with something in it, got {value!r}")
     return list(value)
@@ -266,7 +293,6 @@ def _count(where: str, value) -> int:
 
 
 def _seeds(value) -> tuple[int, ...]:
-    """``3`` is 0, 1, 2."""
     seeds = tuple(value) if isinstance(value, (list, tuple)) else tuple(range(_count("seeds", value)))
     if not seeds or len(set(seeds)) < len(seeds) or any(isinstance(s, bool) or not isinstance(s, int) or s < 0
                                                         for s in seeds):

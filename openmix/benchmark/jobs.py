@@ -10,6 +10,7 @@ from ..engine.workdir import TERMINAL, read_status, write_json, write_status
 from ..errors import did_you_mean
 
 SWEEPS = Path("configs", "sweeps")
+DRIVER = ".driver"  # in the folder of a sweep: the lock of whoever runs it
 TRAIN = Path(__file__).resolve().parents[2] / "tools" / "train.py"
 OPEN = ("waiting", "running", "preempted", "interrupted")  # states of a run that has not come to an end
 SCHEMA = 1
@@ -55,9 +56,10 @@ def read_list(path) -> dict:
     """The content of a run list; ``jobs`` are :class:`Job` objects.
 
     Raises:
-        FileNotFoundError: the sweep has not been made. ValueError: it is no run list of this version.
+        FileNotFoundError: the sweep has not been made. ValueError: it is no run list of this version, or that of
+            another grid file of the same name.
     """
-    path = run_list(path)
+    given, path = Path(path), run_list(path)
     if not path.is_file():
         made = [p.parent.name for p in SWEEPS.glob("*/runs.json")]
         raise FileNotFoundError(f"no run list {path}; write it with: python tools/sweep.py make GRID (from the folder "
@@ -71,7 +73,17 @@ def read_list(path) -> dict:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is no run list ({type(error).__name__}: {error}); write it anew with: "
                          "python tools/sweep.py make GRID") from error
+    if given.suffix == ".py":
+        refuse_other(found, given, path)
     return found
+
+
+def refuse_other(found: dict, grid: Path, path: Path) -> None:
+    """Raise ValueError if the run list ``found`` at ``path`` was made from another grid file that is still there."""
+    other = Path(found.get("grid") or grid)
+    if grid.is_file() and other.is_file() and not other.samefile(grid):
+        raise ValueError(f"{path} was made from {other}, not from {grid}; a sweep has the name of its grid file, so "
+                         f"give one of them another name, or take over the folder: tools/sweep.py make {grid} --force")
 
 
 def load_jobs(path) -> list[Job]:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..engine.workdir import read_status
-from .jobs import Job, command, is_alive, settle, state
-from .progress import FAILED, Lines, stand
+from .jobs import Job, command, is_alive, settle
+from .progress import FAILED, Lines, Standing, stand
 from .slots import Slots
 
 LOG = "output.log"  # in a work dir: what its processes wrote, over all starts
@@ -63,7 +63,7 @@ class Pool:
     def __init__(self, jobs: list[Job], slots: Slots, retries: int = 3, again: bool = False,
                  problems: dict[str, str] | None = None, screen: Lines | None = None,
                  make_command: Callable[[Job], list[str]] = command, grace: float = 120.0):
-        self.slots, self.retries, self.grace = slots, retries, grace
+        self.slots, self.retries, self.again, self.grace = slots, retries, again, grace
         self.command, self.screen = make_command, screen or Lines()
         self.running: list[Running] = []
         self.waiting: list[Waiting] = []
@@ -78,10 +78,14 @@ class Pool:
                 self.done += 1
             elif job.config in problems:
                 self._failed(job, settle(job, 2, problems[job.config]), problems[job.config])
-            elif found.state == "stale" or found.state in FAILED and not again:
+            elif self._left_alone(found):
                 self.failed[job.name] = f"{found.state}: {found.note}"
             else:
                 self.waiting.append(Waiting(job))
+
+    def _left_alone(self, found: Standing) -> bool:
+        """Whether a run has ended in a way that is not started again."""
+        return found.state == "stale" or found.state in FAILED and not self.again
 
     # -- the loop ----------------------------------------------------------------------------------------------
 
@@ -148,9 +152,13 @@ class Pool:
                 return
             self.waiting.remove(entry)
             self.elsewhere.discard(entry.job.name)
-            if state(entry.job.work_dir) == "done":  # whoever trained it elsewhere
+            found = stand(entry.job)
+            if found.state == "done" or self._left_alone(found):  # whoever trained it elsewhere
                 self.slots.give(devices)
-                self._finished(entry.job, 0.0)
+                if found.state == "done":
+                    self._finished(entry.job)
+                else:
+                    self._failed(entry.job, found.state, found.note)
             else:
                 self._start(entry, devices)
 
@@ -205,9 +213,9 @@ class Pool:
             self.waiting.insert(0, Waiting(job, kills, time.monotonic() + AGAIN))
             self.screen.event(f"{job.name} was stopped from outside (status {code}); it is started again")
 
-    def _finished(self, job: Job, seconds: float) -> None:
+    def _finished(self, job: Job, seconds: float | None = None) -> None:
         self.done += 1
-        self.times.append(seconds)
+        self.times += [] if seconds is None else [seconds]
         self.screen.event(f"done {job.name} {stand(job).note} ({self.done}/{self.total})")
 
     def _failed(self, job: Job, found: str, why: str) -> None:

@@ -68,7 +68,7 @@ def make_slots(gpus: str | None = None, jobs_per_gpu: int = 1, cpu: int | None =
         cpu: so many jobs on the CPU instead; one where there is no GPU.
 
     Raises:
-        ValueError: a number below 1, a GPU named twice, or GPUs and CPU slots at once.
+        ValueError: a number below 1, a GPU named twice or not there, or GPUs and CPU slots at once.
     """
     for name, value in (("--jobs-per-gpu", jobs_per_gpu), ("--slots", 1 if cpu is None else cpu)):
         if value < 1:
@@ -78,6 +78,11 @@ def make_slots(gpus: str | None = None, jobs_per_gpu: int = 1, cpu: int | None =
     named = [name.strip() for name in gpus.split(",")] if gpus is not None else [] if cpu else find_gpus()
     if len(set(named)) < len(named) or "" in named:
         raise ValueError(f"--gpus names GPUs once each, like 0,1; got {gpus!r}")
+    there = find_gpus() if gpus is not None else named
+    missing = [name for name in named if name not in there and not (there and name.startswith(("GPU-", "MIG-")))]
+    if missing:
+        raise ValueError(f"--gpus names {', '.join(missing)}, GPUs here: {', '.join(there) or 'none'}; on the CPU: "
+                         "--slots N")
     if jobs_per_gpu > 1 and not named:
         raise ValueError("--jobs-per-gpu is given but there is no GPU; jobs on the CPU: --slots N")
     return Slots(named * jobs_per_gpu or [CPU] * (cpu or 1))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..engine.workdir import InUse, Lock, write_json
 from . import element
-from .jobs import OPEN, SWEEPS, Job, command, is_alive, settle
+from .jobs import DRIVER, OPEN, SWEEPS, Job, command, is_alive, settle
 from .progress import FAILED, stand
 
 TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
@@ -124,10 +124,10 @@ def submit(name: str, jobs: list[Job], problems: dict[str, str], args) -> int:
     check(args)
     jobs = [replace(job, nodes=args.nodes or job.nodes) for job in jobs]
     try:
-        with Lock(SWEEPS / name):
+        with Lock(SWEEPS / name, wait=2, name=DRIVER):
             return _submit(name, jobs, problems, args)
     except InUse as error:
-        raise ValueError(f"the sweep {name} is being run already ({error})") from error
+        raise ValueError(f"the sweep {name} is being run already ({error.holder})") from error
 
 
 def check(args) -> None:

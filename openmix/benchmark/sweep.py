@@ -8,6 +8,8 @@ import hashlib
 import json
 import os
 import re
+import shutil
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,9 +18,10 @@ from ..engine.workdir import write_atomic
 from ..errors import did_you_mean
 from .check import check, check_each
 from .grid import Grid, Row, read_grid
-from .jobs import SWEEPS, Job, read_list, run_list, write_list
+from .jobs import SWEEPS, Job, read_list, refuse_other, run_list, write_list
 
 MARK = re.compile(r"# made by tools/sweep\.py from .*, checksum (\w{16}); what you change is kept\n")
+BASES = re.compile(r"""^_base_\s*=\s*(\[[^\]]*\]|\([^)]*\)|["'][^"'\n]+["'])""", re.M)
 
 
 @dataclass
@@ -37,37 +40,60 @@ def make(grid_path, force: bool = False) -> Made:
     """Write the configs and the run list of a grid; again and again with the same outcome, a larger grid adds.
 
     Args:
-        force: also overwrite configs that were changed by hand.
+        force: also overwrite configs that were changed by hand, and those of another grid of the same name.
 
     Raises:
-        FileNotFoundError, ValueError, TypeError: of the grid; or a line for each config that is not right. The run list
-            is then left as it was.
+        FileNotFoundError, ValueError, TypeError: of the grid; or a line for each config that is not right. Nothing is
+            then written.
     """
     grid = read_grid(grid_path)
     folder, made = SWEEPS / grid.name, Made(grid.name)
-    folder.mkdir(parents=True, exist_ok=True)
+    if not force:
+        _refuse_other(folder / "runs.json", Path(grid_path))
+    texts = {}
     for row in grid.rows:
         path = folder / f"{row.name}.py"
-        made_of(path, signed(text(row, _base(row, grid), folder), grid), force, made)
+        made_of(path, signed(text(row, _base(row, grid), folder), grid), force, made, texts)
     made.left = sorted({p.stem for p in folder.glob("*.py")} - {row.name for row in grid.rows})
-    made.jobs = check([job for row in grid.rows for job in jobs_of(row, folder)])
+    made.jobs = _checked([job for row in grid.rows for job in jobs_of(row, folder)], folder, texts)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, content in texts.items():
+        write_atomic(path, content.encode(), durable=False)
     write_list(folder / "runs.json", made.jobs, grid=grid.path, grid_sum=_sum(Path(grid_path).read_text()),
                checked=_sums(made.jobs))
     return made
 
 
-def made_of(path: Path, content: str, force: bool, made: Made) -> None:
-    """Write one config, unless it is there already or was changed by hand; ``made`` notes what happened."""
+def _refuse_other(path: Path, grid: Path) -> None:
+    try:
+        found = read_list(path)
+    except (FileNotFoundError, ValueError):  # none, or one that is to be written anew
+        return
+    refuse_other(found, grid, path)
+
+
+def made_of(path: Path, content: str, force: bool, made: Made, texts: dict[Path, str]) -> None:
+    """Note in ``texts`` one config to be written, unless it is there or was changed by hand; ``made`` tells which."""
     old = path.read_text() if path.is_file() else None
     if old == content:
         return
-    mark = MARK.match(old or "")
-    mine = mark and _sum(old[mark.end():]) == mark[1]
-    if old is not None and not mine and not force:
+    if old is not None and not is_signed(old) and not force:
         made.kept.append(path.stem)
         return
     (made.new if old is None else made.updated).append(path.stem)
-    write_atomic(path, content.encode(), durable=False)
+    texts[path] = content
+
+
+def _checked(jobs: list[Job], folder: Path, texts: dict[Path, str]) -> list[Job]:
+    """The jobs, checked with ``texts`` in a copy of their folder beside it, where ``_base_`` means the same."""
+    beside = folder.resolve().parent
+    beside.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=beside) as draft:
+        for path in folder.glob("*.py"):
+            shutil.copyfile(path, Path(draft, path.name))
+        for path, content in texts.items():
+            Path(draft, path.name).write_text(content)
+        return check(jobs, Path(draft))
 
 
 def jobs_of(row: Row, folder: Path) -> list[Job]:
@@ -132,13 +158,30 @@ def signed(content: str, grid: Grid) -> str:
     return f"# made by tools/sweep.py from {grid.name}.py, checksum {_sum(content)}; what you change is kept\n{content}"
 
 
+def is_signed(content: str) -> bool:
+    """Whether a config is as it was written here."""
+    mark = MARK.match(content)
+    return bool(mark) and _sum(content[mark.end():]) == mark[1]
+
+
 def _sum(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def _sums(jobs: list[Job]) -> dict[str, str]:
-    """Checksums of the config files of jobs."""
-    return {path: _sum(Path(path).read_text()) for path in sorted({job.config for job in jobs})}
+    """Checksums of the config files of jobs with all they are based on."""
+    return {path: _sum("".join(_texts(Path(path), {}).values())) for path in sorted({job.config for job in jobs})}
+
+
+def _texts(path: Path, found: dict[Path, str]) -> dict[Path, str]:
+    """The texts of a config and of its bases, as far as they are files; without mmengine, which takes long to load."""
+    path = Path(os.path.normpath(path))
+    if path not in found and path.is_file():
+        found[path] = path.read_text()
+        for bases in BASES.findall(found[path]):
+            for base in re.findall(r"""["']([^"']+)["']""", bases):
+                _texts(path.parent / base, found)
+    return found
 
 
 # -- before a run ----------------------------------------------------------------------------------------------
@@ -152,14 +195,28 @@ def prepare(sweep, force: bool = False) -> tuple[str, list[Job], dict[str, str]]
     """
     path, given = run_list(sweep), Path(sweep)
     grid = given if given.suffix == ".py" else None
-    if grid is not None and (not path.is_file() or read_list(path).get("grid_sum") != _grid_sum(grid)):
+    if grid is not None and (not path.is_file() or read_list(grid).get("grid_sum") != _grid_sum(grid)):
         make(grid, force)
     found = read_list(path)
-    changed = {config for config, old in found.get("checked", {}).items()
-               if not Path(config).is_file() or _sum(Path(config).read_text()) != old}
+    changed = _changed(found)
+    source = grid or Path(found.get("grid") or "none")
+    if source.is_file() and any(not Path(c).is_file() or is_signed(Path(c).read_text()) for c in changed):
+        make(source, force)  # the grid, and not what some earlier one left, says what these are
+        found = read_list(path)
+        changed = _changed(found)
     jobs, problems = check_each([job for job in found["jobs"] if job.config in changed]) if changed else ([], {})
     checked = {job.name: job for job in jobs}
-    return path.parent.name, [checked.get(job.name, job) for job in found["jobs"]], problems
+    found["jobs"] = [checked.get(job.name, job) for job in found["jobs"]]
+    if checked:  # so that status and tables know what is trained now
+        found["checked"] = {**found["checked"], **_sums(jobs)}
+        write_list(path, **{k: v for k, v in found.items() if k != "schema"})
+    return path.parent.name, found["jobs"], problems
+
+
+def _changed(found: dict) -> set[str]:
+    """Configs of a run list that are not, with their bases, as they were when they were checked."""
+    sums = _sums(found["jobs"])
+    return {config for config, old in found.get("checked", {}).items() if sums.get(config) != old}
 
 
 def _grid_sum(grid: Path) -> str:

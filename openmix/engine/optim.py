@@ -11,6 +11,7 @@ By default there is one group: weight decay acts on everything, norm layers and 
 """
 import inspect
 import warnings
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -43,6 +44,8 @@ def check_optimizer(cfg) -> type[torch.optim.Optimizer]:
         TypeError: a dict is missing where one must stand.
         ValueError: unknown type or key (naming the nearest), or a number out of its range.
     """
+    if not isinstance(cfg, Mapping):
+        raise TypeError(f"optim_wrapper must be a dict like dict(optimizer=dict(type='SGD', lr=0.1)), got {cfg!r}")
     _check_keys("optim_wrapper", cfg, WRAPPER_KEYS)
     if cfg.get("type", "OptimWrapper") != "OptimWrapper":
         raise ValueError(f"optim_wrapper: unknown type {cfg['type']!r}; use 'OptimWrapper', or leave it out "

@@ -106,7 +106,12 @@ def check_writable(work_dir) -> Path:
 
 
 class InUse(RuntimeError):
-    """Another run holds the work dir."""
+    """Another process holds the lock of a folder; ``holder`` says which."""
+
+    def __init__(self, folder, holder: str):
+        super().__init__(f"{folder} is in use by another run ({holder}); "
+                         "wait for it, stop it, or choose another --work-dir")
+        self.holder = holder
 
 
 class Lock:
@@ -114,14 +119,16 @@ class Lock:
 
     Args:
         rank: of this process; the first one holds the lock for all of a run.
-        wait: seconds to wait for a holder that is about to leave (a restart overlaps the process it replaces).
+        wait: seconds to wait for a holder that is about to leave (a restart overlaps the process it replaces, and who
+            looks whether a run is alive holds its lock for a moment).
+        name: of the lock file.
 
     Raises:
         InUse: another process holds the lock; names its pid and host.
     """
 
-    def __init__(self, work_dir, rank: int = 0, wait: float = 0.0):
-        self.path, self.file = Path(work_dir) / ".lock", None
+    def __init__(self, work_dir, rank: int = 0, wait: float = 0.0, name: str = ".lock"):
+        self.path, self.file = Path(work_dir) / name, None
         if rank == 0:
             self._acquire(wait)
 
@@ -133,8 +140,7 @@ class Lock:
                 self.file.seek(0)
                 holder = self.file.read().strip() or "unknown process"
                 self.file.close()
-                raise InUse(f"{self.path.parent} is in use by another run ({holder}); "
-                            "wait for it, stop it, or choose another --work-dir")
+                raise InUse(self.path.parent, holder)
             time.sleep(0.1)
         self.file.truncate(0)
         self.file.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
@@ -166,11 +172,12 @@ class Lock:
 # -- status ----------------------------------------------------------------------------------------------------
 
 def read_status(work_dir) -> dict:
-    """The run's ``status.json``; empty where there is none (yet)."""
+    """The run's ``status.json``; empty where there is none (yet) or none that can be read."""
     try:
-        return json.loads((Path(work_dir) / "status.json").read_text())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        found = json.loads((Path(work_dir) / "status.json").read_text())
+    except (OSError, ValueError):
         return {}
+    return found if isinstance(found, dict) else {}
 
 
 def write_status(work_dir, state: str, **info) -> dict:

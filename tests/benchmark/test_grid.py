@@ -53,6 +53,16 @@ def test_a_method_fills_its_place_in_the_base_by_its_type():
     assert (row.base, row.name) == ("configs/cifar100/r18_cutmix.py", "r18_cutmix_alpha1")
 
 
+def test_a_row_has_the_name_of_its_backbone_and_method_wherever_they_stand_in_the_base():
+    assert names(base="configs/{backbone}/{mixup}.py", backbones=["r18", "rx50"], mixups=["mixup"]) == [
+        "r18_mixup", "rx50_mixup"]
+    assert names(base="{mixup}/a.py", mixups=["mixup", "cutmix"]) == ["a_mixup", "a_cutmix"]
+
+
+def test_an_empty_list_of_an_option_has_a_name():
+    assert names(base="a.py", mixups=[dict(type="ManifoldMix", layers=[])]) == ["a_manifoldmix_layers-none"]
+
+
 def test_overrides_change_the_rows_they_match_and_later_ones_win():
     found = {row.name: row for row in rows(
         base=BASE, backbones=["r18", "rx50"], mixups=["cutmix", "mixup", "fmix_openmixup"], epochs=[200, 400],
@@ -110,6 +120,12 @@ def test_seeds_are_a_number_or_a_list():
     (dict(base="a.py", mixups=["a"], overrides=[dict(match=dict(mixup="b"), set={"x": 1})]), "matches no row"),
     (dict(base="a.py", overrides=[dict(match=dict(mixxup="b"), set={"x": 1})]), "did you mean 'mixup'?"),
     (dict(base="a.py", exclude=[dict()]), "no rows left"),
+    (dict(base="a.py", vary={3: [1]}), "vary takes keys of a config"),
+    (dict(base="a.py", vary={"a.b": [float("inf")]}), "vary.a.b.0 must be finite"),
+    (dict(base="a.py", overrides=[dict(set={3: 1})]), "overrides[0].set takes keys of a config"),
+    (dict(base="a.py", overrides=[dict(set={"a.b": {1}})]), "overrides[0].set.a.b must be a plain value"),
+    (dict(base="a.py", mixups=[dict(type="MixUp", name="a/b")]), "mixups[0].name is for a file name"),
+    (dict(base="a.py", mixups=[dict(type="MixUp", alpha=float("nan"))]), "mixups[0].alpha must be finite, got nan"),
     (dict(base="a.py", mixups=[dict(type="A", alpha=a) for a in (1, 1 + 1e-9)]), "give one of the mixups a name")])
 def test_what_is_not_understood_is_refused(keys, words):
     with pytest.raises((ValueError, TypeError)) as caught:
@@ -128,6 +144,9 @@ def test_a_grid_file_is_named_in_errors_and_may_use_python(tmp_path):
     assert grid.name == "mine" and [row.name for row in grid.rows] == ["a_mixup_alpha0.1", "a_mixup_alpha0.2"]
     file.write_text("base = 1 +\n")
     with pytest.raises(ValueError, match="mine.py cannot be read as a grid .SyntaxError"):
+        read_grid(file)
+    file.write_text("import sys\nsys.exit(3)\n")
+    with pytest.raises(ValueError, match="mine.py cannot be read as a grid .SystemExit: 3"):
         read_grid(file)
     with pytest.raises(FileNotFoundError, match="did you mean 'mine.py'"):
         read_grid(tmp_path / "mien.py")

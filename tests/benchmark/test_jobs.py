@@ -120,6 +120,42 @@ def test_a_torn_result_is_no_result(torn):
     assert state("w") == "interrupted"
 
 
+@pytest.mark.parametrize("text", ["[]", '"x"', "3", "null"])
+def test_a_status_that_is_no_dict_is_no_status(text):
+    (workdir.Path("w") / "status.json").write_text(text)
+    assert workdir.read_status("w") == {} and state("w") == "waiting"
+    assert workdir.write_status("w", "running")["attempt"] == 1
+
+
+def test_a_folder_in_place_of_the_status_is_no_status():
+    (workdir.Path("w") / "status.json").mkdir()
+    assert workdir.read_status("w") == {} and state("w") == "waiting"
+
+
+def test_many_lookers_do_not_keep_a_run_from_its_lock():
+    """Each holds the lock for a moment, all of them together nearly always."""
+    import threading
+
+    (workdir.Path("w") / ".lock").touch()
+    over = threading.Event()
+
+    def look():
+        while not over.is_set():
+            is_alive("w")
+            over.wait(0.001)
+
+    lookers = [threading.Thread(target=look) for _ in range(3)]
+    for looker in lookers:
+        looker.start()
+    try:
+        for _ in range(30):
+            workdir.Lock("w", wait=2).release()
+    finally:
+        over.set()
+        for looker in lookers:
+            looker.join()
+
+
 def test_looking_at_a_run_does_not_keep_it_from_starting():
     for _ in range(20):
         is_alive("w")

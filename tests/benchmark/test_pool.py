@@ -11,7 +11,7 @@ import pytest
 from openmix.benchmark.jobs import Job, is_alive, state
 from openmix.benchmark.pool import Pool, last_line
 from openmix.benchmark.progress import Lines
-from openmix.benchmark.slots import CPU, Slots
+from openmix.benchmark.slots import CPU, Slots, make_slots
 from openmix.engine import workdir
 from tests.benchmark.drive import jobs, stub
 
@@ -161,6 +161,26 @@ def test_a_finished_run_of_another_config_is_told_and_left_alone():
     job = Job("a/seed0", "a", 0, "runs/a", config_hash="another")
     made = Pool([job], Slots([CPU]), make_command=stub, screen=Lines(lambda _: None))
     assert made.run() == 0 and "another config" in made.failed["a/seed0"] and len(notes("a", "starts")) == 1
+
+
+@pytest.mark.parametrize("end", ["diverged", "failed", "invalid"])
+def test_what_failed_elsewhere_while_it_was_waited_for_is_not_started_here(end):
+    Path("runs/a").mkdir(parents=True)
+    workdir.write_status("runs/a", "running")
+    made = pool(["a", "b"])
+    workdir.write_status("runs/a", end, reason="so it was")  # by another process, after this one looked
+    assert made.run() == 0 and made.done == 1 and made.failed == {"a/seed0": f"{end}: so it was"}
+    assert notes("a", "starts") == []
+
+
+def test_gpus_that_are_not_there_are_refused(monkeypatch):
+    monkeypatch.setattr("openmix.benchmark.slots.find_gpus", list)
+    with pytest.raises(ValueError, match="--gpus names 7, GPUs here: none"):
+        make_slots("7")
+    monkeypatch.setattr("openmix.benchmark.slots.find_gpus", lambda: ["0", "1"])
+    with pytest.raises(ValueError, match="--gpus names 7, GPUs here: 0, 1"):
+        make_slots("1,7")
+    assert make_slots("1", 2).free == ["1", "1"] and make_slots("GPU-1a2b").free == ["GPU-1a2b"]
 
 
 def test_the_output_of_every_start_is_kept_in_the_work_dir():

@@ -118,6 +118,7 @@ def test_values_are_written_as_they_are_typed():
     ("overrides = [dict(set={'model.backbone.depth': 21})]", "depth"),
     ("overrides = [dict(set={'val_cfg.network': 'mix_k'})]", "no network 'mix_k'"),
     ("overrides = [dict(set={'param_scheduler': [dict(type='LinearLR', begin=5)]})]", "begin"),
+    ("overrides = [dict(set={'optim_wrapper': 0.1})]", "optim_wrapper must be a dict"),
     ("processes = 3", "cannot be divided among 3 processes")])
 def test_a_config_that_is_not_right_is_named_before_anything_starts(change, words):
     with pytest.raises(ValueError, match="these configs are not right") as caught:
@@ -165,6 +166,81 @@ def test_configs_changed_since_are_checked_and_their_hash_follows():
     _, same, problems = prepare("g.py")
     assert list(problems) == [str(file)] and "did you mean 'model'" in problems[str(file)]
     assert [job.name for job in same] == [job.name for job in jobs]
+
+
+def snapshot():
+    return {p: p.read_bytes() for p in Path("configs").rglob("*") if p.is_file()}
+
+
+def test_a_make_that_fails_touches_nothing():
+    wrong = GRID + ("overrides = [dict(match=dict(mixup='MixUp'), set={'train_cfg.limt': 3}), "
+                    "dict(set={'val_cfg.limit': 1})]")
+    with pytest.raises(ValueError, match="configs/sweeps/g/r20_mixup_alpha0.5_ep2.py: .*limt"):
+        make(grid(wrong))
+    assert snapshot() == {}
+    make(grid(GRID))
+    before = snapshot()
+    with pytest.raises(ValueError, match="limt"):
+        make(grid(wrong))
+    assert snapshot() == before and not any(p.name.startswith(".") for p in Path("configs/sweeps").iterdir())
+
+
+def test_configs_that_another_grid_left_are_made_anew_before_a_run():
+    """As a make that was killed while it wrote them leaves them: signed, but not in the list."""
+    make(grid(GRID.replace("epochs", "overrides = [dict(set={'train_cfg.limit': 9})]\nepochs")))
+    other = configs()
+    make(grid(GRID))
+    for how in ("g.py", "g"):
+        for name, content in other.items():
+            Path("configs/sweeps/g", f"{name}.py").write_text(content)
+        assert prepare(how)[2] == {} and not any("limit" in content for content in configs().values())
+
+
+def test_a_base_that_was_changed_changes_the_hash_in_the_list():
+    Path("root.py").write_text(tiny.dump(tiny.config("unused"), Path("dumped.py")).read_text().replace(
+        "work_dir = 'unused'", ""))
+    Path("base.py").write_text('_base_ = ["root.py"]\n')
+    grid('base = "base.py"\nepochs = 1')
+    hashes = {make("g.py").jobs[0].config_hash}
+    for file, change in (("root.py", "optim_wrapper['optimizer']['lr'] = 0.0456"),
+                         ("base.py", "optim_wrapper = dict(optimizer=dict(weight_decay=0.0123))")):
+        with open(file, "a") as base:
+            base.write(f"\n{change}\n")
+        jobs = prepare("g.py")[1]
+        assert jobs == load_jobs("g") == make("g.py").jobs
+        hashes.add(jobs[0].config_hash)
+    assert len(hashes) == 3
+
+
+def test_what_a_run_trains_after_a_change_by_hand_is_what_status_expects():
+    make("g.py")
+    with open("configs/sweeps/g/r20_vanilla_ep2.py", "a") as file:
+        file.write("optim_wrapper = dict(optimizer=dict(lr=0.3))\n")
+    jobs = prepare("g.py")[1]
+    assert load_jobs("g") == jobs
+    stamp = Path("configs/sweeps/g/runs.json").stat().st_mtime_ns
+    assert prepare("g.py")[1] == jobs and Path("configs/sweeps/g/runs.json").stat().st_mtime_ns == stamp
+
+
+def test_two_grid_files_of_one_name_do_not_take_each_others_place():
+    make("g.py")
+    before = snapshot()
+    Path("mine").mkdir()
+    Path("mine/g.py").write_text(GRID.replace("seeds = 2", "seeds = 1"))
+    for call in (make, prepare, load_jobs):
+        with pytest.raises(ValueError, match="was made from g.py, not from mine/g.py"):
+            call("mine/g.py")
+    assert snapshot() == before
+    assert len(make("mine/g.py", force=True).jobs) == 2 and len(load_jobs("mine/g.py")) == 2
+    Path("mine/g.py").rename("g.py")
+    assert len(make("g.py").jobs) == 2, "a grid file may be moved"
+
+
+def test_the_lock_of_a_driver_does_not_look_like_that_of_a_run():
+    from openmix.benchmark.jobs import DRIVER
+    from openmix.benchmark.records import SIGNS
+
+    assert DRIVER not in SIGNS
 
 
 # -- how it is doing -------------------------------------------------------------------------------------------
@@ -241,6 +317,7 @@ def sweep(*arguments, check=None):
 @pytest.mark.parametrize("arguments, words", [
     (("run", "nothing.py"), "no grid nothing.py"), (("status", "nothing"), "tools/sweep.py make"),
     (("run", "g", "--slots", "0"), "--slots must be at least 1"),
+    (("run", "g", "--retries", "-1"), "--retries must be at least 0"),
     (("run", "g", "--gpus", "0,0"), "once each"), (("run", "g", "--gpus", "0", "--slots", "2"), "--slots is for jobs"),
     (("run", "g", "--only", "r20_nomix*"), "fits no run; names are like r20_vanilla_ep2/seed0")])
 def test_wrong_input_is_one_line_and_two(arguments, words):
@@ -263,9 +340,10 @@ def test_status_dry_run_and_help_need_neither_torch_nor_mmengine():
 
 def test_two_drivers_do_not_run_one_sweep():
     make("g.py")
-    with workdir.Lock("configs/sweeps/g"):
+    with workdir.Lock("configs/sweeps/g", name=".driver"):
         done = sweep("run", "g", check=2)
     assert "is being run already" in done.stderr and f"pid {os.getpid()}" in done.stderr
+    assert "--work-dir" not in done.stderr, "a sweep has no such option"
 
 
 def test_a_sweep_of_real_trainings_with_one_command_and_once_more():
