@@ -44,10 +44,11 @@ class Cell:
     def __post_init__(self):
         self.records = sorted(self.records, key=lambda r: (-1 if r.seed is None else r.seed, r.folder))
         seen = set()
-        for record in self.records:
-            if record.state == "done":
-                (self.repeated if record.seed in seen else self.counted).append(record)
-                seen.add(record.seed)
+        done = [r for r in self.records if r.state == "done"]
+        for record in sorted(done, key=lambda r: (r.seed, r.primary.get("median_last10") is None,
+                                                  not r.primary.get("last"), r.folder)):
+            (self.repeated if record.seed in seen else self.counted).append(record)
+            seen.add(record.seed)
         medians = [r.primary["median_last10"] for r in self.counted if r.primary.get("median_last10") is not None]
         lasts = [r.primary["last"]["top1"] for r in self.counted if r.primary.get("last")]
         self.kind = "median" if medians else "last" if lasts else None
@@ -192,7 +193,8 @@ class Cost:
 
     Attributes:
         place: hardware, processes, precision and total batch: costs are compared within one only.
-        relative: time for an image relative to the baseline's in the same place; None without such a baseline.
+        relative: time for an image relative to the baseline's in the same place; of several variants of the baseline
+            the one that differs in nothing but the method. None without such a baseline, and ``why`` says so.
     """
 
     row: str
@@ -202,23 +204,43 @@ class Cost:
     img_s: float | None
     memory_mib: float | None
     relative: float | None = None
+    why: str = ""
 
 
 def make_costs(cells: list[Cell], baseline: str = "Vanilla") -> list[Cost]:
     """Costs of the rows of one network on one data set, sorted by place and row."""
-    found = defaultdict(list)
+    found, kin = defaultdict(list), {}
     for cell in cells:
         for record in cell.counted + cell.repeated:
-            place = (record.hardware, record.processes, record.precision, record.result.get("total_batch"))
-            found[place, cell.row, cell.method].append(record.result)
-    costs = [Cost(row, method, place, len(runs), _median(runs, "img_s"), _median(runs, "peak_memory_mib"))
-             for (place, row, method), runs in sorted(found.items(), key=_first)]
-    for cost in costs:
-        base = [r for (place, _, method), runs in found.items() if (place, method) == (cost.place, baseline)
-                for r in runs]
-        speed = _median(base, "img_s")
-        cost.relative = speed / cost.img_s if speed and cost.img_s else None
+            key = place(record), cell.row, cell.method
+            found[key].append(record.result)
+            kin.setdefault(key, _all_but_method(record))
+    costs = []
+    for key, runs in sorted(found.items(), key=_first):
+        where, row, method = key
+        cost = Cost(row, method, where, len(runs), _median(runs, "img_s"), _median(runs, "peak_memory_mib"))
+        speeds = {k: _median(results, "img_s") for k, results in found.items() if (k[0], k[2]) == (where, baseline)}
+        base = [k for k, speed in speeds.items() if speed]
+        if len(base) > 1:  # several variants
+            base = [k for k in base if k == key or method != baseline and kin[k] == kin[key]]
+            cost.why = f"several variants of {baseline} on this hardware, and none that differs in the method alone"
+        else:
+            cost.why = (f"no finished {baseline} run with a measured speed on this hardware with as many processes, "
+                        "this precision and this batch")
+        if len(base) == 1 and cost.img_s:
+            cost.relative, cost.why = speeds[base[0]] / cost.img_s, ""
+        costs.append(cost)
     return costs
+
+
+def place(record: Record) -> tuple[str, int, str, int]:
+    """(hardware, processes, precision, total batch): where a finished run was made, as far as costs go."""
+    return record.hardware, record.processes, record.precision, record.result.get("total_batch")
+
+
+def _all_but_method(record: Record) -> tuple:
+    leaves = {k: v for k, v in recipe(record).items() if not k.startswith("model.mixup")}
+    return json.dumps(leaves, sort_keys=True), setting(record)
 
 
 def _median(results: list[dict], key: str) -> float | None:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .cells import Cell, make_cells
+from .cells import Cell, make_cells, place
 from .records import Record
 from .records import gather as gather_runs
 from .render import Part, Table
@@ -144,7 +144,7 @@ def compare_cells(a: Cell, b: Cell) -> Outcome:
 
 def places(cell: Cell) -> set[tuple]:
     """(hardware, processes, precision, total batch) of the finished runs of a cell."""
-    return {(r.hardware, r.processes, r.precision, r.result.get("total_batch")) for r in cell.counted}
+    return {place(r) for r in cell.counted}
 
 
 def costs(a: Cell, b: Cell) -> tuple[float | None, float | None, str]:

@@ -1,6 +1,7 @@
 """Generated text in files that people write: tables between markers, and the index files of the model zoo."""
 import os
 import re
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from .labels import folder_of
 from .zoo import last_checkpoint, last_log
 
 MARKER = re.compile(r"^<!-- zoo:([a-z0-9-]+) (begin|end) -->[ \t]*(?:\r?\n|\Z)", re.M)
+NEARLY = re.compile(r"^(```|~~~)[^\n]*\n.*?^\1[^\n]*$|^[ \t]*<!--[ \t]*zoo:[^\n]*-->[ \t]*\r?$", re.M | re.S | re.I)
 DOCUMENTS = ("docs/*.md", "configs/*/README.md")
 GENERATED = "# Written by tools/model_zoo.py from the records of runs; changes made by hand are lost.\n"
 
@@ -23,8 +25,14 @@ def rewrite(text: str, make: Callable[[str], str], where: str = "the file") -> s
     The markers are lines of their own, ``<!-- zoo:cifar100-resnet-18 begin -->`` and the same with ``end``.
 
     Raises:
-        ValueError: no marker, one without its other half, pairs inside each other, or a name that is there twice.
+        ValueError: no marker, one without its other half, pairs inside each other, a name that is there twice, or a
+            line that only looks like a marker (indented, in capitals); code blocks may hold such lines.
     """
+    for line in NEARLY.finditer(text):
+        if not line[1] and not MARKER.match(text, line.start()):
+            number = text.count("\n", 0, line.start()) + 1
+            raise ValueError(f"{where}, line {number}: {line[0].strip()} is no marker; write "
+                             "<!-- zoo:NAME begin --> or end, from the first column, in lower case")
     marks = list(MARKER.finditer(text))
     if not marks:
         raise ValueError(f"{where} has no markers; put <!-- zoo:NAME begin --> and <!-- zoo:NAME end --> on lines of "
@@ -40,15 +48,20 @@ def rewrite(text: str, make: Callable[[str], str], where: str = "the file") -> s
         if name in seen:
             raise ValueError(f"{where}, line {line}: zoo:{name} is there twice")
         seen.add(name)
-        pieces += [text[done:begin.end()], make(name)]
+        made = make(name)
+        pieces += [text[done:begin.end()], made.replace("\n", "\r\n") if begin[0].endswith("\r\n") else made]
         done = end.start()
     return "".join(pieces) + text[done:]
 
 
 def find_documents(root) -> list[Path]:
-    """The files below ``root`` that hold markers."""
+    """The files below ``root`` that hold markers, or lines that only look like one."""
     files = sorted(path for pattern in DOCUMENTS for path in Path(root).glob(pattern))
-    return [path for path in files if MARKER.search(_read(path))]
+    return [path for path in files if _is_marked(_read(path))]
+
+
+def _is_marked(text: str) -> bool:
+    return bool(MARKER.search(text)) or any(not line[1] for line in NEARLY.finditer(text))
 
 
 def _read(path) -> str:
@@ -73,10 +86,17 @@ def new_texts(files, make: Callable[[str, Path], str], known) -> dict[Path, str]
 
 
 def write_changed(texts: dict[Path, str], dry: bool = False) -> list[Path]:
-    """Write those files whose content changes, atomically; returns them. ``dry``: only tell which they are."""
+    """Write those files whose content changes, atomically; returns them. ``dry``: only tell which they are.
+
+    Links stay links, and files keep their mode.
+    """
     changed = [path for path, text in texts.items() if not path.is_file() or _read(path) != text]
     for path in changed if not dry else ():
-        write_atomic(path, texts[path].encode())
+        target = Path(os.path.realpath(path))
+        mode = target.stat().st_mode if target.is_file() else None
+        write_atomic(target, texts[path].encode())
+        if mode is not None:
+            target.chmod(stat.S_IMODE(mode))
     return changed
 
 
@@ -88,20 +108,31 @@ def index_files(cells: list[Cell], root) -> dict[Path, str]:
     them. A metafile of earlier runs that are gone is emptied.
 
     They follow the formats of OpenMMLab and of Papers with Code. Data sets without a folder of configs are left out.
+
+    Raises:
+        ValueError: one that would change was written by hand. Without runs of its data set a metafile written by hand
+            stays, and is listed.
     """
-    root, texts = Path(root), {}
+    root, texts, listed = Path(root), {}, []
     for folder in sorted(path for path in (root / "configs").glob("*") if path.is_dir()):
         own = [c for c in cells if folder_of(c.dataset) == folder.name and c.values]
         path = folder / "metafile.yml"
+        if own or path.is_file() and _read(path).startswith(GENERATED.rstrip()):
+            texts[path] = _yaml(metafile(own, root, folder), path)
         if own or path.is_file():
-            texts[path] = _yaml(metafile(own, root, folder))
-    listed = [path.relative_to(root).as_posix() for path in texts]
-    texts[root / "model-index.yml"] = _yaml(dict(Import=listed))
+            listed.append(path.relative_to(root).as_posix())
+    texts[root / "model-index.yml"] = _yaml(dict(Import=listed), root / "model-index.yml")
     return texts
 
 
-def _yaml(content: dict) -> str:
-    return GENERATED + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
+def _yaml(content: dict, path: Path) -> str:
+    """The new content of ``path``, with the line ends of the old one."""
+    old = _read(path) if path.is_file() else ""
+    if old and not old.startswith(GENERATED.rstrip()):
+        raise ValueError(f"{path} was written by hand (it does not begin with {GENERATED[:37]!r}); move it away, or "
+                         "name the files to rewrite with --files")
+    text = GENERATED + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
+    return text.replace("\n", "\r\n") if "\r\n" in old else text
 
 
 def metafile(cells: list[Cell], root, folder: Path) -> dict:

@@ -44,7 +44,13 @@ def new_folder(record: Record) -> Path:
 
 
 def command(record: Record, folder) -> list[str]:
-    """The command line that repeats a run in ``folder``; it continues where it was stopped."""
+    """The command line that repeats a run in ``folder``; it continues where it was stopped.
+
+    Raises:
+        ValueError: ``folder`` is that of the run itself, which would be compared with itself.
+    """
+    if os.path.realpath(folder) == os.path.realpath(record.folder):
+        raise ValueError(f"{folder} is the run that is to be repeated; name another --work-dir")
     job = jobs.Job(name=str(folder), config=record.config_file, seed=record.seed, work_dir=str(folder),
                    processes=record.processes or 1)
     return jobs.command(job)

@@ -17,6 +17,7 @@ from .render import Link, Part, Table
 OVERVIEW = "overview"  # name of the part that counts the runs of all others
 UNPLACED = "unplaced"  # name of the part with the runs whose files do not tell where they belong
 NO_RUN = "no run yet"
+SHAPES = "Shapes"  # the data set that the package draws itself
 CAPTION = ("Top-1 accuracy in % on the test set: mean ± sample standard deviation over seeds of the median of exactly "
            "the last 10 epochs of each run, in brackets the number of seeds (finished/started, and what became of the "
            "others); one seed has no deviation.")
@@ -66,7 +67,9 @@ def _caption(cells: list[Cell], dataset: str, network: str) -> str:
     if source:
         caveats = "; ".join(published.general_caveats(dataset, network))
         lines.append(f"Published: {source['name']} ({source['url']}), {source['reduction']}; {caveats}.")
-    if any(r.result["data"].get("official") is False for c in cells for r in c.counted):
+    if dataset == SHAPES:
+        lines.append("The data are the embedded shapes, a demonstration.")
+    elif any(r.result["data"].get("official") is False for c in cells for r in c.counted):
         lines.append("Some runs read the data from files other than the official archive; their result.json has the "
                      "hash.")
     return " ".join(lines)
@@ -171,16 +174,15 @@ def cost_table(costs: list[Cost], notes: list[str], baseline: str = "Vanilla") -
     rows = []
     for cost in costs:
         hardware, processes, precision, batch = cost.place
-        relative = f"{cost.relative:.2f}" if cost.relative else "- " + _ref(
-            f"no finished {baseline} run with a measured speed on this hardware with as many processes, this precision "
-            "and this batch", notes)
+        relative = f"{cost.relative:.2f}" if cost.relative else f"- {_ref(cost.why, notes)}"
         rows.append([cost.row, hardware or "?", processes or "?", precision or "?", batch or "?",
                      f"{cost.img_s:,.0f}" if cost.img_s else "-",
                      f"{cost.memory_mib:,.0f}" if cost.memory_mib else "-", relative, cost.runs])
     return Table(["method", "hardware", "processes", "precision", "batch", "images/s", "memory, MiB",
                   f"time relative to {baseline}", "runs"], rows,
                  "Cost of training, medians over finished runs; relative only between runs on the same hardware with "
-                 "equal processes, precision and batch:")
+                 "equal processes, precision and batch, whatever the number of threads and whatever else ran on the "
+                 "device:")
 
 
 # -- runs ----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import statistics
 from collections import defaultdict
 from pathlib import Path
 
-from ..benchmark.cells import Cell, make_cells
+from ..benchmark.cells import Cell, make_cells, place
 from ..benchmark.records import Record
 from ..benchmark.records import gather as gather_runs
 from ..engine.workdir import write_atomic
@@ -116,14 +116,14 @@ def cost_charts(cells: list[Cell], style: dict) -> list[tuple]:
     places = defaultdict(list)
     for cell in cells:
         timed = [r for r in cell.counted if r.result.get("img_s") and r.result["data"].get("images")]
-        where = {(r.hardware, r.processes, r.precision, r.result.get("total_batch")) for r in cell.counted}
+        where = {place(r) for r in cell.counted}
         if cell.mean is None or len(timed) < len(cell.counted) or len(where) != 1:
             continue
         seconds = statistics.median(r.epochs * r.result["data"]["images"] / r.result["img_s"] for r in timed)
         places[cell.dataset, next(iter(where))].append(charts.Point(
             cell.row, f"{cell.network}, {cell.epochs} epochs", seconds, cell.mean, cell.std, len(cell.values)))
-    return [(f"{dataset}, {show_place(place)}", charts.cost_chart(points, style))
-            for (dataset, place), points in sorted(places.items(), key=str)]
+    return [(f"{dataset}, {show_place(spot)}", charts.cost_chart(points, style))
+            for (dataset, spot), points in sorted(places.items(), key=str)]
 
 
 # -- pictures --------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 import statistics
 from collections import defaultdict
 
-from ..benchmark.cells import Cell, Cost, is_placed, make_costs
+from ..benchmark.cells import Cell, Cost, is_placed, make_costs, place
 from ..benchmark.records import Record
 from .curves import Run
 
@@ -53,7 +53,7 @@ def by_network(cells: list[Cell]) -> list[list[Cell]]:
 
 
 def in_place(cell: Cell, cost: Cost) -> bool:
-    return cost.place in {(r.hardware, r.processes, r.precision, r.result.get("total_batch")) for r in cell.counted}
+    return cost.place in {place(r) for r in cell.counted}
 
 
 def show_place(place: tuple) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from openmix import datasets
 from openmix.benchmark import documents, published, shipped, zoo
 from openmix.benchmark.cells import make_cells, make_costs
 from openmix.benchmark.documents import rewrite
@@ -245,6 +246,40 @@ def test_costs_are_compared_in_the_same_place_only(change, tmp_path):
         MixUp=None, Vanilla=1.0)
 
 
+def test_of_several_baselines_the_one_with_the_same_recipe_is_the_measure(tmp_path):
+    make_run(tmp_path / "v1" / "seed0", curve=last_ten(80.0), img_s=6000.0)
+    other = make_run(tmp_path / "v2" / "seed0", curve=last_ten(80.0), img_s=1000.0, weight_decay=0.5)
+    make_run(tmp_path / "m" / "seed0", "type='MixUp'", curve=last_ten(80.0), img_s=4000.0)
+    found = make_costs(make_cells(read_records(tmp_path)))
+    assert {c.method: c.relative for c in found if c.method == "MixUp"} == dict(MixUp=1.5)
+    assert [c.relative for c in found if c.method == "Vanilla"] == [1.0, 1.0]
+    shutil.rmtree(tmp_path / "v1")
+    make_run(tmp_path / "v3" / "seed0", curve=last_ten(80.0), img_s=2000.0, weight_decay=0.25)
+    told = table_of(tmp_path, tmp_path)
+    assert "several variants of Vanilla on this hardware" in told and "whatever the number of threads" in told
+    shutil.rmtree(other)  # one variant alone is the measure, whatever its recipe
+    found = make_costs(make_cells(read_records(tmp_path)))
+    assert {c.method: c.relative for c in found} == dict(MixUp=0.5, Vanilla=1.0)
+
+
+def test_of_a_seed_that_finished_twice_the_run_with_a_median_counts(tmp_path):
+    make_run(tmp_path / "a", curve=[*last_ten(80.0)[:-3], None, 80.0, 80.0], files=False)
+    make_run(tmp_path / "b", curve=last_ten(81.0), files=False)
+    found, = make_cells(read_records(tmp_path))
+    assert found.mean == 81.0 and found.kind == "median" and [Path(r.folder).name for r in found.repeated] == ["a"]
+
+
+def test_the_embedded_shapes_are_called_a_demonstration(tmp_path):
+    path = make_run(tmp_path / "seed0", curve=last_ten(80.0)) / "result.json"
+    other = path.read_text().replace('"official": true', '"official": false')
+    path.write_text(other)
+    assert "other than the official archive" in table_of(tmp_path, tmp_path)
+    path.write_text(other.replace("CIFAR-100", zoo.SHAPES))
+    told = table_of(tmp_path, tmp_path, (zoo.SHAPES, "WideResNet-28-8"))
+    assert "embedded shapes, a demonstration" in told and "official archive" not in told
+    assert datasets.Shapes.name == zoo.SHAPES
+
+
 def test_every_run_is_in_a_table_or_among_those_without_a_place(runs, tmp_path):
     root = tmp_path / "runs"
     shutil.copytree(runs, root)
@@ -364,6 +399,50 @@ def test_the_tool_rewrites_documents_and_index_files_and_a_second_time_nothing(r
     assert "84.40 (1/3" in text and (repository / "docs/plain.md").read_text() == "no markers\n"
     again = command("--write", cwd=repository)
     assert again.stdout == "" and command("--check", cwd=repository).returncode == 0
+
+
+def test_files_written_by_hand_are_refused_and_left_as_they_are(repository):
+    for name in ("model-index.yml", "configs/cifar100/metafile.yml"):
+        (repository / name).write_text("Import: [mine]\n")
+        for flag in ("--write", "--check"):
+            done = command(flag, cwd=repository, check=False)
+            assert done.returncode == 2 and done.stderr.count("\n") == 1
+            assert f"{name} was written by hand" in done.stderr
+        assert (repository / name).read_text() == "Import: [mine]\n"
+        assert (repository / "docs/tables.md").read_text() == marked("overview", "unplaced") + "end\n"
+        (repository / name).unlink()
+    (repository / "configs/cifar10/metafile.yml").write_text("Models: []\n")  # no run of that data set: stays
+    command("--write", cwd=repository)
+    assert (repository / "configs/cifar10/metafile.yml").read_text() == "Models: []\n"
+    assert "configs/cifar10/metafile.yml" in (repository / "model-index.yml").read_text()
+
+
+def test_links_modes_and_line_ends_of_rewritten_files_stay(repository):
+    real = repository / "real.md"
+    real.write_bytes(marked("overview").replace("\n", "\r\n").encode())
+    real.chmod(0o640)
+    (repository / "docs/tables.md").unlink()
+    (repository / "docs/tables.md").symlink_to(real)
+    command("--write", cwd=repository)
+    assert (repository / "docs/tables.md").is_symlink() and real.stat().st_mode & 0o777 == 0o640
+    text = real.read_bytes()
+    assert b"**Tables.**" in text and text.count(b"\n") == text.count(b"\r\n") > 4
+    index = repository / "model-index.yml"
+    index.write_bytes(index.read_bytes().replace(b"\n", b"\r\n"))  # as a checkout may have it
+    assert command("--check", cwd=repository).stdout == ""
+
+
+@pytest.mark.parametrize("line", ["  <!-- zoo:overview begin -->", "<!-- Zoo:overview begin -->",
+                                  "<!--zoo:overview end-->", "<!-- zoo:Overview BEGIN -->"])
+def test_lines_that_only_look_like_markers_are_told_unless_they_are_code(line, tmp_path):
+    (tmp_path / "docs").mkdir()
+    file = tmp_path / "docs" / "a.md"
+    file.write_text(f"one\n{line}\n")
+    assert documents.find_documents(tmp_path) == [file]
+    with pytest.raises(ValueError, match=f"a.md, line 2: {line.strip()} is no marker; write"):
+        documents.new_texts([file], lambda name, base: "", ["overview"])
+    file.write_text(f"one\n```html\n{line}\n```\n")
+    assert documents.find_documents(tmp_path) == []
 
 
 def test_index_files_hold_the_finished_cells_and_nothing_else(repository):

@@ -101,3 +101,13 @@ def test_another_runs_folder_is_not_written_to(tmp_path):
     write_run(tmp_path / "x2" / "seed1", top1=[1.0], seed=1)
     done = tool("x/seed0", "--work-dir", "x2/seed1", cwd=tmp_path)
     assert done.returncode == 2 and "holds another run" in done.stderr
+
+
+def test_a_run_is_not_compared_with_itself(tmp_path):
+    folder = write_run(tmp_path / "x" / "seed0", top1=[1.0], seed=0)
+    (tmp_path / "link").symlink_to(folder)
+    for where in ("x/seed0", "x/../x/seed0", "link"):
+        for more in ((), ("--dry-run",)):
+            done = tool("x/seed0", "--work-dir", where, *more, cwd=tmp_path)
+            assert done.returncode == 2 and done.stderr.count("\n") == 1 and done.stdout == ""
+            assert "is the run that is to be repeated" in done.stderr
