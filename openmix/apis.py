@@ -3,6 +3,7 @@ import copy
 import inspect
 import json
 import tempfile
+import warnings
 from fnmatch import fnmatchcase
 from importlib import resources
 from pathlib import Path
@@ -138,14 +139,22 @@ def finished(cfg) -> bool:
     folder, config_hash = Path(cfg.work_dir), workdir.config_hash(cfg.to_dict())
     report = folder / "result.json"
     if report.is_file():
-        found = result.read(report)
-        same = found["config_hash"] == config_hash and found["seed"] == (cfg.get("randomness") or {}).get("seed", 0)
+        try:
+            found = result.read(report)
+        except result.Torn as error:
+            if not cfg.get("resume"):
+                raise ValueError(f"{error}; --resume continues the run and writes it anew, or give another "
+                                 "--work-dir") from error
+            warnings.warn(f"{error}; the run goes on and writes it anew", stacklevel=2)
+            return False
+        seed = (cfg.get("randomness") or {}).get("seed", 0)
+        same = found.get("config_hash") == config_hash and found.get("seed") == seed
         if cfg.get("resume"):
-            if found["status"] == "done" and same:
+            if found.get("status") == "done" and same:
                 return True
         else:
-            raise ValueError(f"{folder} holds a finished run (status {found['status']}); give another --work-dir or "
-                             "--seed, or --resume to leave it at that")
+            raise ValueError(f"{folder} holds a finished run (status {found.get('status')}); give another --work-dir "
+                             "or --seed, or --resume to leave it at that")
     elif not cfg.get("resume") and any(folder.glob("*.pth")):
         raise ValueError(f"{folder} holds an unfinished run; --resume continues it, or give another --work-dir")
     return False

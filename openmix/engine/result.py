@@ -74,18 +74,22 @@ def median_last(curve: list, window: int = WINDOW) -> float | None:
     return statistics.median(tail) if len(tail) == window and None not in tail else None
 
 
+class Torn(ValueError):
+    """A file that is no result: torn, or never one."""
+
+
 def read(path) -> dict:
     """Read a ``result.json``.
 
     Raises:
         FileNotFoundError: there is none (the run has not ended).
-        ValueError: it is no result, or of a schema this version does not know.
+        Torn: it is no result. ValueError: it is of a schema this version does not know.
     """
     try:
         found = json.loads(Path(path).read_text())
         schema = found["schema"]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no result of a run ({type(error).__name__}: {error})") from error
+        raise Torn(f"{path} is no result of a run ({type(error).__name__}: {error})") from error
     if schema != SCHEMA:
         raise ValueError(f"{path} has schema {schema!r}, this version of openmix reads {SCHEMA}; "
                          "use the version that wrote it, or a newer one")

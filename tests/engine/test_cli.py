@@ -1,5 +1,6 @@
 """What a user types: flags, exit codes, work dirs, and what each command leaves behind."""
 import argparse
+import fcntl
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -156,6 +158,39 @@ def test_a_work_dir_in_use_is_left_alone(tiny, tmp_path, capsys):
     assert re.search(r"^error: .*in use by another run \(pid", found, re.M) and "Traceback" not in found
     assert (tmp_path / "run" / "tiny.py").read_text() == "# the other run's config"
     assert not (tmp_path / "run" / "status.json").exists()
+
+
+def test_who_looks_whether_a_run_is_alive_does_not_make_its_start_fail(tiny, tmp_path):
+    (tmp_path / "run").mkdir()
+    with open(tmp_path / "run" / ".lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)  # as one that looks does, for longer than the start takes to come to the lock
+        looker = threading.Timer(0.5, fcntl.flock, (file, fcntl.LOCK_UN))
+        acquire = workdir.Lock._acquire
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(workdir.Lock, "_acquire", lambda lock, wait: (looker.start(), acquire(lock, wait)))
+            assert main("train", tiny, "--work-dir", tmp_path / "run") == 0
+        looker.join()
+
+
+@pytest.mark.parametrize("torn", ['{"schema": 1, "status": "do', "", "[]"])
+def test_a_torn_result_is_written_anew_with_resume(tiny, tmp_path, capsys, torn):
+    assert main("train", tiny, "--work-dir", tmp_path / "run") == 0
+    whole = record(tmp_path / "run")
+    (tmp_path / "run" / "result.json").write_text(torn)
+    assert main("train", tiny, "--work-dir", tmp_path / "run") == 2
+    assert "--resume continues" in capsys.readouterr().err
+    with pytest.warns(UserWarning, match="no result of a run"):
+        assert main("train", tiny, "--work-dir", tmp_path / "run", "--resume") == 0
+    found = record(tmp_path / "run")
+    assert found["status"] == "done" and found["networks"] == whole["networks"]
+
+
+def test_a_result_of_a_newer_version_is_never_overwritten(tiny, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "result.json").write_text('{"schema": 99}')
+    assert main("train", tiny, "--work-dir", tmp_path / "run", "--resume") == 2
+    assert "schema 99" in capsys.readouterr().err
+    assert (tmp_path / "run" / "result.json").read_text() == '{"schema": 99}'
 
 
 def test_equal_seeds_give_equal_weights_and_others_do_not(tiny, tmp_path):
