@@ -109,7 +109,8 @@ def read_records(root, cached: bool = True) -> list[Record]:
     records = [make_record(folder, facts) for folder, facts in zip(folders, known, strict=True)]
     told = {r.config_hash: r.dataset for r in records if r.result}  # a repetition that has not ended: the same data
     for record in records:
-        record.dataset = told.get(record.config_hash, record.dataset)
+        if not record.result:
+            record.dataset = told.get(record.config_hash, record.dataset)
     return records
 
 

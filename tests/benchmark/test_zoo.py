@@ -90,7 +90,8 @@ def command(*arguments, cwd=ROOT, check=True):
 
 def test_overlapping_folders_count_a_run_once(tmp_path):
     make_run(tmp_path / "runs" / "seed0", curve=last_ten(80.0), files=False)
-    assert "80.00 (1)" in command("runs", "runs/seed0", "runs", cwd=tmp_path).stdout
+    told = command("runs", "runs/seed0", "runs", cwd=tmp_path).stdout
+    assert "80.00 (1)" in told and "1 run:" in told and "more than once" not in told
 
 
 # -- the table -----------------------------------------------------------------------------------------------------
@@ -298,7 +299,7 @@ def test_every_run_is_in_a_table_or_among_those_without_a_place(runs, tmp_path):
 
 
 def test_places_whose_names_read_alike_have_parts_of_their_own(tmp_path):
-    backbones = [WRN, f"first_conv='1x1', {WRN}", f"first_conv='1-x1', {WRN}", f"first_conv='1x-1', {WRN}"]
+    backbones = [WRN, f"first_conv='1x1', {WRN}", f"first_conv='1*x1', {WRN}", f"first_conv='1.x1', {WRN}"]
     for i, backbone in enumerate(backbones):
         make_run(tmp_path / f"run{i}", curve=last_ten(80.0), backbone=backbone, files=False)
     dotted = make_run(tmp_path / "dots", curve=last_ten(80.0), files=False) / "result.json"
@@ -309,7 +310,8 @@ def test_places_whose_names_read_alike_have_parts_of_their_own(tmp_path):
     assert names["cifar100-wideresnet-28-8"] == TABLE and all(re.fullmatch("[a-z0-9-]+", name) for name in names)
     shown = [row for name in names for table in zoo.any_part(name, records, cells, tmp_path).tables
              for row in table.rows if table.folded]
-    assert len(shown) == len(records) == 5
+    assert len(shown) == len(records) == 5 and len({zoo.section(*place) for place in names.values() if any(
+        (c.dataset, c.network) == place for c in cells)}) == 3
     assert names == zoo.parts(make_cells(read_records(tmp_path)[::-1]))
 
 
