@@ -365,5 +365,6 @@ def test_an_average_starts_from_weights_that_came_without_one(run, tmp_path, cap
 
 def test_a_torn_result_is_told_and_kept(refused, interrupted):
     (interrupted / "result.json").write_text('{"schema": 1, ')
-    assert "is no result of a run" in refused(config("unused", epochs=3), "--resume")
+    message = refused(config("unused", epochs=3))
+    assert "is no result of a run" in message and "--resume continues the run" in message
     assert (interrupted / "result.json").read_text() == '{"schema": 1, '
