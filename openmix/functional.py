@@ -38,6 +38,13 @@ def boxes(lam: Tensor, centre: Tensor, size) -> Tensor:
     return boxes_around((1 - lam.double()).clamp(min=0).sqrt(), centre, size)
 
 
+def check_sides(size, method: str) -> None:
+    """Raise ValueError where all :func:`boxes` in images of ``size`` (H, W) are empty: half a side rounds to 0."""
+    if min(size) < 3:
+        raise ValueError(f"{method} pastes boxes that are empty in images of {size[0]}x{size[1]} pixels; sides need 3 "
+                         "pixels, for smaller images use MixUp or FMix")
+
+
 def boxes_around(share: Tensor, centre: Tensor, size, least: int = 0) -> Tensor:
     """Boxes with ``share`` of the image's sides around ``centre``, clipped to the image.
 

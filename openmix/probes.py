@@ -1,5 +1,6 @@
 """Looking into a network and acting inside it. Works with any ``nn.Module``; layers go by name."""
 import math
+import sys
 from collections.abc import Callable
 from contextlib import contextmanager
 
@@ -106,10 +107,16 @@ def hook_point(layer: nn.Module) -> HookPoint | None:
 
 
 def plant(net: nn.Module, name: str) -> None:
-    """Make sure there is one :class:`HookPoint` at layer ``name``. Do it before the net is compiled."""
+    """Make sure there is one :class:`HookPoint` at layer ``name``.
+
+    torch.compile does not look whether a module got a hook, and takes the graph of another network of the same class
+    where it has one: what was compiled before is forgotten here.
+    """
     layer = find_layer(net, name)
     if hook_point(layer) is None:
         layer.register_forward_hook(HookPoint())
+        if "torch._dynamo" in sys.modules:  # else nothing was compiled, and torch.compiler takes a second to load it
+            torch.compiler.reset()
 
 
 @contextmanager
@@ -122,7 +129,7 @@ def acting(net: nn.Module, name: str, action: Callable):
     point = hook_point(find_layer(net, name))
     if point is None:
         raise ValueError(f"nothing is planted at layer {name!r} of this network: call method.attach(net) once before "
-                         "training (and before torch.compile)")
+                         "training")
     point.action, point.calls = action, 0
     try:
         yield
@@ -131,7 +138,8 @@ def acting(net: nn.Module, name: str, action: Callable):
     if point.calls != 1:
         raise ValueError(
             f"layer {name!r} must run exactly once in a forward pass, but ran {point.calls} times: a layer that is "
-            "shared or skipped cannot be acted on (0 times also means a network compiled and run before attach)"
+            "shared or skipped cannot be acted on. 0 times also means that torch.compile took the graph of another "
+            "network of this class: call torch.compiler.reset() between the two"
         )
 
 

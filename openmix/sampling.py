@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
+from . import settings
+
 MASK64 = (1 << 64) - 1
 
 
@@ -16,12 +18,13 @@ def _device(generator: Generator | None, device) -> torch.device | str | None:
     return device if generator is None else generator.device
 
 
-def check_alpha(alpha, name: str = "alpha") -> None:
-    """Raise ValueError unless ``alpha`` is a positive finite number (the parameter of a Beta distribution)."""
-    number = isinstance(alpha, (int, float)) and not isinstance(alpha, bool)
-    if not number or not 0 < alpha < math.inf:
+def check_alpha(alpha, name: str = "alpha") -> float:
+    """``alpha`` as a number; ValueError unless it is positive and finite (the parameter of a Beta distribution)."""
+    try:
+        return settings.number(name, alpha, above=True)
+    except ValueError:
         raise ValueError(f"{name} must be a positive number (Beta({name}, {name})), got {alpha!r}; "
-                         "to train without mixing use the method 'Vanilla'")
+                         "to train without mixing use the method 'Vanilla'") from None
 
 
 def beta(alpha: float, shape: Sequence[int], generator: Generator | None = None, device=None, b: float | None = None):

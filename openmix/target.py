@@ -19,14 +19,29 @@ class Target(NamedTuple):
     weight: Tensor
 
     def dense(self, num_classes: int) -> Tensor:
-        """Class probabilities (N, C), for losses that want one column a class."""
-        zeros = self.weight.new_zeros(self.label.shape[0], num_classes)
-        return zeros.scatter_add_(1, self.label, self.weight)
+        """Class probabilities (N, C), for losses that want one column a class.
+
+        Raises:
+            ValueError: a label outside 0 ... C - 1 (on a GPU: an assertion of the device).
+        """
+        label = self.label.long()
+        check_range(label, num_classes)
+        zeros = self.weight.new_zeros(label.shape[0], num_classes)
+        return zeros.scatter_add_(1, label, self.weight)
 
     def to(self, *args, **kwargs) -> "Target":
         """Both tensors moved to a device; a dtype concerns the weights alone."""
         weight = self.weight.to(*args, **kwargs)
-        return Target(self.label.to(weight.device), weight)
+        return Target(self.label.to(weight.device, non_blocking=kwargs.get("non_blocking", False)), weight)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, and so the labels."""
+        return self.weight.device
+
+    def pin_memory(self) -> "Target":
+        """Both tensors in page-locked memory, which a GPU reads without waiting (``DataLoader(pin_memory=True)``)."""
+        return Target(self.label.pin_memory(), self.weight.pin_memory())
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
@@ -38,40 +53,110 @@ class Target(NamedTuple):
         )
 
 
-def check_labels(labels: Tensor, n: int) -> None:
-    """Raise unless ``labels`` are n class indices or (n, C) class probabilities: ValueError, TypeError if no tensor."""
+def is_readable(values: Tensor) -> bool:
+    """Whether the host may look at ``values``: they lie in a CPU's memory, and nothing is traced or vectorised."""
+    plain = type(values) is Tensor and values.is_cpu and not torch.compiler.is_compiling()
+    return plain and not torch._C._functorch.is_functorch_wrapped_tensor(values)
+
+
+def check_range(label: Tensor, num_classes: int | None = None) -> None:
+    """Raise ValueError for a label below 0 or, where it is known, from ``num_classes`` on.
+
+    Labels on a GPU are not read, as that would wait for it: there, indexing itself asserts the range.
+    """
+    if label.numel() == 0 or not is_readable(label):
+        return
+    low, high = (value.item() for value in label.aminmax())
+    if low >= 0 and (num_classes is None or high < num_classes):
+        return
+    wrong = low if low < 0 else high
+    classes = "class indices start at 0" if num_classes is None else f"{num_classes} classes have labels 0 ... " \
+                                                                      f"{num_classes - 1}"
+    hint = "; leave images without a label out of the batch: keep = labels >= 0" if wrong < 0 else ""
+    raise ValueError(f"label {wrong} is out of range: {classes}{hint}")
+
+
+def check_form(labels: Tensor, n: int | None = None) -> None:
+    """Raise unless ``labels`` have the type and shape of n (or any number of) labels; as :func:`check_labels`."""
     if not isinstance(labels, Tensor):
-        hint = "; mix once, or hand on target.dense(num_classes)" if isinstance(labels, Target) else ""
-        raise TypeError(f"labels must be a tensor of class indices or probabilities, got {type(labels).__name__}{hint}")
-    indices = labels.ndim == 1 and not labels.is_floating_point() and labels.dtype != torch.bool
-    probabilities = labels.ndim == 2 and labels.is_floating_point()
-    if not (indices or probabilities) or labels.shape[0] != n:
-        raise ValueError(
-            f"labels must be {n} class indices (int64, shape ({n},)) or class probabilities (float, shape ({n}, C)) "
-            f"for a batch of {n} images, got {labels.dtype} of shape {tuple(labels.shape)}"
-        )
+        hint = "mix once, or hand on target.dense(num_classes)" if isinstance(labels, Target) else \
+            "torch.as_tensor(labels) makes one"
+        raise TypeError(f"labels must be a tensor of class indices or probabilities, got {type(labels).__name__}; "
+                        f"{hint}")
+    kind, shape = labels.dtype, tuple(labels.shape)
+    whole = not kind.is_floating_point and not kind.is_complex and kind != torch.bool
+    indices = labels.ndim == 1 and whole
+    shares = labels.ndim == 2 and not kind.is_complex and (kind.is_floating_point or shape[1] > 1)
+    if (indices or shares) and n in (None, shape[0]):
+        return
+    count, batch = ("N", "") if n is None else (n, f" for a batch of {n} images")
+    hint = ""
+    if labels.ndim == 1 and not whole:
+        hint = "; labels.long() makes class indices"
+    elif labels.ndim == 2 and shape[1] == 1:
+        hint = "; labels.squeeze(1) has the shape of class indices"
+    raise ValueError(f"labels must be {count} class indices (int64, shape ({count},)) or class probabilities (float, "
+                     f"or one-hot integers, shape ({count}, C)){batch}, got {kind} of shape {shape}{hint}")
+
+
+def check_labels(labels: Tensor, n: int, num_classes: int | None = None) -> None:
+    """Raise unless ``labels`` are n labels: class indices (n,), class probabilities (n, C) or one-hot (n, C).
+
+    Indices may be of any integer type. Probabilities are taken as they are: rows need not sum to 1, and scale what
+    is learned of an image if they do not. Integers and bools (n, C) hold 0 and 1. Values are looked at on CPUs alone.
+
+    Args:
+        num_classes: C, where it is known.
+
+    Raises:
+        TypeError: no tensor. ValueError: another type or shape, another number of columns, a label out of its range.
+    """
+    check_form(labels, n)
+    if labels.ndim == 1:
+        check_range(labels, num_classes)
+        return
+    if num_classes is not None and labels.shape[1] != num_classes:
+        raise ValueError(f"labels have {labels.shape[1]} columns but num_classes={num_classes}; "
+                         "leave num_classes out when labels are probabilities, or make them agree")
+    if not labels.is_floating_point() and labels.numel() and is_readable(labels):
+        low, high = (value.item() for value in labels.aminmax())
+        if low < 0 or high > 1:
+            raise ValueError(f"integer labels of shape {tuple(labels.shape)} are one-hot, of 0 and 1, got values from "
+                             f"{low} to {high}; class indices have the shape ({n},), probabilities are floats")
 
 
 def as_target(labels: Tensor | Target) -> Target:
-    """Class indices (N,) or probabilities (N, C) as a :class:`Target` with K = 1 or K = C; a Target stays itself."""
+    """Class indices (N,), probabilities or one-hot (N, C) as a :class:`Target` with K = 1 or K = C; a Target stays.
+
+    Raises:
+        TypeError, ValueError: what is neither, as :func:`check_labels`.
+    """
     if isinstance(labels, Target):
         return labels
+    check_form(labels)
     if labels.ndim == 1:
         return Target(labels.long()[:, None], torch.ones(len(labels), 1, device=labels.device))
     classes = torch.arange(labels.shape[1], device=labels.device)
-    return Target(classes.expand(labels.shape[0], -1), labels)
+    return Target(classes.expand(labels.shape[0], -1), labels if labels.is_floating_point() else labels.float())
 
 
 def pair_target(labels: Tensor, partner: Tensor, lam: Tensor) -> Target:
     """``lam`` of each example's own label and ``1 - lam`` of its partner's.
 
     Args:
-        labels, partner: indices (N,) or probabilities (N, C), in the same form.
+        labels, partner: indices (N,), or probabilities or one-hot (N, C), in the same form.
         lam: the share kept of the first image, (N,), (1,) or ().
 
     Returns:
         Target with K = 2, or K = 2C for probabilities.
+
+    Raises:
+        TypeError, ValueError: labels as for :func:`as_target`; a partner of another shape.
     """
+    check_form(labels)
+    if partner.shape != labels.shape:
+        raise ValueError(f"labels of shape {tuple(labels.shape)} need partners of the same shape, got "
+                         f"{tuple(partner.shape)}")
     if is_at_hand(lam):
         kept = read(lam.float())
         weight = torch.tensor([[kept, 1 - kept]], dtype=torch.float32, device=lam.device)

@@ -65,8 +65,8 @@ def test_losses_of_torch_fail_readably(call):
 
 
 @pytest.mark.parametrize("labels", [
-    torch.zeros(3).long(), torch.zeros(2), torch.zeros(2, 5).long(), torch.zeros(2, 5, 1), torch.zeros(2).bool(),
-], ids=["count", "float indices", "integer columns", "three dimensions", "bool"])
+    torch.zeros(3).long(), torch.zeros(2), torch.zeros(2, 1).long(), torch.zeros(2, 5, 1), torch.zeros(2).bool(),
+], ids=["count", "float indices", "a column of integers", "three dimensions", "bool"])
 def test_labels_that_are_neither_indices_nor_probabilities_are_refused(labels):
     with pytest.raises(ValueError, match="labels must be 2 class indices.*or class probabilities"):
         check_labels(labels, 2)

@@ -3,8 +3,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..settings import number
 from ..target import Target
 from .base import Criterion, check_target
+
+
+NEVER = -(1 << 40)  # torch leaves out labels equal to ignore_index, -100 if not given, without a word
 
 
 def soft_cross_entropy(log_p: Tensor, target: Target) -> Tensor:
@@ -13,18 +17,28 @@ def soft_cross_entropy(log_p: Tensor, target: Target) -> Tensor:
 
 
 class SoftCrossEntropy(Criterion):
-    """Mixture cross-entropy: of two labels, lam_i * CE(y_i) + (1 - lam_i) * CE(y'_i), per example and then the mean."""
+    """Mixture cross-entropy: of two labels, lam_i * CE(y_i) + (1 - lam_i) * CE(y'_i), per example and then the mean.
+
+    Args:
+        reduction, class_weight: as of :class:`~openmix.losses.base.Criterion`.
+    """
 
     def forward(self, logits, target):
         if isinstance(target, Target):
             return super().forward(logits, target)
-        check_target(logits, target)  # indices and probabilities: torch has one fused kernel
-        target = target.long() if target.ndim == 1 else target
-        return F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), target,
-                               reduction=self.reduction)
+        self.check(logits, target)  # indices and probabilities: torch has one fused kernel
+        logits, weight = logits.to(torch.promote_types(logits.dtype, torch.float32)), self.class_weight
+        if target.ndim == 1:
+            target = target.long()
+        elif not target.is_floating_point():
+            target = target.to(logits.dtype)
+        if weight is None:
+            return F.cross_entropy(logits, target, reduction=self.reduction, ignore_index=NEVER)
+        each = F.cross_entropy(logits, target, weight.to(logits.dtype), reduction="none", ignore_index=NEVER)
+        return each.mean() if self.reduction == "mean" else each
 
     def each(self, logits, target):
-        return soft_cross_entropy(logits.log_softmax(1), target)
+        return soft_cross_entropy(self.weigh(logits.log_softmax(1)), target)
 
 
 class LabelSmoothing(Criterion):
@@ -34,15 +48,14 @@ class LabelSmoothing(Criterion):
 
     Args:
         eps: share that goes to all classes alike, in [0, 1).
+        reduction, class_weight: as of :class:`~openmix.losses.base.Criterion`; smoothed targets are weighted.
     """
 
-    def __init__(self, eps=0.1, reduction="mean"):
-        super().__init__(reduction)
-        if not 0 <= eps < 1:
-            raise ValueError(f"eps must lie in [0, 1), got {eps!r}")
-        self.eps = eps
+    def __init__(self, eps=0.1, reduction="mean", class_weight=None):
+        super().__init__(reduction, class_weight)
+        self.eps = number("eps", eps, 0, 1, below=True)
 
     def each(self, logits, target):
-        log_p = logits.log_softmax(1)
+        log_p = self.weigh(logits.log_softmax(1))
         uniform = -target.weight.sum(1) * log_p.mean(1)
         return (1 - self.eps) * soft_cross_entropy(log_p, target) + self.eps * uniform

@@ -12,7 +12,8 @@ from torch.func import functional_call
 from .. import functional, probes
 from ..momentum import cosine_down, follow, follow_rate
 from ..sampling import beta
-from ..target import as_target, check_labels
+from ..settings import image_shape, number, switch
+from ..target import as_target
 from .base import MixMethod
 from .mixblock import MixBlock, start_small
 
@@ -63,21 +64,21 @@ class AutoMix(MixMethod):
                  lam_margin: float = 0.08, upsample: str = "nearest", channels: int | None = None, image_size=32,
                  classifier: str | None = None, **kwargs):
         super().__init__(alpha, **kwargs)
-        if not 0 <= momentum <= momentum_end <= 1:
+        self.momentum, self.momentum_end = number("momentum", momentum, 0, 1), number("momentum_end", momentum_end, 0, 1)
+        if momentum > momentum_end:
             raise ValueError("0 <= momentum <= momentum_end <= 1 must hold, got "
                              f"momentum={momentum!r} and momentum_end={momentum_end!r}")
-        for name, value, high in (("momentum_warmup", momentum_warmup, 1), ("margin", margin, 1),
-                                  ("lam_margin", lam_margin, 0.5), ("mask_loss", mask_loss, float("inf"))):
-            if not 0 <= value <= high:
-                raise ValueError(f"{name} must lie in [0, {high:g}], got {value!r}")
         if mask_loss_per not in MASK_LOSS_PER:
             raise ValueError(f"mask_loss_per must be one of {MASK_LOSS_PER}, got {mask_loss_per!r}")
+        lam_concat = switch("lam_concat", lam_concat)
         MixBlock(1, lam_concat, upsample)  # a wrong option is told now, not when a network comes
         self.layer, self.lam_concat, self.upsample = layer, lam_concat, upsample
-        self.momentum, self.momentum_end, self.momentum_warmup = momentum, momentum_end, momentum_warmup
-        self.mask_loss, self.anneal_mask_loss, self.margin = mask_loss, anneal_mask_loss, margin
-        self.mask_loss_per, self.lam_margin, self.channels = mask_loss_per, lam_margin, channels
-        self.image_shape = (3, image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+        self.momentum_warmup, self.margin = number("momentum_warmup", momentum_warmup, 0, 1), number("margin", margin, 0, 1)
+        self.mask_loss = number("mask_loss", mask_loss)
+        self.anneal_mask_loss = switch("anneal_mask_loss", anneal_mask_loss)
+        self.mask_loss_per, self.lam_margin = mask_loss_per, number("lam_margin", lam_margin, 0, 0.5)
+        self.channels = None if channels is None else number("channels", channels, 1, whole=True)
+        self.image_shape = image_shape("image_size", image_size)
         self.classifier = classifier
         self.block = self.head_mix = self.teacher = self.head_mix_k = None
 
@@ -136,6 +137,9 @@ class AutoMix(MixMethod):
         one_q, mix_q = probes.both_heads(net, self.head_mix, self.classifier, images)
         return dict(mix_k=mix_k, one_k=one_k, mix_q=mix_q, one_q=one_q)
 
+    def check_images(self, images):
+        self.check_maps(images)
+
     # -- a step ------------------------------------------------------------------------------------------------
 
     def draw(self, n, size, generator=None, steps=(), device=None):
@@ -173,7 +177,8 @@ class AutoMix(MixMethod):
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
         """``loss`` and, for the log, its parts ``loss_one_q``, ``loss_mix_q``, ``loss_mix_k`` and ``loss_mask``."""
         self.check_attached()
-        check_labels(labels, len(images))
+        self.check_batch(images, labels)
+        self.check_some(images)
         draws = self.prepare(images, draws)
         (mask_q, lam_q), (mask_k, lam_k) = self.masks(self.features(images), draws, images.shape[2:])
         mixed_q = functional.blend(images, self.partner(images, draws, STUDENT), mask_q)

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import functional, sampling
+from ..settings import number, switch
 from ..target import Target, as_target, check_labels, pair_target
 
 PAIRINGS = ("roll", "perm")
@@ -21,6 +22,32 @@ def moved(draws: dict, device) -> dict:
             else v for k, v in draws.items()}
 
 
+class Draws(dict):
+    """Draws handed to a method; asked for one that is not there, they name it."""
+
+    def __missing__(self, name):
+        raise ValueError(f"draws lack {name!r}, they hold {', '.join(map(repr, self)) or 'nothing'}; hand on what "
+                         "method.draw(N, (H, W)) gives, and for a number of your own replace it there: "
+                         "{**draws, 'lam': torch.tensor([0.5])}")
+
+
+def check_draws(draws: dict, n: int, where: str = "draws") -> None:
+    """Raise unless ``draws`` are those of one batch of ``n`` images, as of :meth:`MixMethod.draw`."""
+    if not isinstance(draws, dict):
+        raise TypeError(f"{where} must be a dict as of method.draw({n}, (H, W)), or None to draw now, got {draws!r}")
+    for name, value in draws.items():
+        if isinstance(value, dict):
+            check_draws(value, n, f"{where}[{name!r}]")
+        elif isinstance(value, Tensor):
+            if value.ndim == 0 or value.shape[0] not in (1, n):
+                steps = "; of draws for many steps hand on one: openmix.mixups.base.row(draws, i)" if value.ndim else ""
+                raise ValueError(f"{where}[{name!r}] must have one row for the batch, (1, ...), or one for each image, "
+                                 f"({n}, ...), got shape {tuple(value.shape)}{steps}")
+        elif isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"{where}[{name!r}] must be a tensor, of shape (1,) for the batch or ({n},) for each "
+                             f"image, e.g. torch.tensor([0.5]), got {value!r}")
+
+
 def touch(module: nn.Module, loss: Tensor) -> Tensor:
     """``loss`` plus zero times every trainable parameter of ``module``: DDP sees a gradient for each, of value 0."""
     parameters = [p for p in module.parameters() if p.requires_grad]
@@ -33,6 +60,10 @@ class MixMethod(nn.Module):
     Door one, ``method(images, labels)``, mixes a batch: (N, C, H, W) images (any trailing dimensions where the
     method allows them) and labels, class indices (N,) or probabilities (N, C). Door two, :meth:`loss`, is there for
     every method, also for those that need the network. ``lam`` and ``mask`` are the share kept of the first image.
+
+    A method mixes whenever it is called, in evaluation mode too: ``method.eval()`` changes nothing (as with
+    torchvision's). To train or test on clean images do not call it, or take ``prob=0`` or :class:`Vanilla`.
+    A batch of no images gives one of no images; a loss of none is an error.
 
     Args:
         alpha: parameter of the Beta(alpha, alpha) that ``lam`` is drawn from.
@@ -55,15 +86,11 @@ class MixMethod(nn.Module):
     def __init__(self, alpha: float = 1.0, *, prob: float = 1.0, per_sample: bool = False, pairing: str = "roll",
                  num_classes: int | None = None):
         super().__init__()
-        sampling.check_alpha(alpha)
-        if not 0 <= prob <= 1:
-            raise ValueError(f"prob must lie in [0, 1], got {prob!r}")
         if pairing not in PAIRINGS:
             raise ValueError(f"pairing must be one of {PAIRINGS}, got {pairing!r}")
-        if num_classes is not None and num_classes < 1:
-            raise ValueError(f"num_classes must be at least 1, got {num_classes!r}")
-        self.alpha, self.prob, self.per_sample = alpha, prob, per_sample
-        self.pairing, self.num_classes = pairing, num_classes
+        self.alpha, self.prob = sampling.check_alpha(alpha), number("prob", prob, 0, 1)
+        self.per_sample, self.pairing = switch("per_sample", per_sample), pairing
+        self.num_classes = None if num_classes is None else number("num_classes", num_classes, 1, whole=True)
 
     @classmethod
     def example(cls) -> "MixMethod":
@@ -101,10 +128,48 @@ class MixMethod(nn.Module):
         return tuple((name, choice) for name, choice in draws.items() if not isinstance(choice, Tensor))
 
     def prepare(self, images: Tensor, draws: dict | None) -> dict:
-        """Draws for this batch: made now if ``None``, moved to the images' device otherwise."""
+        """Draws for this batch: made now if ``None``, else checked and moved to the images' device.
+
+        Raises:
+            TypeError, ValueError: draws of another form than :meth:`draw` gives.
+        """
         if draws is None:
             return self.draw(images.shape[0], images.shape[2:], device=images.device)
-        return moved(draws, images.device)
+        check_draws(draws, images.shape[0])
+        draws = moved(draws, images.device)
+        return draws if torch.compiler.is_compiling() else Draws(draws)
+
+    def check_images(self, images: Tensor) -> None:
+        """Raise unless this method can mix ``images``: a tensor of any shape, if a subclass does not ask for more."""
+        if not isinstance(images, Tensor):
+            raise TypeError(f"{type(self).__name__} needs a tensor of images (N, C, H, W), got {type(images).__name__}")
+        if images.ndim == 0:
+            raise ValueError(f"{type(self).__name__} needs a batch of images, got a tensor without dimensions")
+
+    def check_maps(self, images: Tensor) -> None:
+        """Raise unless ``images`` are a tensor (N, C, H, W)."""
+        MixMethod.check_images(self, images)
+        if images.ndim != 4:
+            one = "one image lacks the batch dimension, images[None] adds it; " if images.ndim == 3 else ""
+            raise ValueError(f"{type(self).__name__} needs images (N, C, H, W), got shape {tuple(images.shape)}; {one}"
+                             "for other shapes use MixUp")
+
+    def check_batch(self, images: Tensor, labels: Tensor) -> None:
+        """Raise unless ``images`` and ``labels`` are a batch that can be mixed, of no images or more.
+
+        Raises:
+            TypeError: no tensors. ValueError: shapes, types or labels that do not fit.
+        """
+        self.check_images(images)
+        if images.ndim == 3 and (not isinstance(labels, Tensor) or labels.shape[:1] != images.shape[:1]):
+            raise ValueError(f"images {tuple(images.shape)} are no batch with these labels: one image (C, H, W) lacks "
+                             "the batch dimension, images[None] adds it, and labels have one row an image")
+        check_labels(labels, len(images), self.num_classes)
+
+    def check_some(self, images: Tensor) -> None:
+        """Raise ValueError for a batch of no images, before a network sees it and its statistics become NaN."""
+        if len(images) == 0:
+            raise ValueError(f"{type(self).__name__}: a batch of 0 images has no loss; leave it out")
 
     # -- pairing and targets -----------------------------------------------------------------------------------
 
@@ -133,9 +198,6 @@ class MixMethod(nn.Module):
         """``target`` itself, or dense where ``num_classes`` asks for it."""
         if self.num_classes is None:
             return target
-        if labels.ndim == 2 and labels.shape[1] != self.num_classes:
-            raise ValueError(f"labels have {labels.shape[1]} columns but num_classes={self.num_classes}; "
-                             "leave num_classes out when labels are probabilities, or make them agree")
         return target.dense(self.num_classes)
 
     # -- the two doors -----------------------------------------------------------------------------------------
@@ -155,6 +217,7 @@ class MixMethod(nn.Module):
             net: images -> logits. criterion: (logits, Target or labels) -> scalar.
             progress: share of the training run that is done, in [0, 1].
         """
+        self.check_some(images)
         images, target = self(images, labels, draws)
         return dict(loss=criterion(net(images), target))
 
@@ -189,11 +252,11 @@ class MaskMethod(MixMethod):
 
     any_shape = False  # True where images need not be (N, C, H, W): tables, spectrograms, video
 
-    def prepare(self, images, draws):
-        if images.ndim != 4 and not self.any_shape:
-            raise ValueError(f"{type(self).__name__} needs images (N, C, H, W), got shape {tuple(images.shape)}; "
-                             "for other shapes use MixUp")
-        return super().prepare(images, draws)
+    def check_images(self, images):
+        if self.any_shape:
+            super().check_images(images)
+        else:
+            self.check_maps(images)
 
     def box(self, images: Tensor, draws: dict) -> Tensor | None:
         """Where the partner shows, (N or 1, 4) as of :func:`functional.boxes`; None for masks that are no boxes."""
@@ -241,8 +304,10 @@ class MaskMethod(MixMethod):
         return torch.where(draws["on"], draws["lam"], 1.0) if "on" in draws else draws["lam"]
 
     def forward(self, images, labels, draws=None):
-        check_labels(labels, images.shape[0])
+        self.check_batch(images, labels)
         draws = self.prepare(images, draws)
+        if len(images) == 0:  # Fourier transforms and maxima of nothing are errors
+            return images.clone(), self.target(labels, torch.ones(1, device=images.device), draws)
         box, mask, lam = self.kept(images, draws)
         if box is not None and functional.is_at_hand(box):
             mixed, place = images.clone(), functional.read(box)
@@ -253,6 +318,7 @@ class MaskMethod(MixMethod):
         return mixed, self.target(labels, lam, draws)
 
     def details(self, images, draws, net=None, labels=None):
+        self.check_images(images)
         draws = self.prepare(images, draws)
         box, mask, lam = self.kept(images, draws)
         mask = functional.box_mask(box, images.shape[2:]) if mask is None else mask
@@ -273,10 +339,11 @@ class Vanilla(MixMethod):
         return {}
 
     def forward(self, images, labels, draws=None):
-        check_labels(labels, len(images))
+        check_labels(labels, len(images), self.num_classes)
         return images, self.hand_out(as_target(labels), labels)
 
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
+        self.check_some(images)
         return dict(loss=criterion(net(images), labels))  # labels as they are: losses have a shorter way for them
 
     def details(self, images, draws, net=None, labels=None):

@@ -2,6 +2,7 @@
 from torch import nn
 
 from .. import sampling
+from ..settings import number
 from .base import MixMethod, touch
 
 
@@ -15,19 +16,27 @@ class RandomChoice(MixMethod):
     Args:
         methods: the methods; in configs a list of ``dict(type=...)``.
         p: their probabilities, summing to 1; equal by default. Use ``Vanilla`` for batches left alone.
+        num_classes: handed down to the methods: given once, here or in any of them, it counts for all.
+
+    Raises:
+        TypeError: what is no method. ValueError: probabilities that do not fit, methods that differ in num_classes.
     """
 
     weight_from = "model"  # whatever the chosen method does
 
-    def __init__(self, methods, p=None):
-        super().__init__()
+    def __init__(self, methods, p=None, num_classes: int | None = None):
+        super().__init__(num_classes=num_classes)
         methods = list(methods)
-        p = [1 / len(methods) for _ in methods] if p is None else [float(share) for share in p]
-        if not methods or len(p) != len(methods) or min(p) < 0 or not abs(sum(p) - 1) <= 1e-6:
-            raise ValueError(f"RandomChoice needs methods and as many probabilities that sum to 1, got {len(methods)} "
-                             f"methods and p={p} (sum {sum(p):g}); for the remainder add a Vanilla")
+        wrong = next((m for m in methods if not isinstance(m, MixMethod)), None)
+        if wrong is not None:
+            raise TypeError(f"methods must be mixing methods, e.g. [MixUp(), CutMix()], got {wrong!r}")
+        needed = "RandomChoice needs methods and as many probabilities that sum to 1 (for the remainder add a Vanilla)"
+        p = [1 / len(methods)] * len(methods) if p is None else [number("p", v, 0, 1, hint=f"; {needed}") for v in p]
+        if not methods or len(p) != len(methods) or not abs(sum(p) - 1) <= 1e-6:
+            raise ValueError(f"{needed}, got {len(methods)} methods and p={p} (sum {sum(p):g})")
         self.methods, self.p = nn.ModuleList(methods), p
         self.needs = next((m.needs for m in methods if m.needs != "batch"), "batch")
+        self.agree()
         self.blends = all(m.blends for m in methods)
         self.capturable = next((m.capturable for m in methods if m.capturable is not True), True)
 
@@ -37,6 +46,16 @@ class RandomChoice(MixMethod):
         from .mixup import MixUp
 
         return cls([MixUp(), CutMix()])
+
+    def agree(self) -> None:
+        """Give every method the ``num_classes`` of this one or of any other: all hand out targets of one form."""
+        methods = [method for method in self.modules() if isinstance(method, MixMethod)]
+        numbers = {method.num_classes for method in methods} - {None}
+        if len(numbers) > 1:
+            raise ValueError("the methods of a RandomChoice hand out targets of one form, but num_classes differs: "
+                             f"{', '.join(map(str, sorted(numbers)))}; give it once, to RandomChoice")
+        for method in methods:
+            method.num_classes = next(iter(numbers), None)
 
     def attach(self, net):
         for method in self.methods:
@@ -56,6 +75,10 @@ class RandomChoice(MixMethod):
         if draws is None:
             choice = sampling.choose(self.p)
             return self.methods[choice], None
+        choice = draws.get("choice") if isinstance(draws, dict) else None
+        if type(choice) is not int or str(choice) not in draws or not 0 <= choice < len(self.methods):
+            raise ValueError(f"draws of a RandomChoice are a dict of choice, one of 0 ... {len(self.methods) - 1}, and "
+                             f"the draws of each method by its number, as of method.draw(N, (H, W)), got {draws!r}")
         return self.methods[draws["choice"]], draws[str(draws["choice"])]
 
     def forward(self, images, labels, draws=None):

@@ -1,5 +1,6 @@
 """CutMix: Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers", ICCV 2019, arXiv 1905.04899."""
 from .. import functional, sampling
+from ..settings import pair, switch
 from .base import MaskMethod
 
 
@@ -15,20 +16,30 @@ class CutMix(MaskMethod):
     def __init__(self, alpha: float = 1.0, *, minmax: tuple[float, float] | None = None, correct_lam: bool = True,
                  **kwargs):
         super().__init__(alpha, **kwargs)
-        if minmax is not None and not (len(minmax) == 2 and 0 <= minmax[0] <= minmax[1] <= 1):
-            raise ValueError(f"minmax must be two shares 0 <= low <= high <= 1, got {minmax!r}")
+        self.minmax = None if minmax is None else pair("minmax", minmax, 0, 1)
+        self.weight_from = "mask" if switch("correct_lam", correct_lam) else "lam"
         if minmax is not None and not correct_lam:
             raise ValueError("minmax draws the box itself, so there is no lam to keep: leave correct_lam=True")
-        self.minmax, self.weight_from = minmax, "mask" if correct_lam else "lam"
 
     def draw(self, n, size, generator=None, steps=(), device=None):
         rows = (*steps, n if self.per_sample else 1)
         draws = super().draw(n, size, generator, steps, device)
+        self.check_size(size)
         if self.minmax is None:
             draws["box"] = functional.boxes(draws["lam"], sampling.centres(size, rows, generator, device), size)
         else:
             draws["box"] = sampling.inner_boxes(self.minmax, size, rows, generator, device)
         return draws
+
+    def check_size(self, size) -> None:
+        """Raise ValueError for images so small that a box never holds a pixel."""
+        if self.minmax is None:
+            functional.check_sides(size, type(self).__name__)
+            return
+        low, high = (share * min(size) for share in self.minmax)
+        if low < 1 and high <= 1:  # sides are rounded down, and the upper end is not drawn
+            raise ValueError(f"minmax={self.minmax} makes no box of a pixel in images of {size[0]}x{size[1]} pixels; "
+                             "take larger shares, or MixUp")
 
     def box(self, images, draws):
         return draws["box"]

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from .. import functional, sampling
+from ..settings import number, switch
 from .base import MaskMethod
 
 
@@ -59,9 +60,8 @@ class FMix(MaskMethod):
     def __init__(self, alpha: float = 1.0, *, decay: float = 3.0, max_soft: float = 0.0, banded_spectrum: bool = False,
                  **kwargs):
         super().__init__(alpha, **kwargs)
-        if not decay >= 0 or not 0 <= max_soft <= 0.5:
-            raise ValueError(f"decay must be >= 0 and max_soft in [0, 0.5], got decay={decay!r}, max_soft={max_soft!r}")
-        self.decay, self.max_soft, self.banded_spectrum = decay, max_soft, banded_spectrum
+        self.decay, self.max_soft = number("decay", decay), number("max_soft", max_soft, 0, 0.5)
+        self.banded_spectrum = switch("banded_spectrum", banded_spectrum)
 
     def draw(self, n, size, generator=None, steps=(), device=None):
         rows = (*steps, n if self.per_sample else 1)

@@ -3,7 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import probes, sampling
+from .. import probes, sampling, settings
+from ..settings import number, pair
 from ..target import Target, pair_target
 from .base import MaskMethod
 
@@ -25,16 +26,14 @@ class GridMixup(MaskMethod):
     def __init__(self, alpha: float = 1.0, *, holes: tuple[int, int] = (2, 6), area: tuple[float, float] = (0.5, 1.0),
                  aspect: tuple[float, float] = (0.5, 2.0), hole_aspect: float = 1.0, **kwargs):
         super().__init__(alpha, **kwargs)
-        for name, pair, low, high in (("holes", holes, 1, float("inf")), ("area", area, 0, 1),
-                                      ("aspect", aspect, 0, float("inf"))):
-            if len(pair) != 2 or not (low <= pair[0] <= pair[1] <= high and pair[0] > 0):
-                raise ValueError(f"{name} must be two numbers, {max(low, 0)} <= low <= high <= {high}, got {pair!r}")
-        if not hole_aspect > 0:
-            raise ValueError(f"hole_aspect must be positive, got {hole_aspect!r}")
-        self.holes, self.area, self.aspect, self.hole_aspect = tuple(holes), tuple(area), tuple(aspect), hole_aspect
+        self.holes, self.area = pair("holes", holes, 1, whole=True), pair("area", area, 0, 1, above=True)
+        self.aspect = pair("aspect", aspect, above=True)
+        self.hole_aspect = number("hole_aspect", hole_aspect, above=True)
 
     def draw(self, n, size, generator=None, steps=(), device=None):
         height, width = size
+        if self.area[1] * height * width <= 1:
+            raise ValueError(f"GridMixup cannot cut a grid out of images of {height}x{width} pixels; use MixUp")
         rows = (*steps, n if self.per_sample else 1)
         draws = super().draw(n, size, generator, steps, device)
         area = (sampling.uniform(*self.area, rows, generator, device) * (height * width)).floor()
@@ -79,11 +78,8 @@ class GridMix(MaskMethod):
     def __init__(self, alpha: float = 1.0, *, grid: int = 4, patch_weight: float = 1.0, layer: str | None = None,
                  image_shape: tuple[int, int, int] = (3, 32, 32), **kwargs):
         super().__init__(alpha, **kwargs)
-        if isinstance(grid, bool) or not isinstance(grid, int) or grid < 1:
-            raise ValueError(f"grid must be a number of cells along a side, at least 1, got {grid!r}")
-        if not patch_weight >= 0:
-            raise ValueError(f"patch_weight must not be negative, got {patch_weight!r}")
-        self.grid, self.patch_weight, self.layer, self.image_shape = grid, patch_weight, layer, tuple(image_shape)
+        self.grid, self.patch_weight = number("grid", grid, 1, whole=True), number("patch_weight", patch_weight)
+        self.layer, self.image_shape = layer, settings.image_shape("image_shape", image_shape)
         self.patch_head, self.watched = None, layer
 
     def attach(self, net):
@@ -116,6 +112,8 @@ class GridMix(MaskMethod):
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
         if self.patch_head is None:
             raise ValueError("GridMix trains a local head: call method.attach(net) once, before the optimizer is built")
+        self.check_batch(images, labels)
+        self.check_some(images)
         draws = self.prepare(images, draws)
         mixed, target = self(images, labels, draws)
         logits = []

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from .. import functional, probes, sampling
-from ..target import check_labels
 from .base import MixMethod
 
 INPUT = "input"
@@ -51,7 +50,8 @@ class ManifoldMix(MixMethod):
         return draws
 
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
-        check_labels(labels, len(images))
+        self.check_batch(images, labels)
+        self.check_some(images)
         draws = self.prepare(images, draws)
         lam = self.kept(draws)
         layer, mix = self.layers[draws["layer"]], partial(self.mix, lam=lam, draws=draws, n=len(images))

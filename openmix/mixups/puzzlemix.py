@@ -1,12 +1,11 @@
 """PuzzleMix: Kim, Choo & Song, "Puzzle Mix: Exploiting Saliency and Local Statistics for Optimal Mixup", ICML 2020,
 arXiv 2009.06962."""
-import math
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from .. import functional, gridcut, probes, sampling
+from ..settings import number, switch
 from ..target import as_target, check_labels
 from ..transport import move, transport_plan
 from .base import MixMethod
@@ -19,7 +18,9 @@ def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
     Scaled up, as gradients of images that are easy would vanish in half precision.
     """
-    return SCALE * F.cross_entropy(logits.float(), labels if labels.ndim == 2 else labels.long(), reduction="sum")
+    check_labels(labels, *logits.shape)
+    labels = labels.float() if labels.ndim == 2 else labels.long()
+    return SCALE * F.cross_entropy(logits.float(), labels, reduction="sum")
 
 
 class PuzzleMix(MixMethod):
@@ -57,23 +58,23 @@ class PuzzleMix(MixMethod):
                  eta: float = 0.2, neigh_size: int = 4, n_labels: int = 3, transport: bool = True, t_eps: float = 0.8,
                  t_size: int | None = 4, clean_weight: float = 0.0, std=None, **kwargs):
         super().__init__(alpha, **kwargs)
-        self.blocks = tuple(blocks) if isinstance(blocks, (tuple, list)) else (blocks,)
-        if not self.blocks or not all(type(b) is int and b >= 2 for b in self.blocks):
-            raise ValueError(f"blocks must be whole numbers >= 2, got {blocks!r}")
-        if n_labels not in (2, 3):
-            raise ValueError(f"n_labels must be 2 or 3, got {n_labels!r}")
-        weights = dict(beta=beta, gamma=gamma, eta=eta, clean_weight=clean_weight)
-        for name, value, least in [*((k, v, 0) for k, v in weights.items()), ("neigh_size", neigh_size, 1)]:
-            if not least <= value < math.inf:
-                raise ValueError(f"{name} must be at least {least}, got {value!r}")
-        if std is not None and not (len(std) == 3 and min(std) > 0):
-            raise ValueError(f"std must be three positive numbers, one a channel, got {std!r}")
-        if not t_eps > 0:
-            raise ValueError(f"t_eps must be positive (else moving is free), got {t_eps!r}")
-        if t_size is not None and t_size != -1 and t_size < 1:
-            raise ValueError(f"t_size must be a number of pixels, or -1 or None for a cell, got {t_size!r}")
-        self.energy = dict(n_labels=n_labels, beta=beta, gamma=gamma, eta=eta, neigh_size=neigh_size)
-        self.transport, self.t_eps, self.clean_weight = transport, t_eps, clean_weight
+        blocks = blocks if isinstance(blocks, (tuple, list)) else [blocks]
+        self.blocks = tuple(number("blocks", b, 2, whole=True) for b in blocks)
+        if not self.blocks:
+            raise ValueError("blocks must be one or more whole numbers of at least 2, got none")
+        if std is not None:
+            std = [number("std", s, above=True) for s in std]
+            if len(std) != 3:
+                raise ValueError(f"std must be three positive numbers, one a channel, got {len(std)}")
+        weights = dict(beta=beta, gamma=gamma, eta=eta)
+        self.energy = dict(n_labels=number("n_labels", n_labels, 2, 3, whole=True),
+                           neigh_size=number("neigh_size", neigh_size, 1, whole=True),
+                           **{name: number(name, value) for name, value in weights.items()})
+        self.transport, self.clean_weight = switch("transport", transport), number("clean_weight", clean_weight)
+        self.t_eps = number("t_eps", t_eps, above=True, hint=": else moving is free")
+        t_size = -1 if t_size is None else number("t_size", t_size, -1, whole=True)
+        if t_size == 0:
+            raise ValueError("t_size must be a number of pixels, or -1 or None for a cell, got 0")
         self.t_size = None if t_size == -1 else t_size
         self.blends = not transport  # with transport, pixels have moved before they are blended
         self.register_buffer("std", None if std is None else torch.tensor(std).view(-1, 1, 1), persistent=False)
@@ -128,12 +129,11 @@ class PuzzleMix(MixMethod):
 
     def forward(self, images, labels, draws=None, saliency: Tensor | None = None):
         """Mixed images and target; ``saliency`` (N, H, W), non-negative, says what matters in each image."""
-        check_labels(labels, len(images))
+        self.check_batch(images, labels)
         if saliency is None:
             raise TypeError("PuzzleMix needs the gradient of a network: call method.attach(net) once and then "
                             "method.loss(net, images, labels, criterion)['loss'], or hand over a map of what matters, "
                             "saliency=probes.input_gradient(net, images, labels, F.cross_entropy)")
-        self.check_images(images)
         if saliency.shape != (len(images), *images.shape[2:]):
             raise ValueError(f"saliency must be (N, H, W) = {(len(images), *images.shape[2:])}, "
                              f"got {tuple(saliency.shape)}")
@@ -148,9 +148,10 @@ class PuzzleMix(MixMethod):
 
     def check_images(self, images: Tensor) -> None:
         """Raise ValueError unless these are float images that every grid fits."""
-        if images.ndim != 4 or not images.is_floating_point():
-            raise ValueError("PuzzleMix blends pixels and needs float images (N, C, H, W), e.g. images.float() / 255, "
-                             f"got {images.dtype} of shape {tuple(images.shape)}")
+        self.check_maps(images)
+        if not images.is_floating_point():
+            raise ValueError(f"PuzzleMix blends pixels and needs float images, got {images.dtype}; "
+                             "convert them first, e.g. images.float() / 255")
         self.check_size(*images.shape[2:])
 
     # -- train -----------------------------------------------------------------------------------------------------
@@ -161,8 +162,8 @@ class PuzzleMix(MixMethod):
             return probes.input_gradient(net, images, labels, summed_cross_entropy) / SCALE
 
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
-        check_labels(labels, len(images))
-        self.check_images(images)
+        self.check_batch(images, labels)
+        self.check_some(images)
         mixed, target = self(images, labels, draws, self.saliency(net, images, labels))
         loss = criterion(net(mixed), target)
         if self.clean_weight:

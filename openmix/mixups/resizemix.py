@@ -5,6 +5,7 @@ Computational Visual Media 2023, arXiv 2012.11101.
 import torch
 
 from .. import functional, sampling
+from ..settings import pair
 from .base import MaskMethod
 
 INTERPOLATIONS = ("nearest", "bilinear")
@@ -25,11 +26,9 @@ class ResizeMix(MaskMethod):
     def __init__(self, alpha: float = 1.0, *, scope: tuple[float, float] = (0.1, 0.8), interpolation: str = "nearest",
                  **kwargs):
         super().__init__(alpha, **kwargs)
-        if len(scope) != 2 or not 0 <= scope[0] <= scope[1] <= 1:
-            raise ValueError(f"scope must be two shares of the side, 0 <= low <= high <= 1, got {scope!r}")
         if interpolation not in INTERPOLATIONS:
             raise ValueError(f"interpolation must be one of {INTERPOLATIONS}, got {interpolation!r}")
-        self.scope, self.interpolation = tuple(scope), interpolation
+        self.scope, self.interpolation = pair("scope", scope, 0, 1), interpolation
 
     def draw(self, n, size, generator=None, steps=(), device=None):
         rows = (*steps, n if self.per_sample else 1)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .. import functional
+from ..settings import switch
 from .base import MaskMethod
 
 SALIENCY = {
@@ -42,7 +43,11 @@ class SaliencyMix(MaskMethod):
         super().__init__(alpha, **kwargs)
         if saliency not in SALIENCY:
             raise ValueError(f"saliency must be one of {tuple(SALIENCY)}, got {saliency!r}")
-        self.saliency, self.one_box = saliency, one_box
+        self.saliency, self.one_box = saliency, switch("one_box", one_box)
+
+    def draw(self, n, size, generator=None, steps=(), device=None):
+        functional.check_sides(size, type(self).__name__)
+        return super().draw(n, size, generator, steps, device)
 
     def first_partner(self, images: Tensor, draws: dict) -> Tensor:
         """The partner of the first image, (1, C, H, W), without a copy of all."""

@@ -5,6 +5,7 @@ CVPR Workshops 2020.
 import torch
 
 from .. import sampling
+from ..settings import pair, switch
 from .base import MaskMethod
 
 
@@ -22,12 +23,12 @@ class SmoothMix(MaskMethod):
     def __init__(self, sigma: tuple[float, float] = (0.25, 0.5), *, swapped_labels: bool = False, prob: float = 1.0,
                  per_sample: bool = False, pairing: str = "roll", num_classes: int | None = None):
         super().__init__(prob=prob, per_sample=per_sample, pairing=pairing, num_classes=num_classes)
-        if len(sigma) != 2 or not 0 < sigma[0] <= sigma[1]:
-            raise ValueError(f"sigma must be two shares of the side, 0 < low <= high, got {sigma!r}")
-        self.sigma, self.swapped_labels = tuple(sigma), swapped_labels
+        self.sigma, self.swapped_labels = pair("sigma", sigma, above=True), switch("swapped_labels", swapped_labels)
         self.weight_from = "lam" if swapped_labels else "mask"  # crossed, it is not the mean of the mask
 
     def draw(self, n, size, generator=None, steps=(), device=None):
+        if max(size) < 2:
+            raise ValueError("SmoothMix keeps the pixel at the centre, so it cannot mix images of 1x1 pixels; use MixUp")
         rows = (*steps, n if self.per_sample else 1)
         draws = dict(sigma=sampling.uniform(*self.sigma, rows, generator, device),
                      centre=sampling.centres(size, rows, generator, device))

@@ -103,7 +103,7 @@ def test_shapes_that_do_not_fit_are_named(cfg, logits, target, message):
     (dict(type="SoftCrossEntropy", reduction="sum"), "reduction must be one of .* got 'sum'"),
     (dict(type="LabelSmoothing", eps=1.0), r"eps must lie in \[0, 1\), got 1.0"),
     (dict(type="BinaryCrossEntropy", target_threshold=1), "target_threshold .* got 1"),
-    (dict(type="FocalLoss", gamma=-1), "gamma must be at least 0, got -1"),
+    (dict(type="FocalLoss", gamma=-1), "gamma must lie in .0, inf., got -1"),
     (dict(type="FocalLos"), "did you mean 'FocalLoss'"),
 ])
 def test_wrong_settings_are_named(cfg, message):

@@ -238,8 +238,8 @@ def test_a_method_that_needs_the_network_says_so_at_door_one(name, make_batch):
 
 
 @plain_batch_only
-@pytest.mark.parametrize("labels", [torch.zeros(5).long(), torch.zeros(6), torch.zeros(6, 10).long()],
-                         ids=["too few", "float", "integer columns"])
+@pytest.mark.parametrize("labels", [torch.zeros(5).long(), torch.zeros(6), torch.zeros(6, 1).long()],
+                         ids=["too few", "float", "a column of integers"])
 def test_wrong_labels_are_refused_readably(name, labels, make_batch):
     with pytest.raises(ValueError, match="labels must be 6 class indices"):
         make(name)(make_batch()[0], labels)

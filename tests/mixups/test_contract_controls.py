@@ -18,6 +18,7 @@ from .contract import (
     check_forms_agree,
     check_layout,
     check_meaning,
+    check_needs,
     check_pure,
     check_source,
     check_target,
@@ -101,6 +102,10 @@ class BackwardForSaliency(MixUp):
 class IdleParameter(MixUp):
     def attach(self, net):
         self.idle = nn.Parameter(torch.zeros(3))
+
+
+class NeedsWhatNoTestKnows(MixUp):
+    needs = "attention"
 
 
 def mix(method, batch, seed=0):
@@ -198,3 +203,9 @@ def test_a_parameter_that_gets_no_gradient_is_noticed(make_net, make_batch, crit
     method.attach(net)
     with pytest.raises(AssertionError, match="method.idle"):
         check_every_parameter_learns(method, net, method.loss(net, *make_batch(4), criterion)["loss"])
+
+
+def test_a_method_of_a_kind_that_no_test_knows_is_noticed():
+    with pytest.raises(AssertionError, match="'attention', which no contract test knows"):
+        check_needs(NeedsWhatNoTestKnows())
+    assert check_needs(MixUp())

@@ -135,7 +135,7 @@ def test_images_that_prob_leaves_alone_keep_their_label(make_batch):
 
 @pytest.mark.parametrize("minmax", [(0.5, 0.2), (-0.1, 0.5), (0.5, 1.1)])
 def test_minmax_must_be_two_shares_in_order(minmax):
-    with pytest.raises(ValueError, match="minmax must be two shares"):
+    with pytest.raises(ValueError, match="minmax must be two shares in"):
         CutMix(minmax=minmax)
 
 

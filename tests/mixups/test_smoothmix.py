@@ -111,5 +111,5 @@ def test_integer_images_are_refused(make_batch):
 
 @pytest.mark.parametrize("sigma", [(0.5, 0.25), (0, 0.5), (0.5,)])
 def test_sigma_out_of_range_is_refused(sigma):
-    with pytest.raises(ValueError, match="sigma must be two shares"):
+    with pytest.raises(ValueError, match="sigma must be two numbers"):
         SmoothMix(sigma)

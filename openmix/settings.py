@@ -1,0 +1,88 @@
+"""Checks of the settings of methods and losses: numbers in a range, pairs of numbers, switches.
+
+NumPy's numbers and tensors without dimensions count as numbers. Each check gives the value back as Python's own type.
+"""
+import math
+import numbers
+import sys
+from collections.abc import Iterable
+
+
+def _plain(value):
+    """The value of a NumPy scalar, or of an array or tensor without dimensions; anything else as it is."""
+    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+
+
+def _is_number(value, whole: bool = False) -> bool:
+    kind = numbers.Integral if whole else numbers.Real
+    return isinstance(value, kind) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _interval(low, high, above: bool = False, below: bool = False) -> str:
+    return f"{'(' if above else '['}{low:g}, {high:g}{')' if below or high == math.inf else ']'}"
+
+
+def number(name: str, value, low: float = 0, high: float = math.inf, *, above: bool = False, below: bool = False,
+           whole: bool = False, hint: str = ""):
+    """``value`` as a finite number of [low, high].
+
+    Args:
+        above, below: whether ``low`` or ``high`` itself is refused. whole: only whole numbers. hint: the way out.
+
+    Raises:
+        ValueError: no number (bool and str are none), NaN, infinite, out of its range.
+    """
+    found = _plain(value)
+    good = _is_number(found, whole) and (low < found if above else low <= found)
+    if not good or not (found < high if below else found <= high):
+        real = isinstance(found, numbers.Real) and not isinstance(found, bool)
+        kind = "must be a whole number in" if whole else "must lie in" if real else "must be a number in"
+        raise ValueError(f"{name} {kind} {_interval(low, high, above, below)}, got {value!r}{hint}")
+    return int(found) if whole or isinstance(found, int) else float(found)
+
+
+def pair(name: str, value, low: float = 0, high: float = math.inf, *, above: bool = False, whole: bool = False) -> tuple:
+    """``value`` as two finite numbers, low <= first <= second <= high.
+
+    Raises:
+        ValueError: anything else.
+    """
+    kind = "two whole numbers" if whole else "two shares" if high == 1 else "two numbers"
+    message = f"{name} must be {kind} in {_interval(low, high, above)}, the smaller first, got {value!r}"
+    try:
+        found = tuple(_plain(v) for v in value)
+    except TypeError:
+        raise ValueError(message) from None
+    if len(found) != 2 or not all(_is_number(v, whole) for v in found) or found[0] > found[1]:
+        raise ValueError(message)
+    if not (low < found[0] if above else low <= found[0]) or found[1] > high:
+        raise ValueError(message)
+    return tuple(int(v) if whole or isinstance(v, int) else float(v) for v in found)
+
+
+def image_shape(name: str, value) -> tuple[int, int, int]:
+    """``value``, the side of a square image of three channels or (C, H, W), as (C, H, W).
+
+    Raises:
+        ValueError: anything else.
+    """
+    found = _plain(value)
+    try:
+        shape = tuple(found) if isinstance(found, Iterable) else (3, found, found)
+        if len(shape) == 3:
+            return tuple(number(name, side, 1, whole=True) for side in shape)
+    except ValueError:
+        pass
+    raise ValueError(f"{name} must be the side of an image, or its (C, H, W), in whole numbers, got {value!r}")
+
+
+def switch(name: str, value) -> bool:
+    """``value`` as True or False.
+
+    Raises:
+        ValueError: anything else: the text "false" would count as True.
+    """
+    found = _plain(value)
+    if not isinstance(found, bool):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+    return found
