@@ -23,6 +23,19 @@ def read(numbers: Tensor) -> float | list:
     return numbers.tolist()[0]
 
 
+def extremes(values: Tensor) -> tuple[int | float, int | float] | None:
+    """The least and the largest of ``values`` that lie in a CPU's memory.
+
+    None where there are none, and where looking would wait for a device or is not possible: while torch.compile
+    traces, for fake tensors, and inside ``torch.func.vmap``.
+    """
+    plain = type(values) is Tensor and values.is_cpu and values.numel() > 0 and not torch.compiler.is_compiling()
+    if not plain or torch._C._functorch.is_functorch_wrapped_tensor(values):
+        return None
+    low, high = values.aminmax()
+    return low.tolist(), high.tolist()
+
+
 def boxes(lam: Tensor, centre: Tensor, size) -> Tensor:
     """CutMix boxes of area share ``1 - lam`` around ``centre``, clipped to the image.
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .functional import is_at_hand, read
+from .functional import extremes, is_at_hand, read
 
 
 class Target(NamedTuple):
@@ -27,7 +27,7 @@ class Target(NamedTuple):
         label = self.label.long()
         check_range(label, num_classes)
         zeros = self.weight.new_zeros(label.shape[0], num_classes)
-        return zeros.scatter_add_(1, label, self.weight)
+        return zeros.scatter_add(1, label, self.weight)
 
     def to(self, *args, **kwargs) -> "Target":
         """Both tensors moved to a device; a dtype concerns the weights alone."""
@@ -53,20 +53,12 @@ class Target(NamedTuple):
         )
 
 
-def is_readable(values: Tensor) -> bool:
-    """Whether the host may look at ``values``: they lie in a CPU's memory, and nothing is traced or vectorised."""
-    plain = type(values) is Tensor and values.is_cpu and not torch.compiler.is_compiling()
-    return plain and not torch._C._functorch.is_functorch_wrapped_tensor(values)
-
-
 def check_range(label: Tensor, num_classes: int | None = None) -> None:
     """Raise ValueError for a label below 0 or, where it is known, from ``num_classes`` on.
 
     Labels on a GPU are not read, as that would wait for it: there, indexing itself asserts the range.
     """
-    if label.numel() == 0 or not is_readable(label):
-        return
-    low, high = (value.item() for value in label.aminmax())
+    low, high = extremes(label) or (0, -1)
     if low >= 0 and (num_classes is None or high < num_classes):
         return
     wrong = low if low < 0 else high
@@ -118,8 +110,8 @@ def check_labels(labels: Tensor, n: int, num_classes: int | None = None) -> None
     if num_classes is not None and labels.shape[1] != num_classes:
         raise ValueError(f"labels have {labels.shape[1]} columns but num_classes={num_classes}; "
                          "leave num_classes out when labels are probabilities, or make them agree")
-    if not labels.is_floating_point() and labels.numel() and is_readable(labels):
-        low, high = (value.item() for value in labels.aminmax())
+    if not labels.is_floating_point():
+        low, high = extremes(labels) or (0, 1)
         if low < 0 or high > 1:
             raise ValueError(f"integer labels of shape {tuple(labels.shape)} are one-hot, of 0 and 1, got values from "
                              f"{low} to {high}; class indices have the shape ({n},), probabilities are floats")

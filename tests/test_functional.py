@@ -160,3 +160,14 @@ def test_a_constant_made_in_inference_mode_serves_training():
     maps = torch.ones(1, 9, 9, requires_grad=True)
     functional.gaussian_blur(maps, 1.75).sum().backward()
     assert maps.grad.sum().item() == pytest.approx(81, rel=1e-5)
+
+
+def test_extremes_are_read_on_a_cpu_and_never_elsewhere():
+    assert functional.extremes(torch.tensor([3, -2, 5])) == (-2, 5)
+    assert functional.extremes(torch.tensor([True, False])) == (False, True)
+    assert functional.extremes(torch.empty(0)) is None and functional.extremes(torch.empty(3, device="meta")) is None
+    with FakeTensorMode():
+        assert functional.extremes(torch.ones(3)) is None
+    seen = []
+    torch.func.vmap(lambda x: seen.append(functional.extremes(x)) or x)(torch.ones(2, 3))
+    assert seen == [None]

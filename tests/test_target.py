@@ -2,6 +2,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from openmix.target import Target, as_target, check_labels, pair_target, smooth
 
@@ -17,6 +18,59 @@ def test_to_keeps_classes_integers():
     assert isinstance(half, Target) and (half.label.dtype, half.weight.dtype) == (torch.int64, torch.float16)
     moved = target.to("meta", torch.float64)
     assert moved.label.is_meta and moved.weight.is_meta and moved.weight.dtype == torch.float64
+
+
+def test_to_moves_both_tensors_in_the_way_asked_for(monkeypatch):
+    target, calls = Target(torch.tensor([[1]]), torch.tensor([[1.0]])), []
+    real = torch.Tensor.to
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, *args, **kwargs: calls.append(kwargs) or real(self, *args, **kwargs))
+    target.to("meta", non_blocking=True)
+    assert calls == [dict(non_blocking=True)] * 2
+
+
+def test_device_and_pinned_memory_are_those_of_both_tensors(monkeypatch):
+    target = Target(torch.tensor([[1]]), torch.tensor([[1.0]]))
+    assert target.device == torch.device("cpu") and target.to("meta").device == torch.device("meta")
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self + 1)  # pinning itself needs a GPU
+    pinned = target.pin_memory()
+    assert isinstance(pinned, Target) and pinned.label.item() == 2 and pinned.weight.item() == 2
+
+
+@pytest.mark.parametrize("one_hot", [torch.int64, torch.uint8, torch.bool], ids=str)
+def test_one_hot_integers_are_probabilities(one_hot):
+    labels = torch.tensor([2, 0, 1])
+    form = F.one_hot(labels, 4).to(one_hot)
+    check_labels(form, 3, 4)
+    assert as_target(form).weight.dtype == torch.float32
+    assert torch.equal(as_target(form).dense(4), F.one_hot(labels, 4).float())
+    lam = torch.tensor([0.3])
+    mixed = pair_target(form, form.roll(1, 0), lam).dense(4)
+    assert torch.allclose(mixed, pair_target(labels, labels.roll(1), lam).dense(4))
+
+
+def test_conversions_refuse_what_are_no_labels():
+    for wrong in (torch.tensor([0.5, 1.7]), torch.tensor([True, False]), torch.tensor([[1], [0]]), torch.tensor(1)):
+        with pytest.raises(ValueError, match="labels must be N class indices"):
+            as_target(wrong)
+        with pytest.raises(ValueError, match="labels must be N class indices"):
+            pair_target(wrong, wrong, torch.tensor([0.5]))
+    with pytest.raises(ValueError, match=r"\(2,\) need partners of the same shape, got \(3,\)"):
+        pair_target(torch.tensor([0, 1]), torch.tensor([0, 1, 2]), torch.tensor([0.5]))
+
+
+@pytest.mark.parametrize("label, wrong", [([0, 10, 1], 10), ([0, -100, 3], -100), ([-1, 12, 0], -1)])
+def test_a_label_out_of_range_is_named_with_the_range(label, wrong):
+    labels = torch.tensor(label)
+    for call in (lambda: check_labels(labels, 3, 10), lambda: as_target(labels).dense(10)):
+        with pytest.raises(ValueError, match=f"label {wrong} is out of range: 10 classes have labels 0 ... 9"):
+            call()
+    check_labels(labels.clamp(0, 9), 3, 10)  # the ends are in it
+
+
+def test_labels_on_a_device_are_not_read():
+    check_labels(torch.empty(3, dtype=torch.int64, device="meta"), 3, 10)
+    with FakeTensorMode():
+        check_labels(torch.empty(3, dtype=torch.int64, device="cuda"), 3, 10)
 
 
 def test_indices_and_probabilities_become_targets():

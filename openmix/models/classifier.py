@@ -17,7 +17,7 @@ class Classifier(BaseModel):
         data_preprocessor: mmengine's, used by ``train_step``, ``val_step`` and ``test_step`` alone.
 
     Raises:
-        ValueError: an unknown name or key anywhere in the configs.
+        ValueError: an unknown name or key anywhere in the configs; class weights for another number of classes.
     """
 
     def __init__(self, backbone, num_classes=None, head=None, mixup=None, loss=None, data_preprocessor=None):
@@ -27,6 +27,8 @@ class Classifier(BaseModel):
         self.criterion = LOSSES.build(dict(type="SoftCrossEntropy") if loss is None else loss)
         self.mixup.attach(self.net)
         self.num_classes = num_classes or (head.get("num_classes") if isinstance(head, dict) else None)
+        if self.num_classes and hasattr(self.criterion, "check_classes"):
+            self.criterion.check_classes(self.num_classes)
 
     def forward(self, images: Tensor, labels=None, draws: dict | None = None, progress: float = 0.0,
                 mode: str = "loss", mixing: bool = True):

@@ -3,6 +3,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from openmix.losses import SoftCrossEntropy
+from openmix.losses.cross_entropy import NEVER
 from openmix.registry import LOSSES
 from openmix.target import Target
 
@@ -99,11 +101,70 @@ def test_shapes_that_do_not_fit_are_named(cfg, logits, target, message):
         LOSSES.build(cfg)(logits, target)
 
 
+@every_loss
+@pytest.mark.parametrize("label", [-100, -1, 7, 99])
+@pytest.mark.parametrize("form", ["indices", "pairs"])
+def test_a_label_out_of_range_is_refused_by_name_and_not_left_out(cfg, label, form):
+    """torch leaves out -100 without a word; other losses of it raise a bare IndexError."""
+    logits, target = example()
+    labels = target.label[:, 0].clone()
+    labels[1] = label
+    given = labels if form == "indices" else target._replace(label=torch.stack([labels] * 3, 1))
+    with pytest.raises(ValueError, match=f"label {label} is out of range: 7 classes have labels 0 ... 6"):
+        LOSSES.build(cfg)(logits, given)
+
+
+def test_on_a_device_the_index_to_leave_out_is_no_label_either():
+    """Where labels are not read, torch's own check is to find -100: nothing is equal to ignore_index."""
+    logits, labels = torch.zeros(2, 3), torch.tensor([0, -100])
+    assert F.cross_entropy(logits, labels).isfinite()
+    with pytest.raises(IndexError, match="-100"):
+        F.cross_entropy(logits, labels, ignore_index=NEVER)
+    compiled = torch.compile(SoftCrossEntropy(), backend="eager", fullgraph=True)
+    with pytest.raises(IndexError, match="-100"):
+        compiled(logits, labels)
+
+
+@every_loss
+@pytest.mark.parametrize("kind", [torch.int64, torch.uint8, torch.bool], ids=str)
+def test_one_hot_integers_are_the_labels(cfg, kind):
+    criterion, (logits, target) = LOSSES.build(cfg), example()
+    labels = target.label[:, 0]
+    expected = criterion(logits, labels)
+    torch.testing.assert_close(criterion(logits, F.one_hot(labels, 7).to(kind)), expected)
+    torch.testing.assert_close(criterion(logits, labels.to(torch.uint8)), expected)
+    torch.testing.assert_close(criterion(logits, Target(labels[:, None].int(), torch.ones(5, 1))), expected)
+    with pytest.raises(ValueError, match="of 0 and 1, got values from 2 to 2"):
+        criterion(logits, torch.full((5, 7), 2))
+    with pytest.raises(ValueError, match="label of a Target holds class indices, got torch.float32"):
+        criterion(logits, Target(torch.zeros(5, 1), torch.ones(5, 1)))
+
+
+@every_loss
+def test_a_mean_of_no_examples_is_refused_and_not_nan(cfg):
+    logits, labels = torch.zeros(0, 7), torch.zeros(0).long()
+    for target in (labels, F.one_hot(labels, 7).float(), Target(labels[:, None], torch.ones(0, 1))):
+        with pytest.raises(ValueError, match="0 examples"):
+            LOSSES.build(cfg)(logits, target)
+        assert LOSSES.build(dict(cfg, reduction="none"))(logits, target).shape == (0,)
+
+
+@every_loss
+def test_losses_of_single_examples_can_be_vectorised(cfg):
+    criterion, (logits, target) = LOSSES.build(cfg), example()
+    labels = target.label[:, 0]
+    each = torch.func.vmap(lambda z, y: criterion(z[None], y[None]))(logits, labels)
+    torch.testing.assert_close(each, LOSSES.build(dict(cfg, reduction="none"))(logits, labels))
+
+
 @pytest.mark.parametrize("cfg, message", [
     (dict(type="SoftCrossEntropy", reduction="sum"), "reduction must be one of .* got 'sum'"),
     (dict(type="LabelSmoothing", eps=1.0), r"eps must lie in \[0, 1\), got 1.0"),
     (dict(type="BinaryCrossEntropy", target_threshold=1), "target_threshold .* got 1"),
     (dict(type="FocalLoss", gamma=-1), "gamma must lie in .0, inf., got -1"),
+    (dict(type="FocalLoss", gamma="2"), "gamma must be a number in .0, inf., got '2'"),
+    (dict(type="LabelSmoothing", eps=True), "eps must be a number"),
+    (dict(type="SoftmaxBCE", sum_classes="false"), "sum_classes must be True or False, got 'false'"),
     (dict(type="FocalLos"), "did you mean 'FocalLoss'"),
 ])
 def test_wrong_settings_are_named(cfg, message):

@@ -115,3 +115,34 @@ def test_a_config_builds_it_from_configs():
         dict(type="MixUp", alpha=0.8), dict(type="RandomChoice", methods=[dict(type="CutMix", prob=0.5)])]))
     assert isinstance(method, MixMethod)
     assert method.methods[0].alpha == 0.8 and method.methods[1].methods[0].prob == 0.5
+
+
+def test_num_classes_is_given_once_for_all_methods(make_batch):
+    images, labels = make_batch(4)
+    for choice in (RandomChoice([MixUp(), CutMix(), Vanilla()], num_classes=10),
+                   RandomChoice([MixUp(), CutMix(num_classes=10), Vanilla()]),
+                   RandomChoice([RandomChoice([MixUp(), Vanilla()]), CutMix()], num_classes=10),
+                   MIXUPS.build(dict(type="RandomChoice", methods=[dict(type="MixUp")], num_classes=10))):
+        for _ in range(8):
+            target = choice(images, labels)[1]
+            assert isinstance(target, torch.Tensor) and target.shape == (4, 10)
+    assert RandomChoice([MixUp()]).num_classes is None
+
+
+@pytest.mark.parametrize("methods, number", [([MixUp(num_classes=10)], 20),
+                                             ([MixUp(num_classes=10), CutMix(num_classes=20)], None)], ids=str)
+def test_methods_that_differ_in_num_classes_are_refused(methods, number):
+    with pytest.raises(ValueError, match="num_classes differs: 10, 20; give it once"):
+        RandomChoice(methods, num_classes=number)
+
+
+@pytest.mark.parametrize("wrong", [dict(type="MixUp"), MixUp, "MixUp"], ids=str)
+def test_what_is_no_method_is_refused(wrong):
+    with pytest.raises(TypeError, match="methods must be mixing methods"):
+        RandomChoice([wrong])
+
+
+@pytest.mark.parametrize("draws", [dict(lam=torch.ones(1)), {}, dict(choice=5), dict(choice=torch.tensor(0)), 0.5], ids=str)
+def test_draws_of_another_method_are_refused(draws, make_batch):
+    with pytest.raises(ValueError, match="draws of a RandomChoice are a dict of choice"):
+        RandomChoice.example()(*make_batch(4), draws)

@@ -283,3 +283,28 @@ def test_it_takes_part_in_a_random_choice(make_net, make_batch, criterion):
     steps = mix.draw(4, (32, 32), torch.Generator().manual_seed(0), steps=(8,))
     for i in range(8):
         assert mix.loss(net, *make_batch(4), criterion, row(steps, i))["loss"].isfinite()
+
+
+def test_a_graph_that_torch_compile_kept_of_a_network_without_points_is_not_taken(make_net, make_batch, criterion):
+    """torch.compile does not guard hooks: networks of one class share graphs, with and without them."""
+    torch._dynamo.reset()
+    draws = dict(lam=torch.tensor([0.3]), layer=0)
+    losses = []
+    for method, given in ((MixUp(), dict(lam=draws["lam"])), (ManifoldMix(layers=("layer1",)), draws)):
+        net = make_net()
+        method.attach(net)
+        compiled = torch.compile(net, backend="eager")
+        losses.append(method.loss(compiled, *make_batch(4), criterion, given)["loss"])
+    net = make_net()
+    method.attach(net)
+    assert torch.allclose(losses[1], method.loss(net, *make_batch(4), criterion, draws)["loss"], atol=1e-5)
+    assert not torch.allclose(*losses)
+
+
+def test_a_network_that_was_compiled_and_run_may_be_attached_later(make_net, make_batch, criterion):
+    torch._dynamo.reset()
+    net, method = make_net(), ManifoldMix(layers=("layer1",))
+    compiled = torch.compile(net, backend="eager")
+    compiled(make_batch(4)[0])
+    method.attach(compiled)
+    assert method.loss(compiled, *make_batch(4), criterion)["loss"].isfinite()
