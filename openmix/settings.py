@@ -41,7 +41,8 @@ def number(name: str, value, low: float = 0, high: float = math.inf, *, above: b
     return int(found) if whole or isinstance(found, int) else float(found)
 
 
-def pair(name: str, value, low: float = 0, high: float = math.inf, *, above: bool = False, whole: bool = False) -> tuple:
+def pair(name: str, value, low: float = 0, high: float = math.inf, *, above: bool = False,
+         whole: bool = False) -> tuple:
     """``value`` as two finite numbers, low <= first <= second <= high.
 
     Raises:

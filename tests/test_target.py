@@ -21,9 +21,12 @@ def test_to_keeps_classes_integers():
 
 
 def test_to_moves_both_tensors_in_the_way_asked_for(monkeypatch):
-    target, calls = Target(torch.tensor([[1]]), torch.tensor([[1.0]])), []
-    real = torch.Tensor.to
-    monkeypatch.setattr(torch.Tensor, "to", lambda self, *args, **kwargs: calls.append(kwargs) or real(self, *args, **kwargs))
+    def noted(tensor, *args, **kwargs):
+        calls.append(kwargs)
+        return real(tensor, *args, **kwargs)
+
+    target, calls, real = Target(torch.tensor([[1]]), torch.tensor([[1.0]])), [], torch.Tensor.to
+    monkeypatch.setattr(torch.Tensor, "to", noted)
     target.to("meta", non_blocking=True)
     assert calls == [dict(non_blocking=True)] * 2
 

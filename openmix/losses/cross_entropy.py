@@ -5,8 +5,7 @@ from torch import Tensor
 
 from ..settings import number
 from ..target import Target
-from .base import Criterion, check_target
-
+from .base import Criterion
 
 NEVER = -(1 << 40)  # torch leaves out labels equal to ignore_index, -100 if not given, without a word
 

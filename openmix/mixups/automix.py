@@ -64,8 +64,10 @@ class AutoMix(MixMethod):
                  lam_margin: float = 0.08, upsample: str = "nearest", channels: int | None = None, image_size=32,
                  classifier: str | None = None, **kwargs):
         super().__init__(alpha, **kwargs)
-        self.momentum, self.momentum_end = number("momentum", momentum, 0, 1), number("momentum_end", momentum_end, 0, 1)
-        if momentum > momentum_end:
+        self.momentum = number("momentum", momentum, 0, 1)
+        self.momentum_end = number("momentum_end", momentum_end, 0, 1)
+        self.momentum_warmup = number("momentum_warmup", momentum_warmup, 0, 1)
+        if self.momentum > self.momentum_end:
             raise ValueError("0 <= momentum <= momentum_end <= 1 must hold, got "
                              f"momentum={momentum!r} and momentum_end={momentum_end!r}")
         if mask_loss_per not in MASK_LOSS_PER:
@@ -73,8 +75,7 @@ class AutoMix(MixMethod):
         lam_concat = switch("lam_concat", lam_concat)
         MixBlock(1, lam_concat, upsample)  # a wrong option is told now, not when a network comes
         self.layer, self.lam_concat, self.upsample = layer, lam_concat, upsample
-        self.momentum_warmup, self.margin = number("momentum_warmup", momentum_warmup, 0, 1), number("margin", margin, 0, 1)
-        self.mask_loss = number("mask_loss", mask_loss)
+        self.mask_loss, self.margin = number("mask_loss", mask_loss), number("margin", margin, 0, 1)
         self.anneal_mask_loss = switch("anneal_mask_loss", anneal_mask_loss)
         self.mask_loss_per, self.lam_margin = mask_loss_per, number("lam_margin", lam_margin, 0, 0.5)
         self.channels = None if channels is None else number("channels", channels, 1, whole=True)

@@ -31,7 +31,8 @@ class RandomChoice(MixMethod):
         if wrong is not None:
             raise TypeError(f"methods must be mixing methods, e.g. [MixUp(), CutMix()], got {wrong!r}")
         needed = "RandomChoice needs methods and as many probabilities that sum to 1 (for the remainder add a Vanilla)"
-        p = [1 / max(len(methods), 1)] * len(methods) if p is None else [number("p", v, 0, 1, hint=f"; {needed}") for v in p]
+        p = [1 / max(len(methods), 1) for _ in methods] if p is None else list(p)
+        p = [number("p", share, 0, 1, hint=f"; {needed}") for share in p]
         if not methods or len(p) != len(methods) or not abs(sum(p) - 1) <= 1e-6:
             raise ValueError(f"{needed}, got {len(methods)} methods and p={p} (sum {sum(p):g})")
         self.methods, self.p = nn.ModuleList(methods), p

@@ -28,7 +28,7 @@ class SmoothMix(MaskMethod):
 
     def draw(self, n, size, generator=None, steps=(), device=None):
         if max(size) < 2:
-            raise ValueError("SmoothMix keeps the pixel at the centre, so it cannot mix images of 1x1 pixels; use MixUp")
+            raise ValueError("SmoothMix keeps the pixel at the centre and cannot mix images of 1x1 pixels: use MixUp")
         rows = (*steps, n if self.per_sample else 1)
         draws = dict(sigma=sampling.uniform(*self.sigma, rows, generator, device),
                      centre=sampling.centres(size, rows, generator, device))

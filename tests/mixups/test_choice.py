@@ -142,7 +142,8 @@ def test_what_is_no_method_is_refused(wrong):
         RandomChoice([wrong])
 
 
-@pytest.mark.parametrize("draws", [dict(lam=torch.ones(1)), {}, dict(choice=5), dict(choice=torch.tensor(0)), 0.5], ids=str)
+@pytest.mark.parametrize("draws", [dict(lam=torch.ones(1)), {}, dict(choice=5), dict(choice=torch.tensor(0)), 0.5],
+                         ids=str)
 def test_draws_of_another_method_are_refused(draws, make_batch):
     with pytest.raises(ValueError, match="draws of a RandomChoice are a dict of choice"):
         RandomChoice.example()(*make_batch(4), draws)
