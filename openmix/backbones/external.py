@@ -104,16 +104,23 @@ def import_timm():
     return timm
 
 
+LOADING = ("checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay")  # options that name files and addresses
+
+
 def check_timm_name(name: str) -> None:
     """Raise ValueError unless timm has an architecture ``name`` (a tag of pretrained weights may follow a dot)."""
     timm = import_timm()
-    if not timm.is_model(name):
+    if not isinstance(name, str) or not re.fullmatch(r"\w+(\.\w+)?", name) or not timm.is_model(name):
         raise ValueError(f"timm has no model {name!r}; {did_you_mean(name, timm.list_models())}")
 
 
 def timm_network(name: str, pretrained: bool, options: dict) -> nn.Module:
     """timm's network without classifier. Raises ValueError for an option it does not take, naming the nearest."""
     timm = import_timm()
+    for key in LOADING:
+        if key in options:
+            raise ValueError(f"TimmModel has no option {key!r}, which loads weights from anywhere; load a file by "
+                             "--load-from or get_model(pretrained=FILE), timm's own weights by pretrained=True")
     try:
         return timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
     except TypeError as error:  # timm's models take their keywords strictly, but only say so when built

@@ -8,6 +8,7 @@ from torch import nn
 
 from ..errors import did_you_mean
 from . import checkpoint
+from .foreign import check_plain, network_parts
 
 
 def weights_file(folder: Path) -> Path:
@@ -47,12 +48,14 @@ def load_network(source, network: str | None = None) -> tuple[nn.Module, dict]:
     path = weights_file(path) if path.is_dir() else path
     content = checkpoint.load(path)
     meta = content.get("meta") if isinstance(content.get("meta"), Mapping) else {}
-    config = plain_config(config) if config is not None else meta.get("config")
-    data = {**((config or {}).get("data_preprocessor") or {}), **(meta.get("data") or {})}
+    config = plain_config(config) if config is not None else of_file(meta, "config", path)
+    data = {**((config or {}).get("data_preprocessor") or {}), **(of_file(meta, "data", path) or {})}
     facts = dict(config=config, data=data, path=path, epoch=meta.get("epoch"))
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay his
         if meta.get("network") is not None and "model" in meta:  # published: one plain network
-            name, model, weights = meta["network"], meta["model"], checkpoint.weights(content)
+            name, weights = meta["network"], checkpoint.weights(content)
+            parts = network_parts(of_file(meta, "model", path), f"{path}: meta.model")
+            model = {key: parts.get(key) for key in ("backbone", "head", "num_classes")}
             if network not in (None, name):
                 raise ValueError(f"{path} holds the network {name!r} alone, not {network!r}")
         elif config is None:
@@ -63,6 +66,15 @@ def load_network(source, network: str | None = None) -> tuple[nn.Module, dict]:
         net = plain_network(model)
         fit(net, weights, path)
     return net.eval(), dict(facts, network=name, model=model, top1=accuracy(content, name, path))
+
+
+def of_file(meta: Mapping, key: str, path) -> dict | None:
+    """An entry of ``meta``, None without it. Raises ValueError unless it is a dict of plain data."""
+    found = meta.get(key)
+    if found is not None and not isinstance(found, Mapping):
+        raise ValueError(f"{path}: meta.{key} must be a dict, got {type(found).__name__}")
+    check_plain(found, f"{path}: meta.{key}")
+    return found
 
 
 def accuracy(content: dict, network: str, path: Path) -> float | None:
@@ -87,13 +99,12 @@ def of_run(content: dict, config: dict, network: str | None, path) -> tuple[str,
     """(name, model, weights) of one of the networks in a run's checkpoint; foreign files hold the trained one."""
     from ..models import Classifier
 
-    parts = {k: v for k, v in config["model"].items() if k not in ("type", "data_preprocessor")}
-    model = dict(backbone=without_downloads(parts["backbone"]), head=parts.get("head"),
-                 num_classes=parts.get("num_classes"))
+    parts = network_parts(config.get("model"), f"{path}: config.model")
+    model = {key: parts.get(key) for key in ("backbone", "head", "num_classes")}
     weights = checkpoint.weights(content)
     if not any(key.startswith("net.") for key in weights):
         return network or "net", model, weights
-    classifier = Classifier(**{**parts, "backbone": model["backbone"]})
+    classifier = Classifier(**parts)
     fit(classifier, weights, path)
     known = {name: net.state_dict() for name, net in classifier.networks().items()}
     if isinstance(content.get("ema"), Mapping):
@@ -102,11 +113,6 @@ def of_run(content: dict, config: dict, network: str | None, path) -> tuple[str,
     if name not in known:
         raise ValueError(f"{path} has no network {name!r}; {did_you_mean(name, known)}")
     return name, model, known[name]
-
-
-def without_downloads(backbone: dict) -> dict:
-    """A backbone's config without the pretrained weights it started from: those of the checkpoint replace them."""
-    return {k: v for k, v in backbone.items() if k not in ("weights", "pretrained")}
 
 
 def plain_network(model: dict) -> nn.Module:
