@@ -1,5 +1,6 @@
 """Weights back to a network: of a run's work dir, of one of its checkpoints, of a published file, of a foreign one."""
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import torch
 from torch import nn
 
 from ..errors import did_you_mean
-from . import checkpoint
+from . import checkpoint, fitting
 from .foreign import check_plain, network_parts
 
 
@@ -121,35 +122,40 @@ def plain_network(model: dict) -> nn.Module:
     return build_net(**model)
 
 
-def fit(net: nn.Module, weights: dict, path) -> None:
-    """Load ``weights`` strictly. Raises ValueError naming what is missing, left over or of another shape."""
-    own = net.state_dict()
-    shapes = [f"{k} is {tuple(weights[k].shape)} there and {tuple(v.shape)} here" for k, v in own.items()
-              if k in weights and weights[k].shape != v.shape]
-    missing = [k for k in own if k not in weights and not k.endswith("num_batches_tracked")]
-    extra = [k for k in weights if k not in own]
-    for what, found in (("other shapes", shapes), ("missing", missing), ("left over", extra)):
-        if found:
-            raise ValueError(f"the weights of {path} are not of this network; {what}: {'; '.join(found[:3])}"
-                             f"{f' and {len(found) - 3} more' if len(found) > 3 else ''}. Build the network with the "
-                             "options and the num_classes it was trained with")
+def fit(net: nn.Module, weights: dict, path, new=()) -> None:
+    """Load ``weights`` strictly, but for the keys in ``new``.
+
+    Raises:
+        ValueError: the message names what is missing, left over or of another shape.
+    """
+    if problem := fitting.misfits(net.state_dict(), weights, new):
+        raise ValueError(f"the weights of {path} are not of this network; {problem}. Build the network with the "
+                         "options it was trained with")
     net.load_state_dict(weights, strict=False)
 
 
 def load_into(net: nn.Module, path) -> None:
     """Weights of a run's checkpoint (of the network whose accuracy is the run's), a published or a foreign file.
 
-    ``net.trained_on`` is then what the file says of its training data (see :func:`load_network`), for
-    :func:`openmix.infer`.
+    Weights of another number of classes leave the head new, with a warning. ``net.trained_on`` is then what the file
+    says of its training data (see :func:`load_network`), for :func:`openmix.infer`.
 
     Raises:
         FileNotFoundError: no such file. ValueError: no weights, or of another network.
     """
-    content = checkpoint.load(weights_file(Path(path)) if Path(path).is_dir() else path)
+    content, data = checkpoint.load(weights_file(Path(path)) if Path(path).is_dir() else path), None
     meta = content.get("meta") if isinstance(content.get("meta"), Mapping) else {}
     if "model" in meta or "config" in meta:
         found, facts = load_network(path)
-        weights, net.trained_on = found.state_dict(), facts["data"]
+        weights, data = found.state_dict(), dict(facts["data"])
     else:
-        weights = checkpoint.weights(content)
-    fit(net, weights, path)
+        weights = fitting.named_as_ours(checkpoint.weights(content), net)
+    own = net.state_dict()
+    new = fitting.of_other_classes(own, weights)
+    if new:
+        warnings.warn(fitting.left_out(own, weights, new, path), stacklevel=3)
+        weights = {k: v for k, v in weights.items() if k not in new}
+        (data or {}).pop("classes", None)  # they are those of the old head
+    fit(net, weights, path, new)
+    if data is not None:
+        net.trained_on = data

@@ -172,14 +172,19 @@ def test_what_holds_no_network_is_refused_by_name(runs, tmp_path, test_set):
 
 
 def test_pretrained_weights_must_be_of_that_network(runs, tmp_path):
-    with pytest.raises(ValueError, match=r"other shapes: head.*\(10, 64\) there and \(7, 64\) here.*num_classes"):
-        openmix.get_model("CifarResNet", 7, depth=8, pretrained=runs / "MixUp")
     with pytest.raises(ValueError, match="missing: backbone.*and .* more"):
         openmix.get_model("CifarResNet", 10, depth=14, pretrained=runs / "MixUp")
     with pytest.raises(FileNotFoundError, match="nothing.pth"):
         openmix.get_model("CifarResNet", 10, depth=8, pretrained="nothing.pth")
     with pytest.raises(ValueError, match="no published weights of ResNet.*pretrained=PATH"):
         openmix.get_model("ResNet", 10, depth=18, pretrained=True)
+
+
+def test_the_weights_of_a_run_with_another_number_of_classes_leave_the_head_new(runs, test_set):
+    with pytest.warns(UserWarning, match="head of 10 classes, this model one of 7: the head stays new, head.fc.weight"):
+        net = openmix.get_model("CifarResNet", 7, depth=8, pretrained=runs / "MixUp")
+    found = openmix.infer(net, test_set.images)
+    assert found.probabilities.shape == (23, 7) and set(found.names) <= set("0123456"), "names of the old head are gone"
 
 
 def test_foreign_weights_with_a_config_are_normalised_as_it_says(runs, tmp_path, test_set):
