@@ -60,8 +60,11 @@ def view(item, data: dict) -> Tensor:
             return decode.centre_of(decode.read_image(item)[0], *options)[None]
         except Exception as error:  # decoders raise all sorts of things
             raise ValueError(f"{item} cannot be read as an image ({type(error).__name__}: {error})") from error
-    pixels = torch.from_numpy(np.array(item.convert("RGB"))).permute(2, 0, 1)
-    return decode.centre_of(pixels, *options)[None]
+    try:
+        return decode.centre_of(decode.pixels(item), *options)[None]
+    except Exception as error:  # the file behind it may be damaged, and is decoded only now
+        name = getattr(item, "filename", "") or f"PIL image of mode {item.mode}"
+        raise ValueError(f"{name} cannot be read as an image ({type(error).__name__}: {error})") from error
 
 
 def batches(items: list, data: dict, batch_size: int, raw: bool) -> Iterator[Tensor]:
