@@ -143,7 +143,8 @@ def grey(name, folder):
     return path
 
 
-@pytest.mark.parametrize("name", ["8.png", "16.png", "16.tif", "16.jp2", "16.pgm", "10.pgm", "big_endian.tif", "float.tif"])
+@pytest.mark.parametrize("name", ["8.png", "16.png", "16.tif", "16.jp2", "16.pgm", "10.pgm", "big_endian.tif",
+                                  "float.tif"])
 def test_greys_of_any_depth_are_scaled_to_8_bits(tmp_path, name):
     found, _ = decode.read_image(grey(name, tmp_path))
     expected = torch.from_numpy(RAMP.round()).expand(3, 48, 64)
