@@ -5,15 +5,20 @@ known to configs as soon as its room exports it. Users add their own by decorato
 
     @MIXUPS.register_module()
     class MyMix(MixMethod): ...
+
+A name that is not registered is refused and never imported: configs also come inside files that a stranger sent.
 """
 import inspect
+import sys
 from importlib import import_module
+from importlib.util import find_spec
 
 import mmengine.registry as mm
 
 from .errors import did_you_mean
 
 SCOPE = "openmix"
+SCOPES = (SCOPE, mm.HOOKS.scope)  # ours and mmengine's: what a ``scope.`` before a name, or ``_scope_``, may be
 
 
 def _parameters(function) -> tuple[dict, bool]:
@@ -49,6 +54,33 @@ def required_keys(function) -> list[str]:
     return [n for n, p in _parameters(function)[0].items() if p.default is p.empty and p.kind in kinds]
 
 
+def refuse_imports(value, where: str) -> None:
+    """Raise ValueError if a name below ``value`` is one that mmengine would import.
+
+    Some of its classes build what their arguments name (``ema_type``, ``dict(type=...)``), and its look-up imports
+    names that no registry holds.
+    """
+    if isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            refuse_imports(item, f"{where}[{i}]")
+    if not isinstance(value, dict):
+        return
+    check_scope(value, where)
+    for key, item in value.items():
+        if (key == "type" or str(key).endswith("_type")) and isinstance(item, str):
+            name = item.removeprefix(f"{SCOPES[1]}.")
+            if "." in name or name in sys.modules or (name.isidentifier() and find_spec(name) is not None):
+                raise ValueError(f"{where}.{key}: {item!r} is not registered; names are looked up in the registries "
+                                 "and never imported")
+        refuse_imports(item, f"{where}.{key}")
+
+
+def check_scope(cfg: dict, where: str) -> None:
+    """Raise ValueError if ``cfg`` asks for the registries of another package, which would be imported for it."""
+    if cfg.get("_scope_") not in (None, *SCOPES):
+        raise ValueError(f"{where}: unknown scope {cfg['_scope_']!r}; names are looked up in {' and '.join(SCOPES)}")
+
+
 class Registry(mm.Registry):
     """mmengine's registry, strict about unknown names and keys.
 
@@ -72,15 +104,32 @@ class Registry(mm.Registry):
                 if inspect.isclass(member) and name not in self._module_dict:
                     self._register_module(module=member, module_name=name)
 
-    def known(self) -> list[str]:
-        """All names this registry can build, its parents' included."""
-        self.import_from_location()
-        names, registry = set(), self
+    def lineage(self):
+        """This registry and its parents, each with what its package registers."""
+        registry = self
         while registry is not None:
             registry.import_from_location()
-            names |= set(registry._module_dict)
+            yield registry
             registry = registry.parent
-        return sorted(names)
+
+    def known(self) -> list[str]:
+        """All names this registry can build, its parents' included."""
+        return sorted(set().union(*(registry._module_dict for registry in self.lineage())))
+
+    def get(self, key: str):
+        """The class that is registered as ``key``, here or in a parent; None without one. Nothing is imported for it.
+
+        ``"mmengine.LoggerHook"`` is the class that mmengine registered under that name.
+        """
+        if not isinstance(key, str):
+            raise TypeError(f"{self.name}: a name must be a string, got {key!r}")
+        scope, _, name = key.partition(".")
+        for registry in self.lineage():
+            if key in registry._module_dict:
+                return registry._module_dict[key]
+            if scope == registry.scope and name in registry._module_dict:
+                return registry._module_dict[name]
+        return None
 
     def check(self, cfg, where: str = "", filled=None):
         """Check the type and the keys of ``cfg`` without building it; returns the class.
@@ -97,9 +146,12 @@ class Registry(mm.Registry):
             known = ", ".join(self.known())
             raise TypeError(f"{where} must be a dict with a 'type', got {cfg!r}; known types: {known}")
         kind = cfg["type"]
+        check_scope(cfg, where)
         cls = self.get(kind) if isinstance(kind, str) else kind
         if not callable(cls):
-            raise ValueError(f"{where}: unknown type {kind!r}; {did_you_mean(kind, self.known())}")
+            raise ValueError(f"{where}: unknown type {kind!r}; {did_you_mean(str(kind), self.known())}")
+        if self.parent is not None and kind not in self._module_dict:
+            refuse_imports({k: v for k, v in cfg.items() if k != "type"}, where)
         # a wrapper of another library's models knows its keys only together with the model's name
         known = cls.config_keys(cfg) if hasattr(cls, "config_keys") else accepted_keys(cls)
         name = getattr(cls, "__name__", str(cls))

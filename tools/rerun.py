@@ -11,6 +11,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", help="work dir of a run, or the folder above the seeds of one cell")
     parser.add_argument("--work-dir", help="new work dir, of several runs the folder above (default: reruns/<path>)")
+    parser.add_argument("--trust", action="store_true", help="run a config that is a program (custom_imports ...)")
     parser.add_argument("--dry-run", action="store_true", help="print the commands")
     return parser
 
@@ -22,7 +23,7 @@ def main(args) -> int:
     from openmix.benchmark import rerun
 
     try:
-        code, records = 0, rerun.find(args.run)
+        code, records = 0, rerun.find(args.run, args.trust)
         for record in records:
             folder = rerun.new_folder(record) if args.work_dir is None else Path(args.work_dir)
             if args.work_dir is not None and len(records) > 1:

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from ..errors import did_you_mean
 
+AUXILIARY = {"AuxLogits", "aux1", "aux2"}  # second classifiers of GoogLeNet and Inception
+
 
 def torchvision_builder(name: str):
     """The function of ``torchvision.models`` that builds ``name``.
@@ -35,14 +37,36 @@ def torchvision_options(name: str) -> set[str]:
     return {p.name for p in parameters if p.kind is not p.VAR_KEYWORD} - {"num_classes"}
 
 
-def cut_classifier(model: nn.Module) -> int:
-    """Replace the last linear layer (SqueezeNet: convolution) by the identity; returns how many features go in."""
+def cut_classifier(model: nn.Module) -> tuple[int, str | None]:
+    """Replace the last linear layer (SqueezeNet: convolution) by the identity.
+
+    Returns:
+        how many features go in, and the layer's name; None for a convolution, which a linear head cannot stand for.
+    """
     layers = [(k, m) for k, m in model.named_modules() if isinstance(m, nn.Linear)]
     layers = layers or [(k, m) for k, m in model.named_modules() if isinstance(m, nn.Conv2d)]
     path, layer = layers[-1]
     parent, _, leaf = path.rpartition(".")
     setattr(model.get_submodule(parent), leaf, nn.Identity())
-    return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
+    return (layer.in_features, path) if isinstance(layer, nn.Linear) else (layer.in_channels, None)
+
+
+def as_net(weights: dict, classifier: str | None, without=()) -> dict:
+    """A state dict with the names of the whole network in its library, in those of our network around it.
+
+    Args:
+        classifier: name of the layer whose place our linear head takes; None if there is none such.
+        without: modules that were taken off.
+    """
+    found = {}
+    for key, value in weights.items():
+        if classifier is not None and key.startswith(f"{classifier}."):
+            found[f"head.fc.{key.removeprefix(f'{classifier}.')}"] = value
+        elif key.partition(".")[0] not in without:
+            found[f"backbone.model.{key}"] = value
+    if "head.fc.weight" in found:  # a layer without bias
+        found.setdefault("head.fc.bias", torch.zeros(len(found["head.fc.weight"])))
+    return found
 
 
 class TorchvisionModel(nn.Module):
@@ -69,14 +93,18 @@ class TorchvisionModel(nn.Module):
         self.model = torchvision_builder(name)(weights=weights, **options)
         if "aux_logits" in known and not options.get("aux_logits"):  # published weights come with it
             self.model.aux_logits = False
-            for head in {"AuxLogits", "aux1", "aux2"} & dict(self.model.named_children()).keys():
+            for head in AUXILIARY & dict(self.model.named_children()).keys():
                 setattr(self.model, head, None)
-        self.out_channels = cut_classifier(self.model)
+        self.out_channels, self.classifier = cut_classifier(self.model)
 
     @classmethod
     def config_keys(cls, cfg: dict) -> set[str]:
         """Keys that a config of this class may have; they depend on the model named."""
         return {"name", "weights"} | (torchvision_options(cfg["name"]) if "name" in cfg else set())
+
+    def translate(self, weights: dict) -> dict:
+        """torchvision's own state dict of this network in our names; see :func:`as_net`."""
+        return as_net(weights, self.classifier, AUXILIARY)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.model(images)
@@ -104,16 +132,23 @@ def import_timm():
     return timm
 
 
+LOADING = ("checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay")  # options that name files and addresses
+
+
 def check_timm_name(name: str) -> None:
     """Raise ValueError unless timm has an architecture ``name`` (a tag of pretrained weights may follow a dot)."""
     timm = import_timm()
-    if not timm.is_model(name):
+    if not isinstance(name, str) or not re.fullmatch(r"\w+(\.\w+)?", name) or not timm.is_model(name):
         raise ValueError(f"timm has no model {name!r}; {did_you_mean(name, timm.list_models())}")
 
 
 def timm_network(name: str, pretrained: bool, options: dict) -> nn.Module:
     """timm's network without classifier. Raises ValueError for an option it does not take, naming the nearest."""
     timm = import_timm()
+    for key in LOADING:
+        if key in options:
+            raise ValueError(f"TimmModel has no option {key!r}, which loads weights from anywhere; load a file by "
+                             "--load-from or get_model(pretrained=FILE), timm's own weights by pretrained=True")
     try:
         return timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
     except TypeError as error:  # timm's models take their keywords strictly, but only say so when built
@@ -146,6 +181,11 @@ class TimmModel(nn.Module):
             raise ValueError("TimmModel has no option 'num_classes': the head knows the classes")
         self.model = timm_network(name, pretrained, options)
         self.out_channels = getattr(self.model, "head_hidden_size", None) or self.model.num_features
+
+    def translate(self, weights: dict) -> dict:
+        """timm's own state dict of this network in our names; see :func:`as_net`."""
+        classifier = (getattr(self.model, "pretrained_cfg", None) or {}).get("classifier")
+        return as_net(weights, classifier if isinstance(classifier, str) else None)  # a pair: distilled, no one head
 
     @classmethod
     def config_keys(cls, cfg: dict) -> None:

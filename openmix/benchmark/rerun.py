@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..engine import foreign
 from ..engine.workdir import read_status
 from . import jobs
 from .cells import make_cells
@@ -13,11 +14,16 @@ HOME = Path("reruns")  # outside the folders that tables are made of
 KEPT = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG")  # variables that change bits
 
 
-def find(where) -> list[Record]:
+def find(where, trust: bool = False) -> list[Record]:
     """The run in a work dir, or all runs of the cell in a folder above them, e.g. the seeds of a config.
 
+    Args:
+        trust: run configs that are more than data, e.g. with ``custom_imports``; without, these are refused, as a work
+            dir may come from a stranger.
+
     Raises:
-        FileNotFoundError: no folder, or no run in it. ValueError: runs of several cells, or a run without its config.
+        FileNotFoundError: no folder, or no run in it. ValueError: runs of several cells, a run without its config, or
+            one whose config would run other code.
     """
     records = read_records(where, cached=False)
     if not records:
@@ -25,6 +31,9 @@ def find(where) -> list[Record]:
     lost = [r.folder for r in records if not r.config or r.seed is None]
     if lost:
         raise ValueError(f"{lost[0]} has no readable config; it cannot be run again")
+    for record in () if trust else records:
+        if reason := foreign.runs_code(record.config_file):
+            raise ValueError(f"{record.config_file} is more than data: {reason}. Read it, and give --trust to run it")
     cells = make_cells(records)
     if len(cells) > 1:
         names = ", ".join(f"{c.row} / {c.network} / {c.epochs} epochs" for c in cells[:4])

@@ -1,8 +1,8 @@
-"""Image files to uint8 tensors of one size: the only place that decodes and resizes.
+"""Image files and Pillow's images to uint8 tensors of one size: the only place that decodes and resizes.
 
-JPEG is decoded by torchvision, everything else, and JPEG that torchvision refuses, by Pillow behind mmcv: OpenCV fills
-what a truncated file lacks with grey and says nothing. Resizing is torch's antialiased one on uint8, which agrees with
-Pillow's within one level.
+JPEG is decoded by torchvision, everything else, and JPEG that torchvision refuses, by Pillow: OpenCV fills what a
+truncated file lacks with grey and says nothing. Both give the same pixels. Resizing is torch's antialiased one on
+uint8, which agrees with Pillow's within one level.
 """
 import io
 import math
@@ -15,6 +15,11 @@ from torch import Tensor
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 JPEG = b"\xff\xd8\xff"
+HEADER = 1 << 17  # bytes of a JPEG in which its metadata stand
+TURNED_BY_XMP = b"tiff:Orientation"  # Pillow reads it and torchvision does not
+SIXTEEN_BIT = ("PNG", "PPM")  # formats that Pillow opens as 32-bit integers although they hold 16 bits
+BITS, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # tags of TIFF
+SWAPS_SIDES = (5, 6, 7, 8)  # EXIF orientations
 
 
 def read_image(path, shrink: Callable[[int, int], int] | None = None) -> tuple[Tensor, tuple[int, int]]:
@@ -25,7 +30,7 @@ def read_image(path, shrink: Callable[[int, int], int] | None = None) -> tuple[T
             size, which is faster and a little softer than decoding all of it.
 
     Raises:
-        OSError, ValueError and others of the decoders: a file that is missing, damaged or no image.
+        OSError, ValueError and others of the decoders: a file that is missing, damaged or no image; see :func:`pixels`.
     """
     data = np.fromfile(path, np.uint8)
     jpeg = data[:3].tobytes() == JPEG
@@ -39,6 +44,8 @@ def decode_whole_jpeg(data: np.ndarray) -> Tensor:
     """JPEG as uint8 (3, H, W) RGB."""
     from torchvision.io import ImageReadMode, decode_jpeg
 
+    if TURNED_BY_XMP in data[:HEADER].tobytes():
+        return decode_with_pillow(data)
     try:
         return decode_jpeg(torch.from_numpy(data), ImageReadMode.RGB, apply_exif_orientation=True)
     except RuntimeError:  # a kind it does not know; or the file is damaged, and Pillow will say so
@@ -47,24 +54,67 @@ def decode_whole_jpeg(data: np.ndarray) -> Tensor:
 
 def decode_with_pillow(data: np.ndarray) -> Tensor:
     """Any image that Pillow knows, as uint8 (3, H, W) RGB."""
-    import mmcv
+    from PIL import Image
 
-    image = mmcv.imfrombytes(data.tobytes(), channel_order="rgb", backend="pillow")
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    return pixels(Image.open(io.BytesIO(data.tobytes())))
+
+
+def pixels(image) -> Tensor:
+    """A Pillow image as uint8 (3, H, W) RGB, turned as its EXIF orientation says.
+
+    Greys become three equal channels: of 16 bits scaled by 1 / 257, floating-point ones by 255. Transparency is left
+    out, as by torchvision's data sets. A palette gives its colours.
+
+    Raises:
+        ValueError: greys whose range is not known, 32-bit integers or floats outside [0, 1]; colours that Pillow cannot
+            convert.
+    """
+    from PIL import ImageOps
+
+    white, image = white_of(image), ImageOps.exif_transpose(image)
+    if image.mode[0] in "IF":
+        grey = scaled_grey(np.asarray(image), image.mode, white)
+        return torch.from_numpy(grey).expand(3, *grey.shape).contiguous()
+    if image.mode == "La":  # premultiplied, which Pillow does not convert at once
+        image = image.convert("LA")
+    if image.mode == "RGBa":
+        image = image.convert("RGBA")
+    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+
+
+def white_of(image) -> int | None:
+    """The value that is white in a Pillow image of integer greys with more than 8 bits; None where nobody knows."""
+    tags = getattr(image, "tag_v2", {})  # of a TIFF file
+    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        return None
+    if image.mode.startswith("I;16"):
+        return 4095 if tags.get(BITS) == (12,) else 65535
+    return 65535 if image.mode == "I" and image.format in SIXTEEN_BIT else None
+
+
+def scaled_grey(values: np.ndarray, mode: str, white: int | None) -> np.ndarray:
+    """Greys (H, W) of more than 8 bits as uint8. Raises ValueError where their range is not known."""
+    if white is not None:
+        return ((values.astype(np.int64) * 255 + white // 2) // white).clip(0, 255).astype(np.uint8)
+    low, high = (values.min(), values.max()) if values.size else (0, 0)
+    if mode == "F" and low >= 0 and high <= 1:  # (NaN is neither)
+        return np.rint(values * 255).astype(np.uint8)
+    kind = "floating-point numbers outside [0, 1]" if mode == "F" else f"integers of mode {mode}"
+    raise ValueError(f"its greys are {kind}, from {low:.6g} to {high:.6g}, and it is not known which of them is white; "
+                     "store it with 8 or 16 bits a pixel")
 
 
 def decode_shrunk(data: np.ndarray, shrink: Callable[[int, int], int]) -> tuple[Tensor, tuple[int, int]] | None:
     """JPEG at a reduced size, see :func:`read_image`; None where the whole is wanted."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     image = Image.open(io.BytesIO(data.tobytes()))
-    turned = image.getexif().get(0x0112, 1) >= 5  # orientations that swap the sides
-    width, height = image.size[::-1] if turned else image.size
+    width, height = image.size[::-1] if image.getexif().get(0x0112) in SWAPS_SIDES else image.size
     factor = shrink(height, width)
     if factor < 2:
         return None
     image.draft("RGB", (image.width // factor, image.height // factor))
-    return torch.from_numpy(np.array(ImageOps.exif_transpose(image).convert("RGB"))).permute(2, 0, 1), (height, width)
+    return pixels(image), (height, width)
 
 
 def resized(image: Tensor, height: int, width: int, interpolation: str) -> Tensor:

@@ -19,8 +19,8 @@ import torch
 from .workdir import write_atomic
 
 NAME = re.compile(r"(epoch|iter)_(\d+)\.pth")
-WRAPPERS = ("module.", "_orig_mod.")  # what DDP and torch.compile put before the names of parameters
-HOLDERS = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema")
+WRAPPERS = ("module.", "_orig_mod.", "model.")  # what DDP, torch.compile and others put before names of parameters
+HOLDERS = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema", "network", "module")
 
 
 def plain(value, where: str = "checkpoint"):
@@ -225,14 +225,13 @@ def weights(source) -> dict[str, torch.Tensor]:
         ValueError: no weights in it.
     """
     content = source if isinstance(source, Mapping) else load(source)
-    for holder in HOLDERS:
-        if isinstance(content.get(holder), Mapping):
-            content = content[holder]
-            break
+    while holder := next((key for key in HOLDERS if isinstance(content.get(key), Mapping)), None):
+        content = content[holder]  # also {"state_dict": {"model": ...}}
     if not content or not all(isinstance(v, torch.Tensor) for v in content.values()):
         raise ValueError(f"no weights found among the keys {sorted(map(str, content))[:8]}; expected a state dict, or "
                          f"one under any of {', '.join(HOLDERS)}")
-    for prefix in WRAPPERS:
-        if all(k.startswith(prefix) for k in content):
-            content = {k.removeprefix(prefix): v for k, v in content.items()}
+    if not all(isinstance(k, str) for k in content):
+        raise ValueError("the names of weights must be text")
+    while prefix := next((p for p in WRAPPERS if all(k.startswith(p) for k in content)), None):
+        content = {k.removeprefix(prefix): v for k, v in content.items()}  # also module.model.
     return dict(content)

@@ -18,9 +18,12 @@ from ..registry import (
     METRICS,
     MIXUPS,
     MODELS,
+    SCOPE,
+    SCOPES,
     VISBACKENDS,
     VISUALIZERS,
 )
+from .foreign import check_json
 from .forms import FORMS
 from .launch import AMP, LAUNCHERS
 from .provenance import refuse_secrets
@@ -50,6 +53,8 @@ TRACKERS = dict(TensorboardVisBackend="tensorboard", WandbVisBackend="wandb")  #
 def load_config(path, options: dict | None = None) -> Config:
     """Read a ``.py`` or ``.json`` config (text style, ``_base_`` inheritance) and merge ``--cfg-options`` into it.
 
+    A ``.json`` config is data: see :func:`openmix.engine.foreign.check_json` for what it may not hold.
+
     Raises:
         FileNotFoundError: no such file. ValueError: no config, or options that do not fit into it.
     """
@@ -60,8 +65,12 @@ def load_config(path, options: dict | None = None) -> Config:
         folder = path.parent if path.parent.is_dir() else Path("configs")
         known = [p.name for p in folder.glob("*.py")]
         raise FileNotFoundError(f"no config {path}; in {folder}: {did_you_mean(path.name, known)}")
+    data = path.suffix == ".json"  # a .py config is a program, a .json config is not
+    if data:
+        check_json(path)
     try:
-        config = Config.fromfile(str(path), lazy_import=False)
+        config = Config.fromfile(str(path), lazy_import=False, import_custom_modules=not data,
+                                 use_predefined_variables=not data, use_environment_variables=not data)
     except (OSError, ImportError):  # these name the file that is missing
         raise
     except Exception as error:  # a config is a program and may fail like one
@@ -228,6 +237,7 @@ def check_run(cfg) -> None:
     scale = cfg.get("auto_scale_lr") or {}
     check_keys("auto_scale_lr", scale, {"base_batch_size", "enable", "scaled_to"})
     check_count("auto_scale_lr.base_batch_size", scale.get("base_batch_size", 1))
+    check_choice("default_scope", cfg.get("default_scope") or SCOPE, SCOPES)  # mmengine imports the package it names
     check_keys("custom_imports", cfg.get("custom_imports") or {}, {"imports", "allow_failed_imports"})
 
 

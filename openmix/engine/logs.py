@@ -5,6 +5,7 @@ mmengine's own takes more than a small step does (copies of its configuration an
 import contextlib
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import mmengine.visualization
 import torch
@@ -40,6 +41,14 @@ class LocalVisBackend(mmengine.visualization.LocalVisBackend):
     """mmengine's, with scalars.json kept open; each line is handed to the system at once, so that a kill loses none."""
 
     _file = None
+
+    def __init__(self, save_dir, **names):
+        for key, name in names.items():
+            ending = dict(config_save_file=".py", scalar_save_file=".json").get(key, "")
+            if not isinstance(name, str) or Path(name).name != name or name == ".." or not name.endswith(ending):
+                raise ValueError(f"LocalVisBackend.{key} must be a name inside the work dir"
+                                 f"{ending and f' that ends with {ending}'}, got {name!r}")
+        super().__init__(save_dir, **names)
 
     def _dump(self, value_dict, file_path, file_format):
         if self._file is None or self._file.name != str(file_path):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from . import checkpoint, launch, workdir
+from . import checkpoint, fitting, launch, workdir
 from .step import unwrap
 
 
@@ -74,29 +74,52 @@ def load_or_resume(runner) -> None:
 def load_weights(runner, path, strict: bool = False) -> None:
     """Weights alone, of the whole classifier or of its network, from our files or others' (``--load-from``).
 
+    Weights of another number of classes leave the head new. That, and weights of the network that the file lacks, are
+    warned of.
+
     Args:
         strict: refuse a file that lacks some of the weights (a test would give the accuracy of random ones).
+
+    Raises:
+        ValueError: no weight fits, or one has another shape.
     """
     found = checkpoint.load(path)
-    weights = checkpoint.weights(found)
-    model = unwrap(runner.model)
-    target = model if any(k.startswith("net.") for k in weights) else model.net
-    try:
-        missing, unexpected = target.load_state_dict(weights, strict=False)
-    except RuntimeError as error:  # torch's word for shapes that differ
-        raise ValueError(f"{path} does not fit this model: {' '.join(str(error).split())[:400]}") from error
-    if not weights.keys() & target.state_dict().keys():
+    weights, model = checkpoint.weights(found), unwrap(runner.model)
+    target, prefix = model, "net."
+    if not weights.keys() & model.state_dict().keys():  # of the network alone, ours or another library's
+        target, prefix = model.net, ""
+        bare = {k.removeprefix("net."): v for k, v in weights.items()}
+        weights = fitting.named_as_ours(bare, model.net)
+    own = target.state_dict()
+    if not weights.keys() & own.keys():
         raise ValueError(f"{path} holds no weight of this model; its keys look like {sorted(weights)[:3]}, "
-                         f"expected such as {sorted(target.state_dict())[:3]}")
-    lacking = [k for k in missing if not k.endswith("num_batches_tracked")]
+                         f"expected such as {sorted(own)[:3]}")
+    new = [] if strict else fitting.of_other_classes(own, weights)
+    taken = {k: v for k, v in weights.items() if k in own and k not in new}
+    if problem := fitting.misfits({k: own[k] for k in taken}, taken):
+        raise ValueError(f"{path} does not fit this model; {problem}")
+    target.load_state_dict(taken, strict=False)
+    lacking = [k for k in own if k not in weights and not k.endswith(fitting.COUNTER)]
     if strict and lacking:
         raise ValueError(f"{path} lacks {len(lacking)} weights of this model, such as {lacking[:3]}; was it "
                          "trained with another config?")
-    if target is not model:
+    if new:
+        runner.logger.warning(fitting.left_out(own, weights, new, path))
+    network = [k for k in own if k.startswith(prefix) and not k.endswith(fitting.COUNTER) and k not in new]
+    random = [k for k in network if k not in weights]
+    if random:
+        runner.logger.warning(f"only {len(network) - len(random)} of {len(network)} weights of the network come from "
+                              f"{path}; {', '.join(random[:3])}{' and others' if len(random) > 3 else ''} stay as they "
+                              "were drawn. Was it made for another network?")
+    if target is not model or any(k.startswith("mixup.") for k in lacking):
         model.mixup.attach(model.net)  # momentum teachers start as copies of what was loaded
-    runner.call_hook("after_load_checkpoint", checkpoint=found)
-    runner.logger.info(f"loaded {path}: {len(missing)} missing and {len(unexpected)} unexpected keys "
-                     f"{[*missing, *unexpected][:6]}")
+    average = found.get("ema")
+    if not isinstance(average, dict) or fitting.misfits(model.net.state_dict(), average):
+        average = None  # that of another network: ours starts as a copy
+    runner.call_hook("after_load_checkpoint", checkpoint={**found, "ema": average})
+    unused = [k for k in weights if k not in own]
+    runner.logger.info(f"loaded {path}: {len(lacking)} missing and {len(unused)} unexpected keys "
+                       f"{[*lacking, *unused][:6]}")
 
 
 def resume(runner, path, *args, **kwargs) -> None:

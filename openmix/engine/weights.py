@@ -1,5 +1,6 @@
 """Weights back to a network: of a run's work dir, of one of its checkpoints, of a published file, of a foreign one."""
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import torch
 from torch import nn
 
 from ..errors import did_you_mean
-from . import checkpoint
+from . import checkpoint, fitting
+from .foreign import check_plain, network_parts
 
 
 def weights_file(folder: Path) -> Path:
@@ -47,12 +49,14 @@ def load_network(source, network: str | None = None) -> tuple[nn.Module, dict]:
     path = weights_file(path) if path.is_dir() else path
     content = checkpoint.load(path)
     meta = content.get("meta") if isinstance(content.get("meta"), Mapping) else {}
-    config = plain_config(config) if config is not None else meta.get("config")
-    data = {**((config or {}).get("data_preprocessor") or {}), **(meta.get("data") or {})}
+    config = plain_config(config) if config is not None else of_file(meta, "config", path)
+    data = {**((config or {}).get("data_preprocessor") or {}), **(of_file(meta, "data", path) or {})}
     facts = dict(config=config, data=data, path=path, epoch=meta.get("epoch"))
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay his
         if meta.get("network") is not None and "model" in meta:  # published: one plain network
-            name, model, weights = meta["network"], meta["model"], checkpoint.weights(content)
+            name, weights = meta["network"], checkpoint.weights(content)
+            parts = network_parts(of_file(meta, "model", path), f"{path}: meta.model")
+            model = {key: parts.get(key) for key in ("backbone", "head", "num_classes")}
             if network not in (None, name):
                 raise ValueError(f"{path} holds the network {name!r} alone, not {network!r}")
         elif config is None:
@@ -63,6 +67,15 @@ def load_network(source, network: str | None = None) -> tuple[nn.Module, dict]:
         net = plain_network(model)
         fit(net, weights, path)
     return net.eval(), dict(facts, network=name, model=model, top1=accuracy(content, name, path))
+
+
+def of_file(meta: Mapping, key: str, path) -> dict | None:
+    """An entry of ``meta``, None without it. Raises ValueError unless it is a dict of plain data."""
+    found = meta.get(key)
+    if found is not None and not isinstance(found, Mapping):
+        raise ValueError(f"{path}: meta.{key} must be a dict, got {type(found).__name__}")
+    check_plain(found, f"{path}: meta.{key}")
+    return found
 
 
 def accuracy(content: dict, network: str, path: Path) -> float | None:
@@ -87,13 +100,12 @@ def of_run(content: dict, config: dict, network: str | None, path) -> tuple[str,
     """(name, model, weights) of one of the networks in a run's checkpoint; foreign files hold the trained one."""
     from ..models import Classifier
 
-    parts = {k: v for k, v in config["model"].items() if k not in ("type", "data_preprocessor")}
-    model = dict(backbone=without_downloads(parts["backbone"]), head=parts.get("head"),
-                 num_classes=parts.get("num_classes"))
+    parts = network_parts(config.get("model"), f"{path}: config.model")
+    model = {key: parts.get(key) for key in ("backbone", "head", "num_classes")}
     weights = checkpoint.weights(content)
     if not any(key.startswith("net.") for key in weights):
         return network or "net", model, weights
-    classifier = Classifier(**{**parts, "backbone": model["backbone"]})
+    classifier = Classifier(**parts)
     fit(classifier, weights, path)
     known = {name: net.state_dict() for name, net in classifier.networks().items()}
     if isinstance(content.get("ema"), Mapping):
@@ -104,46 +116,46 @@ def of_run(content: dict, config: dict, network: str | None, path) -> tuple[str,
     return name, model, known[name]
 
 
-def without_downloads(backbone: dict) -> dict:
-    """A backbone's config without the pretrained weights it started from: those of the checkpoint replace them."""
-    return {k: v for k, v in backbone.items() if k not in ("weights", "pretrained")}
-
-
 def plain_network(model: dict) -> nn.Module:
     from ..models import build_net
 
     return build_net(**model)
 
 
-def fit(net: nn.Module, weights: dict, path) -> None:
-    """Load ``weights`` strictly. Raises ValueError naming what is missing, left over or of another shape."""
-    own = net.state_dict()
-    shapes = [f"{k} is {tuple(weights[k].shape)} there and {tuple(v.shape)} here" for k, v in own.items()
-              if k in weights and weights[k].shape != v.shape]
-    missing = [k for k in own if k not in weights and not k.endswith("num_batches_tracked")]
-    extra = [k for k in weights if k not in own]
-    for what, found in (("other shapes", shapes), ("missing", missing), ("left over", extra)):
-        if found:
-            raise ValueError(f"the weights of {path} are not of this network; {what}: {'; '.join(found[:3])}"
-                             f"{f' and {len(found) - 3} more' if len(found) > 3 else ''}. Build the network with the "
-                             "options and the num_classes it was trained with")
+def fit(net: nn.Module, weights: dict, path, new=()) -> None:
+    """Load ``weights`` strictly, but for the keys in ``new``.
+
+    Raises:
+        ValueError: the message names what is missing, left over or of another shape.
+    """
+    if problem := fitting.misfits(net.state_dict(), weights, new):
+        raise ValueError(f"the weights of {path} are not of this network; {problem}. Build the network with the "
+                         "options it was trained with")
     net.load_state_dict(weights, strict=False)
 
 
 def load_into(net: nn.Module, path) -> None:
     """Weights of a run's checkpoint (of the network whose accuracy is the run's), a published or a foreign file.
 
-    ``net.trained_on`` is then what the file says of its training data (see :func:`load_network`), for
-    :func:`openmix.infer`.
+    Weights of another number of classes leave the head new, with a warning. ``net.trained_on`` is then what the file
+    says of its training data (see :func:`load_network`), for :func:`openmix.infer`.
 
     Raises:
         FileNotFoundError: no such file. ValueError: no weights, or of another network.
     """
-    content = checkpoint.load(weights_file(Path(path)) if Path(path).is_dir() else path)
+    content, data = checkpoint.load(weights_file(Path(path)) if Path(path).is_dir() else path), None
     meta = content.get("meta") if isinstance(content.get("meta"), Mapping) else {}
     if "model" in meta or "config" in meta:
         found, facts = load_network(path)
-        weights, net.trained_on = found.state_dict(), facts["data"]
+        weights, data = found.state_dict(), dict(facts["data"])
     else:
-        weights = checkpoint.weights(content)
-    fit(net, weights, path)
+        weights = fitting.named_as_ours(checkpoint.weights(content), net)
+    own = net.state_dict()
+    new = fitting.of_other_classes(own, weights)
+    if new:
+        warnings.warn(fitting.left_out(own, weights, new, path), stacklevel=3)
+        weights = {k: v for k, v in weights.items() if k not in new}
+        (data or {}).pop("classes", None)  # they are those of the old head
+    fit(net, weights, path, new)
+    if data is not None:
+        net.trained_on = data

@@ -120,3 +120,148 @@ def test_candidates_are_functions_of_their_keys():
         assert low <= values.min() and values.max() <= high
         assert values.mean() == pytest.approx((low + high) / 2, abs=4.5 * (high - low) / math.sqrt(12 * 20_000))
     assert (torch.corrcoef(many.T) - torch.eye(4)).abs().max() < 4.5 / math.sqrt(20_000)
+
+
+# -- greys of more than 8 bits, palettes, transparency, CMYK -------------------------------------------------------
+
+RAMP = np.tile(np.linspace(0, 255, 64), (48, 1))
+
+
+def grey(name, folder):
+    """A file with the grey ramp of 0 to 255, or what its format makes of it, under ``name``."""
+    path, words = folder / name, (RAMP * 257).round().astype(np.uint16)
+    if name == "big_endian.tif":
+        Image.frombytes("I;16B", (64, 48), words.astype(">u2").tobytes()).save(path)
+    elif name == "16.pgm":
+        path.write_bytes(b"P5 64 48 65535\n" + words.astype(">u2").tobytes())
+    elif name == "10.pgm":
+        path.write_bytes(b"P5 64 48 1023\n" + (RAMP * 1023 / 255).round().astype(">u2").tobytes())
+    elif name.startswith("float"):
+        Image.fromarray((RAMP / 255).astype(np.float32)).save(path)
+    else:
+        Image.fromarray(words if name.startswith("16") else RAMP.round().astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["8.png", "16.png", "16.tif", "16.jp2", "16.pgm", "10.pgm", "big_endian.tif",
+                                  "float.tif"])
+def test_greys_of_any_depth_are_scaled_to_8_bits(tmp_path, name):
+    found, _ = decode.read_image(grey(name, tmp_path))
+    expected = torch.from_numpy(RAMP.round()).expand(3, 48, 64)
+    assert found.dtype == torch.uint8 and (found.double() - expected).abs().max() <= 1
+    assert torch.equal(found, decode.pixels(Image.open(tmp_path / name))), "a path and a Pillow image are the same"
+
+
+def test_sixteen_bits_are_scaled_by_257_and_rounded(tmp_path):
+    values = np.array([[0, 128, 129, 257, 385, 386, 32768, 65406, 65407, 65535]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    assert decode.read_image(tmp_path / "a.png")[0][0, 0].tolist() == [0, 0, 1, 1, 1, 2, 128, 254, 255, 255]
+
+
+@pytest.mark.parametrize("values, message", [
+    ((RAMP * 257).astype(np.int32), "integers of mode I, from 0 to 65535"),
+    (RAMP.astype(np.int32), "integers of mode I, from 0 to 255"),
+    (-RAMP.astype(np.int32), "from -255 to 0"),
+    (RAMP.astype(np.float32), r"outside \[0, 1\], from 0 to 255"),
+    ((RAMP / 255 - 0.5).astype(np.float32), r"outside \[0, 1\], from -0.5 to 0.5"),
+    (np.full((4, 4), np.nan, np.float32), r"outside \[0, 1\], from nan to nan"),
+    (np.full((4, 4), np.inf, np.float32), r"outside \[0, 1\], from inf"),
+])
+def test_greys_whose_white_is_not_known_are_refused_by_their_range(tmp_path, values, message):
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    for read in (lambda: decode.read_image(tmp_path / "a.tif"), lambda: decode.pixels(Image.open(tmp_path / "a.tif"))):
+        with pytest.raises(ValueError, match=message + ".*8 or 16 bits"):
+            read()
+
+
+def test_tiff_that_counts_from_white_or_has_12_bits_is_not_taken_for_16_bits():
+    image = Image.fromarray((RAMP * 16).astype(np.uint16))
+    image.tag_v2 = {decode.BITS: (12,), decode.PHOTOMETRIC: 1}
+    assert decode.white_of(image) == 4095
+    image.tag_v2 = {decode.BITS: (16,), decode.PHOTOMETRIC: 1}
+    assert decode.white_of(image) == 65535
+    image.tag_v2 = {decode.BITS: (16,), decode.PHOTOMETRIC: decode.WHITE_IS_ZERO}
+    assert decode.white_of(image) is None
+
+
+@pytest.mark.parametrize("mode, name", [
+    ("1", "a.png"), ("L", "a.jpg"), ("LA", "a.png"), ("P", "a.png"), ("P", "a.gif"), ("PA", "a.tif"), ("RGBA", "a.png"),
+    ("RGBA", "a.webp"), ("CMYK", "a.jpg"), ("CMYK", "a.tif"), ("YCbCr", "a.tif"), ("LAB", "a.tif")])
+def test_a_path_and_a_pillow_image_of_every_mode_are_the_same_pixels(picture, tmp_path, mode, name):
+    _, image = picture("source.png")
+    image = image.convert("RGB").convert(mode)
+    if mode in ("LA", "RGBA"):
+        image.putalpha(Image.fromarray(np.tile(np.linspace(0, 255, 90, dtype=np.uint8), (60, 1))))
+    image.save(tmp_path / name, **dict(lossless=True, exact=True) if name == "a.webp" else {})
+    found, size = decode.read_image(tmp_path / name)
+    assert size == (60, 90) and torch.equal(found, decode.pixels(Image.open(tmp_path / name)))
+    assert torch.equal(found, tensor(Image.open(tmp_path / name).convert("RGB"))), "transparency is left out"
+
+
+@pytest.mark.parametrize("mode", ["La", "RGBa"])
+def test_premultiplied_transparency_is_converted(mode):
+    image = Image.new(mode.replace("a", "A"), (4, 3), "white").convert(mode)
+    assert torch.equal(decode.pixels(image), torch.full((3, 3, 4), 255, dtype=torch.uint8))
+
+
+XMP = (b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+       b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>')
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
+@pytest.mark.parametrize("shrink", [None, lambda height, width: 2])
+def test_every_way_to_say_an_orientation_counts_for_paths_and_pillow_images(picture, name, shrink):
+    for turned in (1, 6, 9, 0):
+        exif = Image.Exif()
+        exif[0x0112] = turned
+        path, image = picture(name, exif=exif)
+        found, size = decode.read_image(path, shrink)
+        assert size == ((90, 60) if turned == 6 else (60, 90))
+        if shrink is None:
+            assert torch.equal(found, decode.pixels(image))
+    if name == "a.jpg":
+        path, image = picture(name, xmp=XMP)
+        found, size = decode.read_image(path, shrink)
+        assert size == (90, 60) and (shrink or torch.equal(found, decode.pixels(image)))
+
+
+def test_training_in_memory_streaming_and_classifying_read_the_same_pixels(tmp_path):
+    import openmix
+    from openmix.datasets import ImageFolderData, make_loader
+
+    for label, names in enumerate([["8.png", "16.png"], ["16.tif", "float.tif"]]):
+        (tmp_path / "train" / f"c{label}").mkdir(parents=True)
+        for name in names:
+            grey(name, tmp_path / "train" / f"c{label}")
+    sets = [ImageFolderData(tmp_path, "train", size=48, resident=resident) for resident in (True, False)]
+    batches = [next(iter(make_loader(data, train=False, num_workers=0) if not data.resident
+                         else make_loader(data, train=False)))[0] for data in sets]
+    assert torch.equal(*batches) and batches[0].std((2, 3)).min() > 0.1, "none is all white"
+
+    class Seen(torch.nn.Module):
+        trained_on = dict(size=(48, 48), mean=sets[0].mean, std=sets[0].std)
+
+        def forward(self, images):
+            self.images = images
+            return images.mean((2, 3))
+
+    net, paths = Seen(), sets[1].paths
+    for given in (paths, [Image.open(path) for path in paths]):
+        openmix.infer(net, given, device="cpu")
+        torch.testing.assert_close(net.images, batches[0])
+
+
+def test_a_grey_of_unknown_range_stops_reading_with_its_path(tmp_path):
+    import openmix
+    from openmix.datasets import ImageFolderData
+
+    (tmp_path / "train" / "a").mkdir(parents=True)
+    path = tmp_path / "train" / "a" / "x.tif"
+    Image.fromarray(RAMP.astype(np.float32)).save(path)
+    with pytest.raises(ValueError, match="x.tif .*outside .0, 1.*"):
+        ImageFolderData(tmp_path, "train", size=48, resident=True)
+    net = torch.nn.Flatten()
+    net.trained_on = dict(size=(48, 48), mean=(0.5,) * 3, std=(0.25,) * 3)
+    for given in (path, Image.open(path)):
+        with pytest.raises(ValueError, match="x.tif cannot be read as an image .*outside .0, 1."):
+            openmix.infer(net, given, device="cpu")

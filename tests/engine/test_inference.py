@@ -123,8 +123,54 @@ def test_a_network_of_ones_own_needs_the_statistics(runs, test_set):
     with torch.no_grad():
         torch.testing.assert_close(found.probabilities, net(test_set.images / 255).softmax(1))
     assert set(found.names) <= set("abcd")
+    floats = test_set.images.float()
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\], got 0 to 2"):
+        openmix.infer(net, floats, mean=(0.5,) * 3, std=(0.25,) * 3)
+    assert openmix.infer(net, floats, mean=(0,) * 3, std=(1,) * 3).probabilities.shape == (23, 4), "normalised already"
     with pytest.raises(ValueError, match="knows 4 classes, 3 names"):
         openmix.infer(net, test_set.images, mean=(0, 0, 0), std=(1, 1, 1), classes="abc")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_networks_of_another_precision_classify_alike(runs, test_set, dtype):
+    net = openmix.get_model("CifarResNet", 10, depth=8, pretrained=runs / "MixUp")
+    expected = openmix.infer(net, test_set.images).probabilities
+    for images in (test_set.images, test_set.images / 255, (test_set.images / 255).to(dtype)):
+        found = openmix.infer(net.to(dtype), images).probabilities
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, expected, rtol=0, atol=0.05)
+
+
+def test_logits_that_are_not_finite_are_an_error(runs, test_set):
+    net = openmix.get_model("CifarResNet", 10, depth=8, pretrained=runs / "MixUp")
+    with torch.no_grad():
+        net.head.fc.bias[3] = torch.nan
+    with pytest.raises(ValueError, match="logits that are not finite"):
+        openmix.infer(net, test_set.images)
+
+
+NAMES = [f"name {i}" for i in range(10)]
+
+
+@pytest.mark.parametrize("classes", [
+    NAMES, tuple(NAMES), np.array(NAMES), dict(enumerate(NAMES)), {9 - i: NAMES[9 - i] for i in range(10)},
+    {str(i): name for i, name in enumerate(NAMES)}, {np.int64(i): name for i, name in enumerate(NAMES)},
+    {name: i for i, name in enumerate(NAMES)}], ids=["list", "tuple", "array", "dict", "any order", "JSON", "numpy",
+                                                    "class_to_idx"])
+def test_names_of_classes_are_given_in_order_or_by_index(runs, test_set, classes):
+    found = openmix.infer(runs / "MixUp", test_set.images, classes=classes)
+    assert found.names == [NAMES[i] for i in found.labels.tolist()]
+
+
+@pytest.mark.parametrize("classes, error, message", [
+    (dict(enumerate(NAMES[:9])), ValueError, "classes 0 to 9, the indices of classes are 0, 1, 2"),
+    ({i + 1: name for i, name in enumerate(NAMES)}, ValueError, "classes 0 to 9, the indices of classes are 1, 2"),
+    ({"a": "b"}, ValueError, "must be {index: name} or {name: index}"), ({}, ValueError, "indices of classes are"),
+    ([], ValueError, "10 classes, 0 names"), (set(NAMES), TypeError, "a set has none"),
+])
+def test_names_that_are_not_those_of_the_outputs_are_refused(runs, test_set, classes, error, message):
+    with pytest.raises(error, match=message):
+        openmix.infer(runs / "MixUp", test_set.images, classes=classes)
 
 
 def test_the_callers_random_numbers_and_the_run_stay_untouched(runs, test_set, rng_untouched):
@@ -142,6 +188,16 @@ def test_the_callers_random_numbers_and_the_run_stay_untouched(runs, test_set, r
     (torch.zeros(2, 1, 32, 32, dtype=torch.uint8), ValueError, r"shape \(N, 3, H, W\).*got \(2, 1, 32, 32\)"),
     (torch.zeros(2, 3, 32, 32, dtype=torch.int64), TypeError, "uint8 .* or floating point .* got torch.int64"),
     (torch.full((1, 3, 32, 32), 200.0), ValueError, r"must lie in \[0, 1\], got 200 to 200.*mean=\(0, 0, 0\)"),
+    (torch.full((1, 3, 32, 32), 1.5), ValueError, r"must lie in \[0, 1\], got 1.5 to 1.5"),
+    (torch.full((1, 3, 32, 32), -0.1), ValueError, r"must lie in \[0, 1\], got -0.1"),
+    (torch.full((1, 3, 32, 32), 200.0, dtype=torch.float16), ValueError, r"must lie in \[0, 1\], got 200"),
+    (torch.full((1, 3, 32, 32), torch.nan), ValueError, "must be finite numbers, got nan to nan"),
+    (torch.full((1, 3, 32, 32), -torch.inf), ValueError, "must be finite numbers, got -inf"),
+    (np.zeros((2, 32, 32, 4), np.uint8), ValueError, r"got \(2, 32, 32, 4\)"),
+    (np.zeros((32, 32), np.uint8), ValueError, r"got \(32, 32\)"),
+    (np.zeros((2, 32, 32, 3), np.uint16), TypeError, "uint8 .* or floating point .* got torch.uint16"),
+    (np.zeros((2, 32, 32, 3), bool), TypeError, "got torch.bool"),
+    (np.array(["a.png", "b.png"]), TypeError, "array of uint8 or floating-point numbers, got <U5"),
     (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), ValueError, r"trained on images of \(32, 32\), got \(1, 3, 64"),
     ("nowhere.png", FileNotFoundError, "no image nowhere.png"),
     (__file__, ValueError, "cannot be read as an image"),
@@ -155,6 +211,7 @@ def test_what_cannot_be_classified_is_refused_by_name(runs, images, error, messa
 def test_no_images_give_no_predictions(runs):
     found = openmix.infer(runs / "MixUp", [])
     assert found.labels.shape == (0,) and found.names == [] and found.probabilities.shape == (0, 10)
+    assert openmix.infer(runs / "MixUp", [], classes=NAMES).names == []
 
 
 def test_what_holds_no_network_is_refused_by_name(runs, tmp_path, test_set):
@@ -172,14 +229,19 @@ def test_what_holds_no_network_is_refused_by_name(runs, tmp_path, test_set):
 
 
 def test_pretrained_weights_must_be_of_that_network(runs, tmp_path):
-    with pytest.raises(ValueError, match=r"other shapes: head.*\(10, 64\) there and \(7, 64\) here.*num_classes"):
-        openmix.get_model("CifarResNet", 7, depth=8, pretrained=runs / "MixUp")
     with pytest.raises(ValueError, match="missing: backbone.*and .* more"):
         openmix.get_model("CifarResNet", 10, depth=14, pretrained=runs / "MixUp")
     with pytest.raises(FileNotFoundError, match="nothing.pth"):
         openmix.get_model("CifarResNet", 10, depth=8, pretrained="nothing.pth")
     with pytest.raises(ValueError, match="no published weights of ResNet.*pretrained=PATH"):
         openmix.get_model("ResNet", 10, depth=18, pretrained=True)
+
+
+def test_the_weights_of_a_run_with_another_number_of_classes_leave_the_head_new(runs, test_set):
+    with pytest.warns(UserWarning, match="head of 10 classes, this model one of 7: the head stays new, head.fc.weight"):
+        net = openmix.get_model("CifarResNet", 7, depth=8, pretrained=runs / "MixUp")
+    found = openmix.infer(net, test_set.images)
+    assert found.probabilities.shape == (23, 7) and set(found.names) <= set("0123456"), "names of the old head are gone"
 
 
 def test_foreign_weights_with_a_config_are_normalised_as_it_says(runs, tmp_path, test_set):

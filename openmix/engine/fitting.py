@@ -1,0 +1,55 @@
+"""Whether weights fit a network: names of other libraries, another number of classes, what is missing or left over."""
+import re
+
+from torch import nn
+
+HEAD = re.compile(r"(^|\.)head\.")
+COUNTER = "num_batches_tracked"  # files of old versions lack it
+
+
+def named_as_ours(weights: dict, net: nn.Module) -> dict:
+    """torchvision's or timm's own state dict of the network in ``net``, in the names of ``net``; others as they are."""
+    translate = getattr(getattr(net, "backbone", None), "translate", None)
+    if translate is None:
+        return weights
+    own, found = net.state_dict().keys(), translate(weights)
+    return found if len(found.keys() & own) > len(weights.keys() & own) else weights
+
+
+def of_other_classes(own: dict, weights: dict) -> list[str]:
+    """Keys that only the number of classes keeps from fitting: a new head takes their place.
+
+    Empty where shapes differ in any other way, or only some weights of the head do.
+    """
+    both = own.keys() & weights.keys()
+    differ = [k for k in own if k in both and own[k].shape != weights[k].shape]
+    numbers = {(tuple(weights[k].shape[:1]), tuple(own[k].shape[:1])) for k in differ}
+    if len(numbers) != 1 or not any(HEAD.search(k) for k in differ):
+        return []
+    layers = {k.rpartition(".")[0] for k in differ}
+    partly = any(k.rpartition(".")[0] in layers for k in both.difference(differ))
+    inner = any(own[k].shape[1:] != weights[k].shape[1:] or not own[k].ndim for k in differ)
+    return [] if partly or inner else differ
+
+
+def misfits(own: dict, weights: dict, new=()) -> str | None:
+    """What keeps ``weights`` from being those of a network with the state ``own``; None if they are.
+
+    Args:
+        new: keys that may be missing.
+    """
+    shapes = [f"{k} is {tuple(weights[k].shape)} there and {tuple(v.shape)} here" for k, v in own.items()
+              if k in weights and weights[k].shape != v.shape]
+    missing = [k for k in own if k not in weights and k not in new and not k.endswith(COUNTER)]
+    extra = [k for k in weights if k not in own]
+    for kind, found in (("other shapes", shapes), ("missing", missing), ("left over", extra)):
+        if found:
+            return f"{kind}: {'; '.join(found[:3])}{f' and {len(found) - 3} more' if len(found) > 3 else ''}"
+    return None
+
+
+def left_out(own: dict, weights: dict, keys: list[str], path) -> str:
+    """The warning about a head that stays new."""
+    theirs, ours = len(weights[keys[0]]), len(own[keys[0]])
+    return (f"{path} has a head of {theirs} classes, this model one of {ours}: the head stays new, "
+            f"{', '.join(keys)} were left out")
