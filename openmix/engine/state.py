@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from . import checkpoint, launch, workdir
+from . import checkpoint, foreign, launch, workdir
 from .step import unwrap
 
 
@@ -81,6 +81,7 @@ def load_weights(runner, path, strict: bool = False) -> None:
     weights = checkpoint.weights(found)
     model = unwrap(runner.model)
     target = model if any(k.startswith("net.") for k in weights) else model.net
+    weights = foreign.renamed(weights, target.state_dict())
     try:
         missing, unexpected = target.load_state_dict(weights, strict=False)
     except RuntimeError as error:  # torch's word for shapes that differ

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..errors import did_you_mean
-from . import checkpoint
+from . import checkpoint, foreign
 
 
 def weights_file(folder: Path) -> Path:
@@ -116,8 +116,13 @@ def plain_network(model: dict) -> nn.Module:
 
 
 def fit(net: nn.Module, weights: dict, path) -> None:
-    """Load ``weights`` strictly. Raises ValueError naming what is missing, left over or of another shape."""
+    """Load ``weights`` strictly, those of plain networks under our names.
+
+    Raises:
+        ValueError: names what is missing, left over or of another shape.
+    """
     own = net.state_dict()
+    weights = foreign.renamed(weights, own)
     shapes = [f"{k} is {tuple(weights[k].shape)} there and {tuple(v.shape)} here" for k, v in own.items()
               if k in weights and weights[k].shape != v.shape]
     missing = [k for k in own if k not in weights and not k.endswith("num_batches_tracked")]
