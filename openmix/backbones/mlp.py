@@ -30,8 +30,8 @@ class MLP(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         if inputs.ndim < 2 or inputs.shape[1:].numel() != self.in_features:
-            raise ValueError(f"this MLP takes inputs (N, {self.in_features}), or of more dimensions and as many numbers "
-                             f"each, got {tuple(inputs.shape)}; set in_features")
+            raise ValueError(f"this MLP takes inputs (N, {self.in_features}), or of more dimensions with as many "
+                             f"numbers each, got {tuple(inputs.shape)}; set in_features")
         x = inputs.flatten(1)
         for name in self.layers:
             x = getattr(self, name)(x)

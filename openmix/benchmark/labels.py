@@ -9,7 +9,8 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
-FROM_THE_DATA = {"num_classes", "in_channels", "in_features", "image_size", "image_shape", "std"}  # no choice of a method or network
+# options that are no choice of a method or network
+FROM_THE_DATA = {"num_classes", "in_channels", "in_features", "image_size", "image_shape", "std"}
 SIZES = ("depth", "widen_factor", "growth_rate")  # part of a network's name: WideResNet-28-8, DenseNet-190-40
 
 

@@ -102,7 +102,7 @@ def test_it_is_the_network_of_the_tables_bit_by_bit():
     found = trained_once(reference, images)
     assert found.keys() == expected["tables"].keys()
     assert [name for name, value in found.items() if not torch.equal(value, expected["tables"][name])] == []
-    assert not torch.allclose(found["features"], expected["paper"]["features"], rtol=0.1)  # of the same weights, another network
+    assert not torch.allclose(found["features"], expected["paper"]["features"], rtol=0.1)  # another network
 
 
 @pytest.mark.parametrize("raw", [(), (1,), (2, 3), [1, 2, 3]])
