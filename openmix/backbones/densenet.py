@@ -9,16 +9,18 @@ from .init import init_weights
 
 
 class AsBefore:
-    """A context for recomputing what ``layer`` computes now: in its present modes, on copies of its present buffers.
+    """A context for recomputing what ``layer`` computes now: its present modes and parameters, copies of its buffers.
 
-    Running statistics so count a batch once. The context can be entered again, for a second backward pass.
+    Running statistics so count a batch once, and parameters that ``functional_call`` has put in are there again. The
+    context can be entered again, for a second backward pass.
     """
 
     def __init__(self, layer: nn.Module):
-        self.before = [(m, m.training, {k: v.clone() for k, v in m._buffers.items()}) for m in layer.modules()]
+        self.before = [(m, m.training, dict(m._parameters), {k: v.clone() for k, v in m._buffers.items()})
+                       for m in layer.modules()]
 
     def __enter__(self):
-        self.after = [(m, m.training, dict(m._buffers)) for m, _, _ in self.before]
+        self.after = [(m, m.training, dict(m._parameters), dict(m._buffers)) for m, *_ in self.before]
         self.put(self.before)
 
     def __exit__(self, *error):
@@ -27,8 +29,9 @@ class AsBefore:
     @staticmethod
     def put(states) -> None:
         """Modes are set one by one: ``train()`` would change those of the children, too."""
-        for module, training, buffers in states:
+        for module, training, parameters, buffers in states:
             module.training = training
+            module._parameters.update(parameters)
             module._buffers.update(buffers)
 
 

@@ -92,6 +92,18 @@ def test_recomputation_is_in_the_mode_of_the_forward_pass():
     assert all(module.training for module in again.modules())
 
 
+def test_recomputation_is_with_the_parameters_of_the_forward_pass():
+    torch.manual_seed(1)
+    given, images, gradients = dict(DenseNet(16, 4).named_parameters()), torch.randn(4, 3, 8, 8), []
+    for net in (small(), small(recompute=True)):
+        own = {name: value.detach().clone().requires_grad_() for name, value in given.items()}
+        torch.func.functional_call(net, own, (images,)).square().sum().backward()
+        gradients.append({name: value.grad for name, value in own.items() if value.grad is not None})
+        assert all(p.grad is None for p in net.parameters())
+    assert gradients[0] and all(torch.equal(gradients[0][name], value) for name, value in gradients[1].items())
+    assert gradients[0].keys() == gradients[1].keys()
+
+
 def test_recomputation_keeps_less_for_the_backward_pass():
     def kept(net):
         seen = {}
