@@ -9,15 +9,17 @@ exec((here / "openmix" / "version.py").read_text(), version)
 
 extras = dict(
     timm=["timm>=1.0"],
+    safetensors=["safetensors>=0.4"],
     tensorboard=["tensorboard>=2.16"],
     wandb=["wandb>=0.17"],
     slurm=["submitit>=1.5"],
     report=["bokeh>=3.4", "scipy>=1.11"],
     bench=["timm>=1.0", "kornia>=0.8", "scipy>=1.11"],
     dev=["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.17,<0.18", "scipy>=1.11", "timm>=1.0", "tensorboard>=2.16",
-         "setuptools>=70.1", "bokeh>=3.4", "submitit>=1.5"],
+         "setuptools>=70.1", "bokeh>=3.4", "submitit>=1.5", "safetensors>=0.4"],
 )
-extras["all"] = sorted({r for name in ("timm", "tensorboard", "wandb", "slurm", "report") for r in extras[name]})
+whole = ("timm", "safetensors", "tensorboard", "wandb", "slurm", "report")
+extras["all"] = sorted({requirement for name in whole for requirement in extras[name]})
 
 setup(
     name="openmix",

@@ -1,10 +1,14 @@
 """Networks from images to features, without a classifier; ``out_channels`` says how many."""
+from .densenet import DenseNet
 from .external import TimmModel, TorchvisionModel
 from .lenet import LeNet
+from .mlp import MLP
 from .preact import PreActResNet
 from .resnet import CifarResNet, ResNet, ResNeXt
+from .speech import SpeechLeNet, SpeechVGG11
 from .wideresnet import WideResNet
 
 __all__ = [
-    "CifarResNet", "LeNet", "PreActResNet", "ResNet", "ResNeXt", "TimmModel", "TorchvisionModel", "WideResNet",
+    "CifarResNet", "DenseNet", "LeNet", "MLP", "PreActResNet", "ResNet", "ResNeXt", "SpeechLeNet", "SpeechVGG11",
+    "TimmModel", "TorchvisionModel", "WideResNet",
 ]

@@ -1,9 +1,23 @@
-"""Starting weights, the same for every backbone of this room."""
+"""Starting weights of the backbones."""
 from torch import nn
 
+INITS = ("kaiming", "torch")
 
-def init_weights(net: nn.Module) -> nn.Module:
-    """Kaiming normal (fan_out, ReLU) for convolutions, ones for norms, zeros for biases; other layers stay."""
+
+def init_weights(net: nn.Module, init: str = "kaiming") -> nn.Module:
+    """Set the starting weights of ``net`` in place.
+
+    Args:
+        init: ``"kaiming"``: normal (fan_out, ReLU) for convolutions, ones for norms, zeros for biases, other layers
+            stay. ``"torch"``: all layers stay as PyTorch's constructors made them.
+
+    Raises:
+        ValueError: unknown ``init``.
+    """
+    if init not in INITS:
+        raise ValueError(f"init must be one of {INITS}, got {init!r}")
+    if init == "torch":
+        return net
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -3,17 +3,33 @@
 And ResNeXt: Xie et al., "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017, arXiv 1611.05431.
 Parameter names are torchvision's, so its weights load; the stride of a bottleneck sits on its 3x3 convolution.
 """
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .init import init_weights
 
 STEMS = ("cifar", "imagenet")
+SHORTCUTS = ("A", "B")  # the names of section 4.1 of the paper
 
 
-def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
-    """1x1 convolution and BN where a block changes the shape, otherwise nothing."""
+class PaddedShortcut(nn.Module):
+    """Every ``stride``-th pixel of (N, C, H, W), and zero channels: half of them in front, half behind."""
+
+    def __init__(self, in_channels, out_channels, stride):
+        super().__init__()
+        self.stride, more = stride, out_channels - in_channels
+        self.padding = (0, 0, 0, 0, more // 2, more - more // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x[:, :, ::self.stride, ::self.stride], self.padding)
+
+
+def shortcut(in_channels: int, out_channels: int, stride: int, kind: str = "B") -> nn.Module | None:
+    """What brings a block's input to another shape: 1x1 convolution and BN (B), or no parameters (A); or nothing."""
     if stride == 1 and in_channels == out_channels:
         return None
+    if kind == "A":
+        return PaddedShortcut(in_channels, out_channels, stride)
     return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
 
 
@@ -24,11 +40,11 @@ def stage(block, in_channels: int, width: int, count: int, stride: int, **option
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with BN; a 1x1 convolution with BN in the shortcut where the shape changes."""
+    """Two 3x3 convolutions with BN; a shortcut of the given kind where the shape changes."""
 
     expansion = 1
 
-    def __init__(self, in_channels, width, stride=1, groups=1, width_per_group=64):
+    def __init__(self, in_channels, width, stride=1, groups=1, width_per_group=64, kind="B"):
         super().__init__()
         if (groups, width_per_group) != (1, 64):
             raise ValueError("groups and width_per_group belong to bottleneck blocks: use depth 50 or 101")
@@ -37,7 +53,7 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample = shortcut(in_channels, width, stride)
+        self.downsample = shortcut(in_channels, width, stride, kind)
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.relu(self.bn1(self.conv1(x)))
@@ -147,14 +163,24 @@ class ResNeXt(StagedResNet):
 class CifarResNet(StagedResNet):
     """The small networks of section 4.2 of the paper: 6n + 2 layers, 16, 32 and 64 channels, ``layer1`` to ``layer3``.
 
-    ResNet-20 (``depth=20``) is the one to train on a CPU. Shortcuts that change the shape are 1x1 convolutions with
-    BN (option B of the paper, 272,474 parameters with 10 classes) instead of padded identities (option A).
+    ResNet-20 (``depth=20``) is the one to train on a CPU.
+
+    Args:
+        depth: 6n + 2.
+        in_channels: of the images.
+        zero_init_residual: gamma of each block's last BN starts at 0.
+        shortcut: where the shape changes: ``"B"``, a 1x1 convolution with BN (272,474 parameters with 10 classes), or
+            ``"A"``, the paper's choice on CIFAR: every second pixel and zero channels (269,722). The zeros stand half
+            in front and half behind, as in akamaster/pytorch_resnet_cifar10, whose weights load.
 
     Raises:
-        ValueError: depth is not 6n + 2.
+        ValueError: depth is not 6n + 2; unknown shortcut.
     """
 
-    def __init__(self, depth=20, in_channels=3, zero_init_residual=True):
+    def __init__(self, depth=20, in_channels=3, zero_init_residual=True, shortcut="B"):
         if depth < 8 or (depth - 2) % 6:
             raise ValueError(f"depth must be 6n + 2 (20, 32, 44, 56, 110 ...), got {depth!r}")
-        super().__init__(BasicBlock, [(depth - 2) // 6] * 3, (16, 32, 64), "cifar", in_channels, zero_init_residual)
+        if shortcut not in SHORTCUTS:
+            raise ValueError(f"shortcut must be one of {SHORTCUTS}, got {shortcut!r}")
+        super().__init__(BasicBlock, [(depth - 2) // 6] * 3, (16, 32, 64), "cifar", in_channels, zero_init_residual,
+                         kind=shortcut)

@@ -9,8 +9,9 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
-FROM_THE_DATA = {"num_classes", "in_channels", "image_size", "image_shape", "std"}  # no choice of a method or network
-SIZES = ("depth", "widen_factor")  # options that are part of a network's name: ResNet-18, WideResNet-28-8
+# options that are no choice of a method or network
+FROM_THE_DATA = {"num_classes", "in_channels", "in_features", "image_size", "image_shape", "std"}
+SIZES = ("depth", "widen_factor", "growth_rate")  # part of a network's name: WideResNet-28-8, DenseNet-190-40
 
 
 def read_config(path) -> dict:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from . import tensor_files
 from .workdir import write_atomic
 
 NAME = re.compile(r"(epoch|iter)_(\d+)\.pth")
@@ -124,12 +125,15 @@ def load(path, map_location="cpu") -> dict:
     Raises:
         FileNotFoundError: no such file.
         ValueError: damaged, not a checkpoint, or refused because it holds more than plain data.
+        ImportError: a safetensors file without the package that reads it.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint {path}")
     data = path.read_bytes()
     verify(path, data)
+    if path.suffix == ".safetensors":
+        return tensor_files.read_safetensors(path, data)
     try:
         content = torch.load(io.BytesIO(data), map_location=map_location, weights_only=True)
     except (MemoryError, torch.OutOfMemoryError):

@@ -1,19 +1,42 @@
 """Whether weights fit a network: names of other libraries, another number of classes, what is missing or left over."""
 import re
 
-from torch import nn
+from torch import Tensor, nn
 
 HEAD = re.compile(r"(^|\.)head\.")
+PREFIXES = ("backbone.", "backbone.model.")  # a network of ours; one of torchvision or timm inside ours
+CLASSIFIER = "head.fc"
 COUNTER = "num_batches_tracked"  # files of old versions lack it
 
 
 def named_as_ours(weights: dict, net: nn.Module) -> dict:
-    """torchvision's or timm's own state dict of the network in ``net``, in the names of ``net``; others as they are."""
+    """A state dict of another code in the names of ``net``: torchvision's, timm's or plain ones; others as they are."""
     translate = getattr(getattr(net, "backbone", None), "translate", None)
-    if translate is None:
+    own = net.state_dict().keys()
+    if translate is not None:
+        translated = translate(weights)
+        if len(translated.keys() & own) > len(weights.keys() & own):
+            return translated
+    return renamed(weights, own)
+
+
+def renamed(weights: dict[str, Tensor], own) -> dict[str, Tensor]:
+    """Weights of a plain network (``conv1.weight``, ``linear.bias`` ...) under the names of ``own``, a ``Net``'s.
+
+    The backbone's get its prefix. If one layer is left, whatever its name, it is the classifier. Weights that have
+    names of ``own`` already, or of another network, come back as they are.
+    """
+    if weights.keys() & set(own):
         return weights
-    own, found = net.state_dict().keys(), translate(weights)
-    return found if len(found.keys() & own) > len(weights.keys() & own) else weights
+    prefix = max(PREFIXES, key=lambda prefix: sum(f"{prefix}{key}" in own for key in weights))
+    left = [key for key in weights if f"{prefix}{key}" not in own]
+    if len(left) == len(weights):
+        return weights
+    layers = {key.rpartition(".")[0] for key in left}
+    names = {key: f"{prefix}{key}" for key in weights if f"{prefix}{key}" in own}
+    if len(layers) == 1:
+        names |= {key: f"{CLASSIFIER}.{key.rpartition('.')[2]}" for key in left}
+    return {names.get(key, key): value for key, value in weights.items()}
 
 
 def of_other_classes(own: dict, weights: dict) -> list[str]:

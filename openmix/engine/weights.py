@@ -65,7 +65,7 @@ def load_network(source, network: str | None = None) -> tuple[nn.Module, dict]:
         else:
             name, model, weights = of_run(content, config, network, path)
         net = plain_network(model)
-        fit(net, weights, path)
+        fit(net, fitting.named_as_ours(weights, net), path)
     return net.eval(), dict(facts, network=name, model=model, top1=accuracy(content, name, path))
 
 

@@ -14,7 +14,7 @@ def float32(device: str):
 
 
 class LinearHead(nn.Module):
-    """Global pooling, then a linear layer ``fc`` with weights N(0, init_std^2) and zero biases.
+    """Global pooling, then a linear layer ``fc``.
 
     Features (N, C, H, W) are pooled to (N, C); features that are (N, C) already pass through. Gives logits
     (N, num_classes).
@@ -22,6 +22,7 @@ class LinearHead(nn.Module):
     Args:
         in_channels: C; a config leaves it out, the backbone tells.
         num_classes: number of classes.
+        init_std: weights start as N(0, init_std^2) and biases as 0; ``None``: PyTorch's default of linear layers.
         pool: ``"avg"`` or ``"max"``.
 
     Raises:
@@ -37,8 +38,9 @@ class LinearHead(nn.Module):
                 raise ValueError(f"LinearHead needs a positive integer {name}, got {value!r}")
         self.pool, self.in_channels = pool, in_channels
         self.fc = nn.Linear(in_channels, num_classes)
-        nn.init.normal_(self.fc.weight, 0, init_std)
-        nn.init.zeros_(self.fc.bias)
+        if init_std is not None:
+            nn.init.normal_(self.fc.weight, 0, init_std)
+            nn.init.zeros_(self.fc.bias)
 
     def forward(self, features: Tensor) -> Tensor:
         if features.ndim not in (2, 4) or features.shape[1] != self.in_channels:

@@ -4,7 +4,7 @@ from torch import nn
 from torchvision import models as torchvision_models
 
 from openmix.backbones import CifarResNet, ResNet, ResNeXt
-from openmix.backbones.resnet import BasicBlock, Bottleneck
+from openmix.backbones.resnet import BasicBlock, Bottleneck, PaddedShortcut
 
 REFERENCES = [
     (ResNet, dict(depth=18), "resnet18"),
@@ -92,6 +92,34 @@ def test_resnet20_has_twenty_weighted_layers_with_its_classifier():
     assert len(convolutions) + 1 == 20
 
 
+@pytest.mark.parametrize("height, width", [(8, 8), (7, 9)])
+def test_a_shortcut_of_option_a_is_every_second_pixel_between_zero_channels(height, width):
+    x = torch.randn(2, 4, height, width)
+    out = PaddedShortcut(4, 8, 2)(x)
+    assert out.shape == (2, 8, (height + 1) // 2, (width + 1) // 2)
+    for i, j in ((0, 0), (1, 2), (3, 3)):
+        assert torch.equal(out[:, 2:6, i, j], x[:, :, 2 * i, 2 * j])
+    assert not out[:, :2].any() and not out[:, 6:].any()
+
+
+def test_with_option_a_a_block_is_the_formula_of_the_paper_and_has_no_parameters_in_its_shortcut():
+    torch.manual_seed(0)
+    net = CifarResNet(8, shortcut="A", zero_init_residual=False).eval()
+    block, x = net.layer2[0], torch.rand(2, 16, 8, 8)
+    shrink = 1 / (1 + block.bn1.eps) ** 0.5  # all that a fresh BN does in evaluation
+    out = torch.relu(nn.functional.conv2d(x, block.conv1.weight, stride=2, padding=1) * shrink)
+    out = nn.functional.conv2d(out, block.conv2.weight, padding=1) * shrink
+    zeros = torch.zeros(2, 8, 4, 4)
+    torch.testing.assert_close(block(x), torch.relu(out + torch.cat([zeros, x[:, :, ::2, ::2], zeros], 1)))
+    assert not any("downsample" in name for name in net.state_dict())
+
+
+def test_with_option_a_every_parameter_gets_a_gradient():
+    net = CifarResNet(8, shortcut="A", zero_init_residual=False)
+    net(torch.randn(4, 3, 16, 16)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
+
+
 def test_other_image_channels_are_taken():
     assert CifarResNet(8, in_channels=1)(torch.rand(2, 1, 16, 16)).shape == (2, 64, 4, 4)
 
@@ -101,6 +129,7 @@ def test_other_image_channels_are_taken():
     (lambda: ResNet(stem="cifar10"), "stem must be one of .* got 'cifar10'"),
     (lambda: CifarResNet(21), r"6n \+ 2 .* got 21"),
     (lambda: ResNeXt(18), "use depth 50 or 101"),
+    (lambda: CifarResNet(shortcut="C"), r"shortcut must be one of \('A', 'B'\), got 'C'"),
 ])
 def test_wrong_settings_say_what_is_possible(make, message):
     with pytest.raises(ValueError, match=message):

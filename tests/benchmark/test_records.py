@@ -244,7 +244,11 @@ def test_a_method_is_named_by_what_differs_from_its_defaults(mixup, label):
     (dict(type="ResNet", depth=18, stem="cifar"), "ResNet-18"), (dict(type="ResNeXt"), "ResNeXt-50"),
     (dict(type="ResNet", depth=50, stem="imagenet"), "ResNet-50 (stem=imagenet)"),
     (dict(type="WideResNet", depth=16, widen_factor=8, conv_bias=False), "WideResNet-16-8 (conv_bias=False)"),
-    (dict(type="LeNet", image_size=32), "LeNet"), (dict(type="TimmModel", name="resnet26d"), "resnet26d")])
+    (dict(type="LeNet", image_size=32), "LeNet"), (dict(type="MLP", in_features=8), "MLP"),
+    (dict(type="DenseNet"), "DenseNet-190-40"), (dict(type="DenseNet", depth=100, growth_rate=12), "DenseNet-100-12"),
+    (dict(type="WideResNet", raw_shortcut=[2, 3]), "WideResNet-28-8"),
+    (dict(type="WideResNet", raw_shortcut=()), "WideResNet-28-8 (raw_shortcut=[])"),
+    (dict(type="TimmModel", name="resnet26d"), "resnet26d")])
 def test_a_network_is_named_by_its_size(backbone, label):
     assert labels.network_label(backbone) == label
 

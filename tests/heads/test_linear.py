@@ -30,6 +30,14 @@ def test_weights_start_normal_with_the_given_std_and_biases_at_zero():
         assert not head.fc.bias.any()
 
 
+def test_without_a_std_weights_and_biases_start_as_pytorch_makes_them():
+    torch.manual_seed(0)
+    head = LinearHead(100, 50, init_std=None)
+    torch.manual_seed(0)
+    expected = torch.nn.Linear(100, 50)
+    assert torch.equal(head.fc.weight, expected.weight) and torch.equal(head.fc.bias, expected.bias)
+
+
 @pytest.mark.parametrize("make, message", [
     (lambda: LinearHead(3, 5, pool="mean"), "pool must be one of .* got 'mean'"),
     (lambda: LinearHead(None, 5), "positive integer in_channels, got None"),
