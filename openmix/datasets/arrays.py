@@ -185,6 +185,9 @@ def read_info(root: Path) -> dict:
         if not isinstance(info.get(key, kind()), kind):
             raise ValueError(f"{path} is damaged: {key!r} must be a {kind.__name__}, got "
                              f"{type(info[key]).__name__}; run tools/prepare_data.py again with --force")
+    if not all(isinstance(entry, dict) for entry in info.get("splits", {}).values()):
+        raise ValueError(f"{path} is damaged: each of 'splits' must be a dict; run tools/prepare_data.py again with "
+                         "--force")
     return info
 
 
