@@ -195,14 +195,22 @@ def test(cfg, weights) -> dict:
 
     ``cfg`` is a path, or a Config with ``work_dir`` set.
     """
+    return tested(cfg, weights)[0]
+
+
+def tested(cfg, weights) -> tuple[dict, dict]:
+    """What :func:`test` returns, and which data that was measured on, as ``result.json`` records data."""
+    from .engine.config import check_config
     from .engine.runner import Runner
 
     cfg = _read(cfg)
+    check_config(cfg)
     cfg.load_from, cfg.resume = str(weights), False
     for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "val_dataloader", "val_cfg",
                 "val_evaluator"):
         cfg.pop(key, None)
-    return Runner.from_cfg(cfg).test()
+    runner = Runner.from_cfg(cfg)
+    return runner.test(), runner.test_loop.dataloader.describe()
 
 
 def dry_run(cfg) -> dict:

@@ -36,7 +36,8 @@ import os, resource, sys
 if os.path.exists("full") and open("full").read().encode() in open("/proc/self/cmdline", "rb").read().split(b"\\0"):
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 """
-NO_DATA = 'train_dataloader = dict(dataset=dict(_delete_=True, type="CIFAR10", data_root="nowhere"))\n'
+NO_DATA = "".join(f'{name}_dataloader = dict(dataset=dict(_delete_=True, type="CIFAR10", data_root="nowhere", '
+                  f'split="{split}"))\n' for name, split in (("train", "train"), ("val", "test"), ("test", "test")))
 
 
 def tool(name: str, *arguments: str) -> list[str]:

@@ -26,7 +26,8 @@ def train_options(args) -> list[str]:
     options = [f"train_cfg.limit={args.steps}", f"train_cfg.max_epochs={args.epochs}", "log_level=ERROR",
                "default_hooks.preview.interval=0", *args.cfg_options]
     if args.data_root:
-        options.append(f"train_dataloader.dataset.data_root={Path(args.data_root).resolve()}")
+        root = Path(args.data_root).resolve()
+        options += [f"{name}_dataloader.dataset.data_root={root}" for name in ("train", "test")]
     return ["--no-validate", "--cfg-options", *options]
 
 

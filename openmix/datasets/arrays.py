@@ -1,4 +1,5 @@
 """A data set as two tensors, and the sets that are read from arrays."""
+import copy
 import hashlib
 import json
 import zipfile
@@ -9,9 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .options import class_names, listed, local_path, printable, statistics
 from .splits import SPLITS, held_out, source_split
 
 INFO = "info.json"  # what prepare_data writes beside the arrays
+MOST_CLASSES = 2**24  # of a set without names: a label beyond is no class
+PROBES = 64  # images that tell a source from another
 
 
 def as_images(images, where: str = "images") -> Tensor:
@@ -20,17 +24,18 @@ def as_images(images, where: str = "images") -> Tensor:
     Raises:
         TypeError: another dtype. ValueError: another shape, or no image at all.
     """
-    found = images if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
-    if found.dtype != torch.uint8:
+    found = images if isinstance(images, Tensor) else np.ascontiguousarray(images)
+    if str(found.dtype).removeprefix("torch.") != "uint8":
         raise TypeError(f"{where} must be uint8 (0 to 255), got {found.dtype}; for floats in [0, 1] store "
-                        "(images * 255).round().astype('uint8')")
+                        "(images * 255).round().astype('uint8'), for 16 bit (images // 257).astype('uint8')")
+    found = found if isinstance(found, Tensor) else torch.from_numpy(found)
     if found.ndim == 4 and found.shape[1] != 3 and found.shape[3] == 3:
         found = found.permute(0, 3, 1, 2)
     if found.ndim != 4 or found.shape[1] != 3:
         raise ValueError(f"{where} must have shape (N, H, W, 3) or (N, 3, H, W), got {tuple(found.shape)}; "
                          "repeat a grey channel three times")
-    if not len(found):
-        raise ValueError(f"{where} holds no image")
+    if not found.numel():
+        raise ValueError(f"{where} holds no image, its shape is {tuple(found.shape)}")
     return found.contiguous()
 
 
@@ -40,19 +45,19 @@ def as_labels(labels, n: int, num_classes: int | None, where: str = "labels") ->
     Raises:
         TypeError: not whole numbers. ValueError: wrong count, or a label out of range.
     """
-    found = labels if isinstance(labels, Tensor) else torch.from_numpy(np.array(labels))
-    if found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
+    found = np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels)
+    if found.dtype.kind not in "iu":
         raise TypeError(f"{where} must be whole numbers (class indices), got {found.dtype}")
-    if tuple(found.shape) != (n,):
-        raise ValueError(f"{where} must have shape ({n},), one for each image, got {tuple(found.shape)}")
-    found = found.to(torch.int64)
+    if found.shape != (n,):
+        hint = "; of one-hot labels take argmax(1)" if found.ndim == 2 and found.shape[1] > 1 else ""
+        raise ValueError(f"{where} must have shape ({n},), one for each image, got {found.shape}{hint}")
     low, high = int(found.min()), int(found.max())
-    if low < 0 or num_classes is not None and high >= num_classes:
+    most = MOST_CLASSES if num_classes is None else num_classes
+    if low < 0 or high >= most:
         bad = low if low < 0 else high
-        at = int((found == bad).nonzero()[0, 0])
-        top = "" if num_classes is None else f" to {num_classes - 1}"
-        raise ValueError(f"{where}: label {bad} of image {at} is out of range, classes are 0{top}")
-    return found
+        raise ValueError(f"{where}: label {bad} of image {int((found == bad).argmax())} is out of range, classes are 0 "
+                         f"to {most - 1}")
+    return torch.from_numpy(found.astype(np.int64))
 
 
 class ArrayData:
@@ -64,9 +69,11 @@ class ArrayData:
         split: ``"train"``, ``"val"`` or ``"test"``. With ``val_size`` > 0, ``images`` are those of the training set
             and "val" is a stratified part of them, "train" the rest.
         official: whether this is known to be the published data.
+        where: what errors call it, e.g. its file; ``name`` by default.
 
     Attributes:
         images, labels: tensors (N, 3, H, W) uint8 and (N,) int64. skipped: paths left out because unreadable.
+        source: hash that tells the arrays given here from others. indices: which of them this split holds, None: all.
         mean, std: per channel, of pixels in [0, 1]; what a loader normalises with unless told otherwise.
 
     Raises:
@@ -76,18 +83,21 @@ class ArrayData:
     name = "arrays"
     mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
-    def __init__(self, images, labels, classes=None, *, name=None, split="train", val_size=0, official=False):
+    def __init__(self, images, labels, classes=None, *, name=None, split="train", val_size=0, official=False,
+                 where=None):
         source = source_split(split, val_size, has_val=True)
         self.name, self.split, self.official = name or self.name, split, bool(official)
         self.skipped: list[str] = []
-        images = as_images(images, f"{self.name}: images")
-        known = None if classes is None else len(classes)
-        labels = as_labels(labels, len(images), known, f"{self.name}: labels")
-        self.classes = [str(c) for c in (range(int(labels.max()) + 1) if classes is None else classes)]
+        where = printable(where or self.name)
+        classes = None if classes is None else class_names(classes, f"{where}: classes")
+        images = as_images(images, f"{where}: images")
+        labels = as_labels(labels, len(images), classes and len(classes), f"{where}: labels")
+        self.classes = classes or class_names(range(int(labels.max()) + 1))
+        self.source, self.indices = fingerprint(images, labels), None
         if val_size and source == "train":
             inside = held_out(labels, val_size)
-            keep = (inside if split == "val" else ~inside).nonzero()[:, 0]
-            images, labels = images[keep], labels[keep]
+            self.indices = (inside if split == "val" else ~inside).nonzero()[:, 0]
+            images, labels = images[self.indices], labels[self.indices]
         self.images, self.labels = images, labels
 
     def __len__(self) -> int:
@@ -112,7 +122,7 @@ class Arrays(ArrayData):
 
     def __init__(self, images, labels, classes=None, *, name="arrays", split="train", val_size=0, mean=None, std=None):
         super().__init__(images, labels, classes, name=name, split=split, val_size=val_size)
-        self.mean, self.std = tuple(mean or self.mean), tuple(std or self.std)
+        self.mean, self.std = statistics("mean", mean, self.mean), statistics("std", std, self.std)
 
 
 class ArrayFile(ArrayData):
@@ -121,23 +131,42 @@ class ArrayFile(ArrayData):
     Args:
         data_root: the folder, holding ``{split}_images.npy`` and so on or one ``*{split}.npz``; or one ``.npz``.
 
+    In a folder, classes are numbered by name as in its training file.
+
     Raises:
         FileNotFoundError: nothing there. ValueError: unreadable, or not what ``info.json`` says it should be.
     """
 
     def __init__(self, data_root="data", split="train", val_size=0, *, mean=None, std=None):
-        root = Path(data_root)
+        root = local_path(data_root)
         info = read_info(root)
-        source = source_split(split, val_size, has_val="val" in info.get("splits", {}))
+        has_val = "val" in info.get("splits", {}) or any(root.glob("*val.npz"))
+        source = source_split(split, val_size, has_val=has_val)
         images, labels, classes = read_arrays(root, source, info)
-        super().__init__(images, labels, info.get("classes", classes), name=info.get("name", root.stem), split=split,
-                         val_size=val_size, official=info.get("official", False))
+        name = info.get("name", printable(root.stem))
+        super().__init__(images, labels, info.get("classes", classes), name=name, split=split, val_size=val_size,
+                         official=info.get("official", False), where=f"{root} ({source})")
         expected = info.get("splits", {}).get(source, {}).get("sha256")
         if expected and not val_size and self.sha256 != expected:
             raise ValueError(f"{root}: the {source} arrays are damaged or were changed, their SHA-256 is not that of "
                              f"{INFO}; run tools/prepare_data.py again with --force")
-        self.mean = tuple(mean or info.get("mean", self.mean))
-        self.std = tuple(std or info.get("std", self.std))
+        self.mean = statistics("mean", mean, info.get("mean", self.mean))
+        self.std = statistics("std", std, info.get("std", self.std))
+        if source != "train" and not info:
+            self.number_as_training(root, named=classes is not None)
+
+    def number_as_training(self, root: Path, named: bool) -> None:
+        """Take the classes of the training file in the folder ``root``, if there is one that names them."""
+        files = [] if root.suffix == ".npz" else sorted(root.glob("*train.npz"))
+        classes = read_arrays(root, "train", {}, parts=False) if len(files) == 1 else None
+        if classes is None:
+            return
+        classes = class_names(classes, f"{files[0]}: classes")
+        if named:
+            self.labels = renumbered(self, classes, str(files[0])).labels
+        else:
+            as_labels(self.labels, len(self), len(classes), f"{root} ({self.split}): labels")
+        self.classes = classes
 
 
 def read_info(root: Path) -> dict:
@@ -151,11 +180,52 @@ def read_info(root: Path) -> dict:
         raise ValueError(f"{path} is damaged ({error}); run tools/prepare_data.py again with --force") from error
     if not isinstance(info, dict):
         raise ValueError(f"{path} must hold a JSON object, got {type(info).__name__}")
+    kinds = dict(splits=dict, classes=list, name=str)
+    for key, kind in kinds.items():
+        if not isinstance(info.get(key, kind()), kind):
+            raise ValueError(f"{path} is damaged: {key!r} must be a {kind.__name__}, got "
+                             f"{type(info[key]).__name__}; run tools/prepare_data.py again with --force")
+    if not all(isinstance(entry, dict) for entry in info.get("splits", {}).values()):
+        raise ValueError(f"{path} is damaged: each of 'splits' must be a dict; run tools/prepare_data.py again with "
+                         "--force")
     return info
 
 
-def read_arrays(root: Path, split: str, info: dict):
-    """(images, labels, classes or None) of a prepared folder or an npz file."""
+def fingerprint(images: Tensor, labels: Tensor) -> str:
+    """A hash of all labels and of some images: equal arrays have equal ones, and others differ in practice."""
+    some = torch.linspace(0, len(images) - 1, min(PROBES, len(images)), dtype=torch.float64).long()
+    digest = hashlib.sha256(repr(tuple(images.shape)).encode())
+    digest.update(labels.numpy())
+    digest.update(images[some].numpy())
+    return digest.hexdigest()
+
+
+def renumbered(data, classes: list[str], of: str):
+    """``data`` with its labels numbered by name as in ``classes``: a shallow copy, or ``data`` where they agree.
+
+    Args:
+        of: whose classes these are, for the error.
+
+    Raises:
+        ValueError: images of a class that is not among ``classes``; names those.
+    """
+    if list(data.classes) == list(classes):
+        return data
+    number = {name: k for k, name in enumerate(classes)}
+    used = data.labels.bincount(minlength=len(data.classes)).tolist()
+    strange = [name for name, count in zip(data.classes, used, strict=True) if count and name not in number]
+    if strange:
+        raise ValueError(f"{data.name} ({data.split}) has classes that {of} lacks: {listed(strange)}; {of} has "
+                         f"{listed(classes)}")
+    table = torch.tensor([number.get(name, -1) for name in data.classes])
+    found = copy.copy(data)
+    found.labels, found.classes = table[data.labels], list(classes)
+    found.__dict__.pop("sha256", None)  # of the labels before
+    return found
+
+
+def read_arrays(root: Path, split: str, info: dict, parts: bool = True):
+    """(images, labels, classes or None) of a prepared folder or an npz file; the classes alone without ``parts``."""
     if root.suffix == ".npz" and split == "test" and "train" in root.stem:
         raise ValueError(f"{root} is named like a training set but was given for split 'test'; name the file of the "
                          "test images, or the folder of both")
@@ -168,7 +238,8 @@ def read_arrays(root: Path, split: str, info: dict):
                 missing = {"images", "labels"} - set(found)
                 if missing:
                     raise ValueError(f"it lacks {', '.join(sorted(missing))}; its keys are {', '.join(found)}")
-                return found["images"], found["labels"], found["classes"] if "classes" in found else None
+                classes = found["classes"] if "classes" in found else None
+                return (found["images"], found["labels"], classes) if parts else classes
     except FileNotFoundError as error:
         has = ", ".join(s for s in SPLITS if (root / f"{s}_images.npy").is_file()) or "none"
         raise FileNotFoundError(f"{error.filename} not found; splits there: {has}") from error

@@ -12,6 +12,8 @@ import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
+from .options import local_path
+
 TIMEOUT = 5  # seconds for one network operation
 PATIENCE = 9  # seconds until a server that does not answer at all is given up, name resolution included
 MAX_BYTES = 2 * 1024**3  # more than this in an archive is no data set of ours
@@ -28,7 +30,7 @@ def find(root, folder: str, members, archive: str, url: str, md5: str, download:
     Raises:
         FileNotFoundError: nothing there. ConnectionError: no network. ValueError: damaged or unsafe archive.
     """
-    root = Path(root)
+    root = local_path(root)
     home, path = root / folder, root / archive
     if _complete(home, members):
         return home

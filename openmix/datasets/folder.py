@@ -4,15 +4,16 @@ import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from pathlib import Path
 
+import numpy as np
 import torch
 
 from .arrays import ArrayData, as_labels
 from .decode import INTERPOLATIONS, centre
+from .listing import list_images
+from .options import local_path, printable, statistics, whole_number
 from .splits import held_out, source_split
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
 SHARE = 0.5  # of the free memory: what ``resident="auto"`` takes at most
 
 
@@ -20,10 +21,11 @@ class ImageFolderData(ArrayData):
     """``data_root/<split>/<class>/*.jpg``: held in memory at one size, or streamed from its files.
 
     Both give the same pixels. What is held in memory has ``images`` (N, 3, size, size) and is read now; what is
-    streamed has ``paths``, and :class:`openmix.datasets.StreamingLoader` decodes them in worker processes.
+    streamed has ``paths``, and :class:`openmix.datasets.StreamingLoader` decodes them in worker processes. Hidden files
+    and what systems leave behind are no images; linked folders are read once; what else is left out is warned of.
 
     Args:
-        data_root: holds ``train/``, ``test/`` ... with a folder for each class.
+        data_root: holds ``train/``, ``test/`` ... with a folder for each class; ``~`` is the home folder.
         split: the folder to read. With ``val_size`` > 0, "val" and "train" are parts of ``train/``.
         size: side of the square images. resize: length that the shorter side gets before the centre crop of ``size``
             (e.g. 256 for 224); ``size`` by default.
@@ -50,38 +52,39 @@ class ImageFolderData(ArrayData):
             raise ValueError(f"resident must be True, False or 'auto', got {resident!r}")
         if interpolation not in INTERPOLATIONS:
             raise ValueError(f"interpolation must be one of {INTERPOLATIONS}, got {interpolation!r}")
-        if not isinstance(size, int) or size < 1 or (resize is not None and resize < size):
-            raise ValueError(f"size must be a positive number of pixels and resize at least size, got {size!r} and "
-                             f"{resize!r}")
-        self.root = Path(data_root)
+        size = whole_number("size", size, 1, " pixel")
+        resize = size if resize is None else whole_number("resize", resize, size, " pixels, the size,")
+        self.mean, self.std = statistics("mean", mean, self.mean), statistics("std", std, self.std)
+        self.root = local_path(data_root)
         folder = self.root / source_split(split, val_size, has_val=(self.root / "val").is_dir())
         paths, labels, classes = list_images(folder, self.root / "train")
-        labels = as_labels(labels, len(paths), len(classes), str(folder))
+        labels = as_labels(labels, len(paths), len(classes), printable(folder))
         if val_size and folder.name == "train":
             inside = held_out(labels, val_size)
             keep = (inside if split == "val" else ~inside).nonzero()[:, 0]
             paths, labels = [paths[i] for i in keep.tolist()], labels[keep]
         need = len(paths) * 3 * size * size
         self.resident = need <= SHARE * room() if resident == "auto" else resident
-        self.size, self.resize, self.interpolation, self.draft = size, resize or size, interpolation, draft
-        name = name or self.root.name or self.name
+        self.size, self.resize, self.interpolation, self.draft = size, resize, interpolation, draft
+        name = name or printable(self.root.name) or self.name
         if self.resident:
-            check_memory(need, f"{len(paths)} images of {folder} at {size} x {size}")
+            check_memory(need, f"{len(paths)} images of {printable(folder)} at {size} x {size}")
             view = dict(size=size, resize=self.resize, interpolation=interpolation, draft=draft)
             images, read, failed = decode(paths, view, on_error)
             if not read.any():
-                raise ValueError(f"none of the {len(paths)} images of {folder} can be read")
+                raise ValueError(f"none of the {len(paths)} images of {printable(folder)} can be read")
             if not read.all():
                 images, labels = images[read], labels[read]
+                paths = [path for path, good in zip(paths, read.tolist(), strict=True) if good]
             super().__init__(images, labels, classes, name=name, split=split)
             self.skipped = failed
         elif on_error == "skip":
-            raise ValueError(f"on_error='skip' needs the images of {folder} in memory (resident=True); streamed, an "
-                             "unreadable one is met in the middle of a training")
+            raise ValueError(f"on_error='skip' needs the images of {printable(folder)} in memory (resident=True); "
+                             "streamed, an unreadable one is met in the middle of a training")
         else:
             self.paths, self.labels, self.classes, self.skipped = paths, labels, classes, []
             self.name, self.split, self.official = name, split, False
-        self.mean, self.std = tuple(mean or self.mean), tuple(std or self.std)
+        self.files = paths
 
     def __getattr__(self, name):
         if name == "images":
@@ -92,11 +95,26 @@ class ImageFolderData(ArrayData):
     @cached_property
     def sha256(self) -> str:
         """In memory: hash of the content. Streamed: of names below ``data_root``, sizes in bytes, and labels."""
-        if self.resident:
-            return super().sha256
+        return super().sha256 if self.resident else self.files_sha256
+
+    @cached_property
+    def stats(self) -> np.ndarray:
+        """Device, inode and size in bytes of each file, (N, 3) uint64. Raises ValueError for a file that is gone."""
+        found = np.empty((len(self.files), 3), np.uint64)
+        for i, path in enumerate(self.files):
+            try:
+                stat = os.stat(path)
+            except OSError as error:
+                raise ValueError(unreadable(path, error)) from error
+            found[i] = stat.st_dev, stat.st_ino, stat.st_size
+        return found
+
+    @property
+    def files_sha256(self) -> str:
+        """Hash of the files' names below ``data_root``, sizes in bytes, and labels; equal in memory and streamed."""
         digest = hashlib.sha256()
-        for path, label in zip(self.paths, self.labels.tolist(), strict=True):
-            digest.update(f"{os.path.relpath(path, self.root)}\0{os.stat(path).st_size}\0{label}\n".encode())
+        for path, size, label in zip(self.files, self.stats[:, 2].tolist(), self.labels.tolist(), strict=True):
+            digest.update(os.fsencode(os.path.relpath(path, self.root)) + f"\0{size}\0{label}\n".encode())
         return digest.hexdigest()
 
     def describe(self) -> dict:
@@ -106,29 +124,6 @@ class ImageFolderData(ArrayData):
         return dict(name=self.name, split=self.split, images=len(self), size=[3, self.size, self.size],
                     num_classes=len(self.classes), sha256=self.sha256,
                     sha256_of="names, sizes in bytes and labels of the files", official=False, skipped=0)
-
-
-def list_images(folder: Path, train: Path):
-    """(paths, labels, class names) in sorted order; classes are numbered as in the training folder, if there is one."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder.absolute()} not found; expected a folder with one folder of images a class")
-    found = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    classes = sorted(p.name for p in train.iterdir() if p.is_dir() and not p.name.startswith(".")) \
-        if train.is_dir() else found
-    if not found:
-        raise FileNotFoundError(f"{folder.absolute()} holds no class folders")
-    strange = sorted(set(found) - set(classes))
-    if strange:
-        raise ValueError(f"{folder} has classes that {train} lacks: {', '.join(strange[:5])}")
-    paths, labels = [], []
-    for name in found:
-        inside = [os.path.join(place, file) for place, _, files in os.walk(folder / name) for file in files
-                  if file.lower().endswith(SUFFIXES)]
-        if not inside:
-            raise FileNotFoundError(f"{folder / name} holds no images ({' '.join(SUFFIXES)})")
-        paths += sorted(inside, key=lambda path: path.split(os.sep))
-        labels += [classes.index(name)] * len(inside)
-    return paths, labels, classes
 
 
 def free_memory() -> int | None:
@@ -159,7 +154,7 @@ def check_memory(need: int, what: str) -> None:
 
 def unreadable(path, error: Exception) -> str:
     """What to say about a file that cannot be decoded."""
-    return f"cannot read the image {path} ({type(error).__name__}: {error}); repair or remove it"
+    return f"cannot read the image {printable(path)} ({type(error).__name__}: {printable(error)}); repair or remove it"
 
 
 def decode(paths, view: dict, on_error: str):
@@ -182,6 +177,6 @@ def decode(paths, view: dict, on_error: str):
             if reason:
                 failed.append(path)
     if failed:
-        warnings.warn(f"left out {len(failed)} unreadable images of {len(paths)}, the first is {failed[0]}",
+        warnings.warn(f"left out {len(failed)} unreadable images of {len(paths)}, the first is {printable(failed[0])}",
                       stacklevel=3)
     return images, read, failed

@@ -54,9 +54,9 @@ class ResidentLoader:
             check_padding(padding, mode, self.size)
         self.mean = per_channel(data.mean if mean is None else mean, "mean", self.device)
         self.std = per_channel(data.std if std is None else std, "std", self.device)
-        first, last = (0, len(data)) if train else (len(data) * r // world for r in (rank, rank + 1))
-        self.images = data.images[first:last].to(self.device)
-        self.labels = data.labels[first:last].to(self.device)
+        self.first, self.last = (0, len(data)) if train else (len(data) * r // world for r in (rank, rank + 1))
+        self.images = data.images[self.first:self.last].to(self.device)
+        self.labels = data.labels[self.first:self.last].to(self.device)
 
     def __len__(self) -> int:
         """Batches of an epoch for this process."""

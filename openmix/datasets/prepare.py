@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .arrays import INFO, ArrayData, ArrayFile
+from .arrays import INFO, ArrayData, ArrayFile, renumbered
 from .cifar import CIFAR10, CIFAR100
 from .folder import ImageFolderData
+from .options import local_path
 from .splits import SPLITS
 
 KINDS = """a folder with cifar-100-python/ or cifar-10-batches-py/ (or that folder, or the official .tar.gz);
@@ -25,7 +26,7 @@ def open_source(source, size: int | None = None, resize: int | None = None, on_e
     Raises:
         FileNotFoundError: nothing there. ValueError: nothing of a known kind, or ``size`` where it has no meaning.
     """
-    path = Path(source)
+    path = local_path(source)
     if not path.exists():
         raise FileNotFoundError(f"{path.absolute()} does not exist; a source is one of:\n{KINDS}")
     make, splits = _kind(path, dict(size=size or 224, resize=resize, on_error=on_error,
@@ -62,15 +63,17 @@ def prepare(source, out, *, size=None, resize=None, on_error="raise", force=Fals
         what ``info.json`` holds: name, classes, mean, std, and for each split images, size, sha256.
 
     Raises:
-        FileExistsError: ``out`` holds arrays already and ``force`` is not set; ValueError and others of the readers.
+        FileExistsError: ``out`` holds arrays already and ``force`` is not set; ValueError: classes that the first split
+            lacks, and others of the readers.
     """
-    out = Path(out)
+    out = local_path(out)
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file; OUT must be a folder")
     ours = [p.name for p in (out / INFO, *out.glob("*_images.npy"), *out.glob("*_labels.npy")) if p.exists()]
     if ours and not force:
         raise FileExistsError(f"{out} holds {', '.join(sorted(ours))} already; choose another folder, or --force")
     sets = open_source(source, size, resize, on_error)
+    sets = [renumbered(data, sets[0].classes, f"{sets[0].name} ({sets[0].split})") for data in sets]
     out.mkdir(parents=True, exist_ok=True)
     first = sets[0]
     info = dict(name=first.name, classes=first.classes, mean=first.mean, std=first.std,

@@ -3,6 +3,7 @@ import torch
 from torch import Tensor
 
 from ..sampling import keyed_generator
+from .options import whole_number
 
 SPLITS = ("train", "val", "test")
 STREAM = 0x5B117  # keeps this permutation apart from everything else that is drawn
@@ -16,8 +17,7 @@ def source_split(split: str, val_size: int = 0, has_val: bool = False) -> str:
     """
     if split not in SPLITS:
         raise ValueError(f"split must be one of {SPLITS}, got {split!r}")
-    if isinstance(val_size, bool) or not isinstance(val_size, int) or val_size < 0:
-        raise ValueError(f"val_size must be a whole number of images (0: none held out), got {val_size!r}")
+    whole_number("val_size", val_size, 0, " (0: no image is held out)")
     if split == "val" and not val_size and not has_val:
         raise ValueError("split='val' needs val_size, how many training images are held out (e.g. val_size=5000); "
                          "give the same val_size to the training set")
@@ -30,7 +30,7 @@ def held_out(labels: Tensor, val_size: int) -> Tensor:
     Stratified: each class gives its share, rounded by largest remainder. The choice is a function of N, the labels
     and ``val_size`` alone, so that training and validation sets built apart never overlap.
     """
-    n = len(labels)
+    n, val_size = len(labels), int(val_size)
     if not 0 < val_size < n:
         raise ValueError(f"val_size must lie between 1 and {n - 1} for {n} training images, got {val_size}")
     count = labels.bincount()

@@ -181,12 +181,13 @@ def _test(cfg, args) -> int:
     from .. import apis
     from .launch import leave_distributed
 
-    found = apis.test(cfg, args.checkpoint)
+    found, data = apis.tested(cfg, args.checkpoint)
     if int(os.environ.get("RANK", 0)) == 0:
+        print(f"data: {data['name']}, split {data['split']}, SHA-256 {data.get('sha256')}")
         for name, metrics in found.items():
             accuracies = "  ".join(f"{k} {v:.2f}" for k, v in metrics.items() if k != "count")
             print(f"{name}: {accuracies}  {metrics['count']} images")
         if args.out:
-            Path(args.out).write_text(json.dumps(found, indent=1))
+            Path(args.out).write_text(json.dumps({**found, "data": data}, indent=1))
     leave_distributed()
     return OK

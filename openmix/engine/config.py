@@ -41,8 +41,8 @@ TOGETHER = (  # of each of these, all or none
     ("test_dataloader", "test_cfg", "test_evaluator"),
 )
 LOADER_KEYS = dict(train_dataloader={"total_batch", "dataset", "augment", "num_workers"},
-                   val_dataloader={"batch_size", "dataset", "num_workers"},
-                   test_dataloader={"batch_size", "dataset", "num_workers"})
+                   val_dataloader={"batch_size", "dataset", "num_workers", "allow"},
+                   test_dataloader={"batch_size", "dataset", "num_workers", "allow"})
 AUGMENT_KEYS = {"padding", "mode", "flip", "scale", "ratio"}
 ENV_VALUES = dict(amp=AMP, step=FORMS, channels_last=("auto", True, False), cudnn_benchmark=(True, False),
                   num_threads=None)
@@ -114,6 +114,7 @@ def check_config(cfg) -> None:
 
     Nothing is read and nothing large is built for it: it takes milliseconds.
     """
+    from .agreement import check_data
     from .optim import check_optimizer
     from .schedules import check_schedule
 
@@ -138,6 +139,7 @@ def check_config(cfg) -> None:
     check_hooks(cfg)
     check_run(cfg)
     check_preprocessor(cfg.get("data_preprocessor") or {})
+    check_data(cfg)
     check_logging(cfg)
 
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from ..errors import did_you_mean
 from ..registry import DATASETS, HOOKS, LOOPS, MODELS, VISBACKENDS, VISUALIZERS
-from . import launch, slurm, state, summary, syncbn, workdir
+from . import agreement, launch, slurm, state, summary, syncbn, workdir
 from .config import check_config
 from .loops import Stopped
 from .step import Diverged, unwrap
@@ -153,15 +153,21 @@ class Runner(mmengine.runner.Runner):
 
         if not isinstance(cfg, dict):
             return cfg
-        cfg = dict(cfg)
+        cfg, normalise = dict(cfg), dict(self.cfg.get("data_preprocessor") or {})
+        allow, fits = cfg.pop("allow", None) or (), getattr(self._train_loop, "dataloader", None)
         data = DATASETS.build(cfg.pop("dataset"))
         if hasattr(data, "load"):
             data = data.load()
-        common = dict(self.cfg.get("data_preprocessor") or {}, **cfg.pop("augment", {}), device=self.device,
+        if not train and fits is not None:  # evaluation numbers classes and normalises as training does
+            data = agreement.fit_to_training(data, fits.data, allow, "val_dataloader", self.logger.warning)
+            normalise = dict(mean=fits.mean.flatten().tolist(), std=fits.std.flatten().tolist())
+        common = dict(normalise, **cfg.pop("augment", {}), device=self.device,
                       rank=self.rank, world=self.world_size, train=train, **cfg)
         if train:
             common.update(seed=self.seed, method=unwrap(self.model).mixup)
         loader = make_loader(data, **common)
+        if not train and fits is not None and loader.size != fits.size:
+            self.logger.warning(agreement.other_size(loader.size, fits.size))
         classes, found = unwrap(self.model).num_classes, len(data.classes)
         if classes is not None and (found > classes or train and found < classes):  # a small test set may lack some
             raise ValueError(f"the model has {classes} classes but {data.name} has {found}; set "
@@ -247,6 +253,7 @@ class Runner(mmengine.runner.Runner):
         if self.rank == 0:
             info = workdir.environment(self.world_size, self.seed, self.device)
             workdir.write_json(Path(self.work_dir) / "env.json", info)
+        self.data_records = agreement.records(self)
         self.call_hook("before_run")
         self.load_or_resume()
         self.write_config()
@@ -260,6 +267,7 @@ class Runner(mmengine.runner.Runner):
         self._test_loop = self.build_test_loop(self._test_loop)
         self.call_hook("before_run")
         self.load_or_resume()
+        self.logger.info(f"testing on {agreement.evaluated_on(self.test_loop.dataloader)}")
         return self.test_loop.run()
 
     def wall_seconds(self) -> float:

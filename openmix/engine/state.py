@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from . import checkpoint, fitting, launch, workdir
+from . import agreement, checkpoint, fitting, launch, workdir
 from .step import unwrap
 
 
@@ -15,7 +15,7 @@ def save_run(runner, name: str, keep: int | None = None) -> None:
         meta=dict(epoch=runner.epoch, iter=runner.iter, seed=runner.seed, processes=runner.world_size,
                   total_batch=loop.dataloader.total_batch, seconds=runner.wall_seconds(),
                   config=workdir.canonical(runner.cfg.to_dict()), data=data_facts(loop.dataloader),
-                  openmix=workdir.version()),
+                  data_sets=runner.data_records, openmix=workdir.version()),
         state_dict=unwrap(runner.model).state_dict(), optimizer=portable_state(loop.optimizer), loop=loop.state(),
         history_json=json.dumps(runner.history))
     runner.call_hook("before_save_checkpoint", checkpoint=content)
@@ -103,6 +103,8 @@ def load_weights(runner, path, strict: bool = False) -> None:
     if strict and lacking:
         raise ValueError(f"{path} lacks {len(lacking)} weights of this model, such as {lacking[:3]}; was it "
                          "trained with another config?")
+    if strict:
+        agreement.fit_to_checkpoint(runner, found.get("meta") or {})
     if new:
         runner.logger.warning(fitting.left_out(own, weights, new, path))
     network = [k for k in own if k.startswith(prefix) and not k.endswith(fitting.COUNTER) and k not in new]
@@ -136,6 +138,7 @@ def resume(runner, path, *args, **kwargs) -> None:
     if changed:
         raise ValueError("the config changed since the run was started:\n  " + "\n  ".join(changed) + "\n"
                          "resume with the same config, or start a new run with another --work-dir")
+    agreement.check_resumed(meta.get("data_sets"), runner.data_records, path, runner.logger.warning)
     unwrap(runner.model).load_state_dict(found["state_dict"])
     load_optimizer(runner.train_loop.optimizer, found["optimizer"])
     runner.train_loop.load_state(found["loop"])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from . import result, workdir
+from . import agreement, result, workdir
 from .step import unwrap
 
 
@@ -17,6 +17,8 @@ def log_plan(runner) -> None:
     message = (f"{loader.describe()['name']}: {loop.steps} steps of {loader.total_batch} images (base "
                f"{base}) an epoch, {loop.max_epochs} epochs, lr {lr:g}, {runner.count_parameters():,} parameters")
     runner.logger.info(message)
+    if runner._val_loop is not None:
+        runner.logger.info(f"validating on {agreement.evaluated_on(runner._val_loop.dataloader)}")
     if loader.total_batch != scale.get("scaled_to", base):
         runner.logger.warning(f"total batch {loader.total_batch} is not the recipe's {base} and lr is not scaled; "
                               "--auto-scale-lr scales it linearly")
@@ -44,7 +46,8 @@ def write_result(runner, status: str, **info) -> None:
         runner.history, status=status, primary=val_loop.primary if val_loop else None,
         config=str(runner.cfg.get("config_name") or runner.cfg.filename or ""),
         config_hash=workdir.config_hash(runner.cfg.to_dict()),
-        data=runner.train_loop.dataloader.describe(), seed=runner.seed, processes=runner.world_size,
+        data=runner.train_loop.dataloader.describe(),
+        val_data=val_loop.dataloader.describe() if val_loop else None, seed=runner.seed, processes=runner.world_size,
         total_batch=runner.train_loop.dataloader.total_batch, parameters=runner.count_parameters(),
         peak_memory_mib=runner.peak_memory, wall_s=runner.wall_seconds(), max_epochs=runner.train_loop.max_epochs,
         split=val_split(runner), hardware=workdir.hardware(runner.device),

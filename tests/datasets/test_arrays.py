@@ -29,6 +29,14 @@ def test_both_layouts_give_the_same_data():
     (images(), [0, 1, 5, 3, 4, 0], list("abcde"), ValueError, "label 5 of image 2 is out of range, classes are 0 to 4"),
     (images(), [0.0] * 6, None, TypeError, "whole numbers"),
     (images(), [True] * 6, None, TypeError, "whole numbers"),
+    (images().astype(np.uint16), range(6), None, TypeError, "got uint16; .*16 bit"),
+    (images().astype(object), range(6), None, TypeError, "must be uint8"),
+    (images().astype("U3"), range(6), None, TypeError, "must be uint8"),
+    (images(2, 0, 4), range(2), None, ValueError, "no image"),
+    (images(), list("abcdef"), None, TypeError, "whole numbers"),
+    (images(), np.eye(6, dtype=int), None, ValueError, r"got \(6, 6\); of one-hot labels take argmax"),
+    (images(), [0, 1, 2, 3, 4, 2**40], None, ValueError, "label 1099511627776 of image 5 is out of range"),
+    (images(), range(6), list("abcdea"), ValueError, "a occurs more than once"),
 ])
 def test_wrong_arrays_are_refused(bad, labels, classes, error, message):
     with pytest.raises(error, match=message):
@@ -78,6 +86,30 @@ def test_npz_files_are_read_by_folder_and_by_name(tmp_path):
 def test_pickled_objects_in_npz_are_not_loaded(tmp_path):
     np.savez(tmp_path / "train.npz", images=np.array([{}], dtype=object), labels=[0])
     with pytest.raises(ValueError, match="cannot read the train arrays.*allow_pickle"):
+        ArrayFile(tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint64, ">i4", "<i2", np.int8])
+def test_labels_of_any_kind_of_whole_number_are_read(tmp_path, dtype):
+    np.savez(tmp_path / "train.npz", images=images(), labels=np.arange(6).astype(dtype),
+             classes=np.array([b"a", b"b", b"c", b"d", b"e", b"f"]))
+    data = ArrayFile(tmp_path)
+    assert data.labels.dtype == torch.int64 and data.labels.tolist() == list(range(6))
+
+
+def test_a_label_out_of_range_is_named_with_its_file_and_the_range(tmp_path):
+    np.savez(tmp_path / "train.npz", images=images(), labels=[0, 1, 2, 3, 9, 0], classes=list("abcd"))
+    with pytest.raises(ValueError, match=rf"{tmp_path} \(train\): labels: label 9 of image 4 .* classes are 0 to 3"):
+        ArrayFile(tmp_path)
+
+
+@pytest.mark.parametrize("info", ['{"splits": []}', '{"splits": {"train": 5}}', '{"classes": "abc"}', '{"name": 5}',
+                                  '[]', '{"classes": ["a", "a"]}'])
+def test_an_info_file_that_is_no_info_is_named(tmp_path, info):
+    np.save(tmp_path / "train_images.npy", images())
+    np.save(tmp_path / "train_labels.npy", np.arange(6))
+    (tmp_path / "info.json").write_text(info)
+    with pytest.raises(ValueError, match="info.json|more than once"):
         ArrayFile(tmp_path)
 
 

@@ -51,5 +51,5 @@ def test_pixels_alone_do_not_tell_the_class():
 
 @pytest.mark.parametrize("n", [9, 0, 10.5])
 def test_too_small_sets_are_refused(n):
-    with pytest.raises(ValueError, match="num_images must be at least 10"):
+    with pytest.raises(ValueError, match="num_images must be a whole number of at least 10"):
         Shapes(num_images=n)

@@ -1,0 +1,91 @@
+"""Options that data sets share: whole numbers, channel statistics, paths, names of classes."""
+import os
+from collections.abc import Mapping
+from operator import index
+from pathlib import Path
+
+import torch
+
+
+def whole_number(name: str, value, least: int, hint: str = "") -> int:
+    """``value`` as an int; numpy's integers are whole numbers too.
+
+    Raises:
+        ValueError: another type, or less than ``least``.
+    """
+    try:
+        number = None if isinstance(value, bool) else index(value)
+    except TypeError:
+        number = None
+    if number is None or number < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}{hint}, got {value!r}")
+    return number
+
+
+def statistics(name: str, values, default) -> tuple[float, float, float]:
+    """``mean`` or ``std`` of the channels, of pixels in [0, 1], from any sequence, array or tensor of three numbers.
+
+    Args:
+        values: None for ``default``.
+
+    Raises:
+        ValueError: not three numbers in [0, 1], or a ``std`` of 0.
+    """
+    values = default if values is None else values
+    try:
+        numbers = tuple(torch.as_tensor(values, dtype=torch.float64).flatten().tolist())
+    except (TypeError, ValueError, RuntimeError):
+        numbers = ()
+    if len(numbers) != 3 or not all(0 <= v <= 1 for v in numbers) or name == "std" and min(numbers) == 0:
+        raise ValueError(f"{name} must be three numbers in units of pixel / 255, so in [0, 1]"
+                         f"{' and above 0' * (name == 'std')}, got {values!r}")
+    return numbers
+
+
+def local_path(path) -> Path:
+    """``path`` with ``~`` expanded to the home folder."""
+    return Path(path).expanduser()
+
+
+def printable(text) -> str:
+    """``text`` (a path, a name) as text that any terminal and file takes; bytes that are no UTF-8 become ``\\xff``."""
+    return str(text).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def class_names(classes, where: str = "classes") -> list[str]:
+    """Names of classes as a list of different texts; bytes are decoded, numbers written out.
+
+    Args:
+        classes: a sequence or array of names, or a dict {number: name} that counts from 0.
+
+    Raises:
+        TypeError: no sequence of names. ValueError: a name that occurs twice, a dict with gaps.
+    """
+    if isinstance(classes, Mapping):
+        keys = {int(k): v for k, v in classes.items() if str(k).isdecimal()}
+        if sorted(keys) != list(range(len(classes))):
+            raise ValueError(f"{where} as a dict must count from 0 without gaps, got the keys {list(classes)[:5]}")
+        classes = [keys[k] for k in range(len(keys))]
+    try:
+        found = classes.tolist() if hasattr(classes, "tolist") else list(classes)
+    except TypeError:
+        found = None
+    if not isinstance(found, list) or any(isinstance(name, (list, tuple, dict)) or name is None for name in found):
+        raise TypeError(f"{where} must be a flat list of names, got {classes!r}")
+    names = [printable(name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name) for name in found]
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise ValueError(f"{where}: {listed(twice)} occurs more than once; each class needs a name of its own")
+    return names
+
+
+def listed(names, most: int = 5) -> str:
+    """The first names, and how many more there are."""
+    names = [printable(name) for name in names]
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def lies_in(path, folder) -> bool:
+    """Whether the real path ``path`` is the real path ``folder`` or below it."""
+    same_drive = os.path.splitdrive(path)[0] == os.path.splitdrive(folder)[0]
+    return same_drive and os.path.commonpath([path, folder]) == folder

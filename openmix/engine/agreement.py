@@ -1,0 +1,248 @@
+"""Whether the data of training, of evaluation and of a checkpoint fit together.
+
+What a loader of evaluation is refused for, its key ``allow`` permits: ``"other_data"``, another data set than that of
+training; ``"other_classes"``, labels that count as they are numbered, whatever the classes are called;
+``"training_images"``, images that are trained on.
+"""
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..datasets.arrays import renumbered
+from ..datasets.augment import per_channel
+from ..datasets.compare import changes, images_in_common, record
+from ..datasets.options import local_path, statistics
+from ..errors import did_you_mean
+from ..registry import DATASETS
+
+ALLOWED = ("other_data", "other_classes", "training_images")
+EVALUATION = ("val_dataloader", "test_dataloader")
+
+
+# -- configs -----------------------------------------------------------------------------------------------------------
+
+def check_data(cfg) -> None:
+    """Check the data sets that a config names against each other, before any is read.
+
+    Raises:
+        ValueError: evaluation on another set than training, or on the images that are trained on; statistics of the
+            channels that differ. TypeError: ``allow`` is no list.
+    """
+    train = dataset_of(cfg, "train_dataloader")
+    for name in EVALUATION:
+        other = dataset_of(cfg, name)
+        if other is None:
+            continue
+        allow = allowed(cfg[name], name)
+        if train is None:
+            continue
+        if "other_data" not in allow and origin(train) != origin(other):
+            raise ValueError(f"train_dataloader reads {spelled(train)} and {name} reads {spelled(other)}: give "
+                             f"{name}.dataset the same data, or set {name}.allow=['other_data'] if that is meant")
+        training_error = name == "test_dataloader" and other.get("split", "train") == "train"
+        if not training_error and "training_images" not in allow and root(train) == root(other) and \
+                declared_overlap(train, other):
+            raise ValueError(f"{name}.dataset ({part(other)}) holds images that are trained on, as train_dataloader."
+                             f"dataset is {part(train)}: give both the same val_size and the splits 'train' and 'val', "
+                             f"or set {name}.allow=['training_images'] if that is meant")
+    check_statistics(cfg)
+
+
+def dataset_of(cfg, name: str):
+    """The dict of a loader's data set, or None."""
+    found = (cfg.get(name) or {}).get("dataset")
+    return found if isinstance(found, Mapping) else None
+
+
+def allowed(loader, name: str) -> tuple:
+    """The values of the key ``allow``, checked."""
+    allow = loader.get("allow") or ()
+    if not isinstance(allow, (list, tuple)):
+        raise TypeError(f"{name}.allow must be a list of {', '.join(map(repr, ALLOWED))}, got {allow!r}")
+    for value in allow:
+        if value not in ALLOWED:
+            raise ValueError(f"{name}.allow: unknown value {value!r}; {did_you_mean(value, ALLOWED)}")
+    return tuple(allow)
+
+
+def kind_of(dataset) -> str:
+    """Name of the class of a data set."""
+    kind = dataset.get("type")
+    return getattr(kind, "__name__", kind)
+
+
+def root(dataset) -> Path | None:
+    """Where a data set lies, as its config or the default of its class has it; None for sets without files."""
+    found = dataset.get("data_root")
+    if found is None:
+        cls = DATASETS.get(dataset["type"]) if isinstance(dataset["type"], str) else dataset["type"]
+        default = inspect.signature(cls).parameters.get("data_root")
+        found = None if default is None or default.default is default.empty else default.default
+    return None if found is None else local_path(found).absolute()
+
+
+def origin(dataset) -> tuple:
+    """Which data set a config names, whatever the split: npz files of one folder are one set."""
+    path = root(dataset)
+    return kind_of(dataset), path.parent if path is not None and path.suffix == ".npz" else path, dataset.get("name")
+
+
+def spelled(dataset) -> str:
+    path, name = root(dataset), dataset.get("name")
+    return f"{kind_of(dataset)}{f' {name!r}' if name else ''}{f' of {path}' if path else ''}"
+
+
+def part(dataset) -> str:
+    """Split and val_size, as a config has them."""
+    size = dataset.get("val_size", 0)
+    return f"split {dataset.get('split', 'train')!r}" + (f" with val_size={size}" if size else "")
+
+
+def declared_overlap(train, other) -> bool:
+    """Whether two configs of data in one place name common images: held-out parts of other sizes are nested."""
+    if kind_of(train) != kind_of(other) or any(train.get(key) != other.get(key) for key in ("seed", "num_images")):
+        return False
+    (one, held), (two, held_there) = ((found.get("split", "train"), found.get("val_size") or 0)
+                                      for found in (train, other))
+    sources = ["train" if split == "val" and size else split for split, size in ((one, held), (two, held_there))]
+    if sources[0] != sources[1]:
+        return False
+    inside, outside = (held, held_there) if one == "val" else (held_there, held)
+    return one == two or inside > outside  # "val" has more images than "train" leaves out
+
+
+def check_statistics(cfg) -> None:
+    """``mean`` and ``std`` may stand in ``data_preprocessor`` and in data sets; where they do, they agree."""
+    for key in ("mean", "std"):
+        given = {f"data_preprocessor.{key}": (cfg.get("data_preprocessor") or {}).get(key)}
+        given |= {f"{name}.dataset.{key}": (dataset_of(cfg, name) or {}).get(key)
+                  for name in ("train_dataloader", *EVALUATION)}
+        given = {where: statistics(f"{where}: {key}", values, None) for where, values in given.items()
+                 if values is not None}
+        (first, expected), *others = given.items() or [(None, None)]
+        for where, values in others:
+            if values != expected:
+                raise ValueError(f"{first} is {expected} and {where} is {values}: images are normalised alike in "
+                                 f"training and evaluation; set data_preprocessor.{key} alone")
+        if dataset_of(cfg, "train_dataloader") and first is not None and first.split(".")[0] in EVALUATION:
+            raise ValueError(f"{first} is given and that of training is not: images are normalised alike in training "
+                             f"and evaluation; set data_preprocessor.{key} for both")
+
+
+# -- data sets ---------------------------------------------------------------------------------------------------------
+
+def fit_to_training(data, train, allow, where: str, say):
+    """``data`` of evaluation, its labels numbered as in the training set ``train``.
+
+    Raises:
+        ValueError: classes that training lacks, or images that are trained on.
+    """
+    if "other_classes" not in allow:
+        data = numbered(data, train.classes, f"the training set {train.name}", where)
+    common, certain = (0, True) if "training_images" in allow else images_in_common(train, data)
+    message = (f"{common} of the {len(data)} images of {where} ({data.name}, split {data.split!r}) are in the "
+               f"training set ({train.name}, split {train.split!r}, {len(train)} images), too")
+    if common and (certain or common > len(data) / 2):
+        raise ValueError(f"{message}: give both the same val_size and the splits 'train' and 'val', or other files, or "
+                         f"set {where}.allow=['training_images'] if that is meant")
+    if common:
+        say(message)
+    return data
+
+
+def numbered(data, classes, of: str, where: str):
+    """:func:`openmix.datasets.arrays.renumbered`, with the way out in its error."""
+    try:
+        return renumbered(data, classes, of)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}; evaluate on data with these classes, or set {where}.allow="
+                         "['other_classes'] to count labels as they are numbered") from error
+
+
+def fit_to_checkpoint(runner, meta: Mapping) -> None:
+    """Number and normalise the test set as in the training that a checkpoint with ``meta`` comes from.
+
+    Raises:
+        ValueError: classes that the checkpoint does not know, or held-out images that it was trained on.
+    """
+    known, cfg = meta.get("data"), runner.cfg.test_dataloader
+    loader, say = runner.test_loop.dataloader, runner.logger.warning
+    allow = allowed(cfg, "test_dataloader")
+    if not isinstance(known, Mapping) or not known.get("classes"):
+        return say("the checkpoint does not say which classes it was trained on: labels count as they are numbered")
+    data = loader.data
+    if "other_classes" not in allow:
+        data = numbered(data, known["classes"], f"the checkpoint, trained on {known.get('name')},", "test_dataloader")
+    if data is not loader.data:
+        loader.data = data
+        if hasattr(loader, "labels"):
+            loader.labels = data.labels[loader.first:loader.last].to(loader.device)
+    if known.get("size") and tuple(known["size"]) != tuple(loader.size):
+        say(other_size(loader.size, known["size"]))
+    if "training_images" not in allow:
+        check_held_out(data, dataset_of(runner.cfg, "test_dataloader") or {}, meta)
+    for key in ("mean", "std"):
+        trained, used = known.get(key), getattr(loader, key).flatten().tolist()
+        if trained is None or max(abs(a - b) for a, b in zip(trained, used, strict=True)) < 1e-6:
+            continue
+        if (runner.cfg.get("data_preprocessor") or {}).get(key) is None and (cfg.get("dataset") or {}).get(key) is None:
+            setattr(loader, key, per_channel(trained, key, loader.device))
+        else:
+            say(f"the checkpoint was trained with the {key} {rounded(trained)}, this config has {rounded(used)}")
+
+
+def other_size(size, trained) -> str:
+    """A warning that images of evaluation have another size than those of training; both (H, W)."""
+    return f"evaluation on images of {size[0]} x {size[1]}, training on {trained[0]} x {trained[1]}"
+
+
+def rounded(values) -> tuple:
+    return tuple(round(v, 4) for v in values)
+
+
+def check_held_out(data, dataset, meta: Mapping) -> None:
+    """Raise ValueError if ``data``, which is not the training split by name, holds what a checkpoint was trained on."""
+    if data.split == "train":
+        return
+    config = meta.get("config")
+    trained = dataset_of(config, "train_dataloader") if isinstance(config, Mapping) else None
+    before = ((meta.get("data_sets") or {}).get("train") or {}).get("sha256")
+    same = before is not None and before == data.describe().get("sha256")
+    if same or trained is not None and declared_overlap(trained, dataset):
+        raise ValueError(f"test_dataloader ({data.name}, {part(dataset)}) holds images that the checkpoint was trained "
+                         "on; test on others, or set test_dataloader.allow=['training_images'] if that is meant")
+
+
+# -- runs --------------------------------------------------------------------------------------------------------------
+
+def records(runner) -> dict:
+    """What a checkpoint remembers of a run's data: ``train``, and ``val`` (None without evaluation)."""
+    val = None if runner._val_loop is None else record(runner._val_loop.dataloader.data)
+    return dict(train=record(runner.train_loop.dataloader.data), val=val)
+
+
+def check_resumed(before: Mapping | None, now: Mapping, path, say) -> None:
+    """Compare the data that a checkpoint remembers with those that were read now.
+
+    Raises:
+        ValueError: images, labels or classes of training or validation changed; names what, and both hashes.
+    """
+    if not before:
+        return say(f"{path} does not say which data it was trained on (an older version saved it): whether the data "
+                   "changed is not checked")
+    lines = []
+    for which, name in (("train", "training"), ("val", "validation")):
+        if before.get(which) and now.get(which):
+            lines += [f"{name} data ({now[which]['name']}, {now[which]['split']}): {line}"
+                      for line in changes(before[which], now[which])]
+    if lines:
+        raise ValueError("the data changed since the run was started:\n  " + "\n  ".join(lines) + "\nrestore them, or "
+                         "start a new run with another --work-dir")
+
+
+def evaluated_on(loader) -> str:
+    """The data of an evaluation in a few words, for logs."""
+    found = loader.describe()
+    hashed = f", SHA-256 {found['sha256'][:16]}" if found.get("sha256") else ""
+    return (f"{found.get('name')}, split {found.get('split')}, {len(loader.data)} images of "
+            f"{len(loader.data.classes)} classes{hashed}")
