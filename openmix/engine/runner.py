@@ -20,6 +20,7 @@ from ..registry import DATASETS, HOOKS, LOOPS, MODELS, VISBACKENDS, VISUALIZERS
 from . import launch, slurm, state, summary, syncbn, workdir
 from .config import check_config
 from .loops import Stopped
+from .plain import config_text, plain_config
 from .step import Diverged, unwrap
 
 DEFAULT_HOOKS = dict(
@@ -36,7 +37,7 @@ class Runner(mmengine.runner.Runner):
     @classmethod
     def from_cfg(cls, cfg) -> "Runner":
         """Check ``cfg`` and build the run; data is read when training or testing starts."""
-        cfg = cfg if isinstance(cfg, Config) else Config(cfg)
+        cfg = plain_config(cfg if isinstance(cfg, Config) else Config(cfg))
         check_config(cfg)
         launch.init_distributed(cfg.get("launcher", "none"))
         launch.amp_dtype((cfg.get("env_cfg") or {}).get("amp", "auto"), launch.device())
@@ -145,7 +146,7 @@ class Runner(mmengine.runner.Runner):
         """The resolved config, as a config file in the work dir."""
         if self.rank == 0:
             name = Path(self.cfg.filename).name if self.cfg.filename else "config.py"
-            self.cfg.dump(str(Path(self.work_dir) / Path(name).with_suffix(".py")))
+            workdir.write_atomic(Path(self.work_dir, name).with_suffix(".py"), config_text(self.cfg).encode())
 
     def build_loader(self, cfg, train: bool):
         """The loader of ``train_dataloader`` / ``val_dataloader`` / ``test_dataloader``, resident or streaming."""

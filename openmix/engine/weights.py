@@ -1,5 +1,6 @@
 """Weights back to a network: of a run's work dir, of one of its checkpoints, of a published file, of a foreign one."""
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def load_network(source, network: str | None = None) -> tuple[nn.Module, dict]:
         config, source = source
     elif str(source).endswith((".py", ".json")):
         raise ValueError(f"{source} is a config and holds no weights; give (config, checkpoint), or a work dir")
-    path = Path(source)
+    path = Path(os.path.expanduser(source))
     path = weights_file(path) if path.is_dir() else path
     content = checkpoint.load(path)
     meta = content.get("meta") if isinstance(content.get("meta"), Mapping) else {}
@@ -139,7 +140,8 @@ def load_into(net: nn.Module, path) -> None:
     Raises:
         FileNotFoundError: no such file. ValueError: no weights, or of another network.
     """
-    content = checkpoint.load(weights_file(Path(path)) if Path(path).is_dir() else path)
+    path = Path(os.path.expanduser(path))
+    content = checkpoint.load(weights_file(path) if path.is_dir() else path)
     meta = content.get("meta") if isinstance(content.get("meta"), Mapping) else {}
     if "model" in meta or "config" in meta:
         found, facts = load_network(path)
