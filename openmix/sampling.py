@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
+from .checks import is_whole
+
 MASK64 = (1 << 64) - 1
 
 
@@ -151,7 +153,7 @@ def resized_crops(key: Tensor, scale: Sequence[float], ratio: Sequence[float], t
 
 def check_batch(num_images: int, total_batch: int, world: int = 1) -> None:
     """Raise ValueError unless ``num_images`` make a batch and ``world`` processes can share ``total_batch`` evenly."""
-    if isinstance(total_batch, bool) or not isinstance(total_batch, int) or total_batch < 1:
+    if not is_whole(total_batch, 1):
         raise ValueError(f"total_batch must be a positive whole number, got {total_batch!r}")
     if num_images < total_batch:
         raise ValueError(f"{num_images} images make no batch of total_batch={total_batch}; lower total_batch")

@@ -4,6 +4,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..checks import is_whole
 from ..sampling import keyed_generator, uniform
 from .arrays import ArrayData
 from .splits import source_split
@@ -100,7 +101,7 @@ class Shapes(ArrayData):
     def __init__(self, split="train", val_size=0, *, num_images=None, seed=0):
         source = source_split(split, val_size)
         n = num_images if num_images is not None else dict(train=10_000, test=2_000)[source]
-        if isinstance(n, bool) or not isinstance(n, int) or n < len(CLASSES):
+        if not is_whole(n, len(CLASSES)):
             raise ValueError(f"num_images must be at least {len(CLASSES)}, one of each class, got {n!r}")
         generator = keyed_generator(seed, STREAMS[source])
         labels = torch.arange(n) % len(CLASSES)

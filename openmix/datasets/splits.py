@@ -2,6 +2,7 @@
 import torch
 from torch import Tensor
 
+from ..checks import is_whole
 from ..sampling import keyed_generator
 
 SPLITS = ("train", "val", "test")
@@ -16,7 +17,7 @@ def source_split(split: str, val_size: int = 0, has_val: bool = False) -> str:
     """
     if split not in SPLITS:
         raise ValueError(f"split must be one of {SPLITS}, got {split!r}")
-    if isinstance(val_size, bool) or not isinstance(val_size, int) or val_size < 0:
+    if not is_whole(val_size, 0):
         raise ValueError(f"val_size must be a whole number of images (0: none held out), got {val_size!r}")
     if split == "val" and not val_size and not has_val:
         raise ValueError("split='val' needs val_size, how many training images are held out (e.g. val_size=5000); "

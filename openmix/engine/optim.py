@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from ..checks import check_count, check_number
 from ..errors import did_you_mean
 from ..registry import OPTIMIZERS
 
@@ -30,11 +31,6 @@ def _check_keys(where: str, found, known) -> None:
     for key in found:
         if key not in known:
             raise ValueError(f"{where}: unknown key {key!r}; {did_you_mean(key, known)}")
-
-
-def _check_number(where: str, value, least: float = 0) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
-        raise ValueError(f"{where} must be a number of at least {least}, got {value!r}")
 
 
 def check_optimizer(cfg) -> type[torch.optim.Optimizer]:
@@ -57,25 +53,23 @@ def check_optimizer(cfg) -> type[torch.optim.Optimizer]:
     if "lr" not in optimizer:
         raise ValueError("optim_wrapper.optimizer needs an 'lr', which the schedules multiply")
     for key in ("lr", "weight_decay"):
-        _check_number(f"optim_wrapper.optimizer.{key}", optimizer.get(key, 0))
+        check_number(f"optim_wrapper.optimizer.{key}", optimizer.get(key, 0))
     paramwise = cfg.get("paramwise_cfg") or {}
     _check_keys("optim_wrapper.paramwise_cfg", paramwise, PARAMWISE_KEYS)
     for key in PARAMWISE_KEYS[:-1]:
-        _check_number(f"optim_wrapper.paramwise_cfg.{key}", paramwise.get(key, 1))
+        check_number(f"optim_wrapper.paramwise_cfg.{key}", paramwise.get(key, 1))
     known = {*MULTIPLIERS, *_defaults(cls)} - {"lr", "weight_decay", "fused", "foreach"}
     for name, special in (paramwise.get("custom_keys") or {}).items():
         where = f"optim_wrapper.paramwise_cfg.custom_keys[{name!r}]"
         _check_keys(where, special, known)
         for key in MULTIPLIERS:
-            _check_number(f"{where}.{key}", special.get(key, 1))
+            check_number(f"{where}.{key}", special.get(key, 1))
     clip = cfg.get("clip_grad") or {}
     _check_keys("optim_wrapper.clip_grad", clip, ("max_norm", "norm_type"))
     if clip:
-        _check_number("optim_wrapper.clip_grad.max_norm", clip.get("max_norm"))
-        _check_number("optim_wrapper.clip_grad.norm_type", clip.get("norm_type", 2))
-    count = cfg.get("accumulative_counts", 1)
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise ValueError(f"optim_wrapper.accumulative_counts must be a whole number of at least 1, got {count!r}")
+        check_number("optim_wrapper.clip_grad.max_norm", clip.get("max_norm"))
+        check_number("optim_wrapper.clip_grad.norm_type", clip.get("norm_type", 2))
+    check_count("optim_wrapper.accumulative_counts", cfg.get("accumulative_counts", 1))
     return cls
 
 

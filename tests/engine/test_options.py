@@ -8,8 +8,8 @@ from openmix.engine.options import merge_options, parse_options, parse_value
 
 AS_TYPED = ["/tmp/my runs", "/data/a,b", "a,b", " x ", "", "2024_01_05", "2024-01-05", "08", "it's", "/data/(old)",
             "(old) data", "[2024] run/x", "a=b", "none", "null", "~/runs", "C:\\new\\table", "'a' or b",
-            "x # 1", "5 # 1", "...", "b'x'", "1+2j", "a[0]", "1.2.3", "f(x)", "exit()", "{x}/y", "-", "(a)", "a;b", "$(x)",
-            "\u00e9t\u00e9", "dictionary", "dict", "'open"]
+            "x # 1", "5 # 1", "...", "b'x'", "1+2j", "a[0]", "1.2.3", "f(x)", "exit()", "{x}/y", "-", "(a)", "a;b",
+            "$(x)", "\u00e9t\u00e9", "dictionary", "dict", "'open"]
 VALUES = [
     ("1", 1), ("-3", -3), ("+5", 5), ("1e-3", 1e-3), (".5", 0.5), (" 5", 5), ("True", True), ("false", False),
     ("None", None), ("inf", math.inf), ("-inf", -math.inf), ("Infinity", math.inf),
