@@ -108,21 +108,38 @@ def check_config(cfg) -> None:
 
 def check_model(model) -> None:
     """The classifier and its parts. Mixing methods and losses are small: building one tells whether its values fit."""
+    from ..models.net import check_classes
+
     MODELS.check(model, "model", filled=())
     if "data_preprocessor" in model:
         raise ValueError("model.data_preprocessor is not read; mean and std stand in the config's data_preprocessor")
     for part, registry in MODEL_PARTS.items():
         if model.get(part) is not None:
             registry.check(model[part], f"model.{part}", filled=("in_channels", "num_classes"))
-    if model.get("num_classes") is not None:
-        check_count("model.num_classes", model["num_classes"])
+    classes = check_class_counts(model)
     for part in ("mixup", "loss"):
         if model.get(part) is not None:
             try:
                 with torch.random.fork_rng(devices=[]):
-                    MODEL_PARTS[part].build(model[part])
+                    built = MODEL_PARTS[part].build(model[part])
             except (ValueError, TypeError) as error:
                 raise type(error)(f"model.{part}: {error}") from error
+            if classes is not None:
+                check_classes(classes, **{f"model.{part}": built})
+
+
+def check_class_counts(model) -> int | None:
+    """The number of classes of the model and its head, which must agree; None where neither names one."""
+    from ..models.net import count_classes
+
+    head = model.get("head") or {}
+    for where, found in (("model", model), ("model.head", head)):
+        if found.get("num_classes") is not None:
+            check_count(f"{where}.num_classes", found["num_classes"])
+    try:
+        return count_classes(head, model.get("num_classes"))
+    except ValueError as error:
+        raise ValueError(f"model.{error}") from error
 
 
 def check_loader(name: str, loader) -> None:
