@@ -38,7 +38,8 @@ def check_optimizer(cfg) -> type[torch.optim.Optimizer]:
 
     Raises:
         TypeError: a dict is missing where one must stand.
-        ValueError: unknown type or key (naming the nearest), or a number out of its range.
+        ValueError: unknown type or key (naming the nearest), a number out of its range, or an optimizer that needs a
+            closure or sparse gradients.
     """
     if not isinstance(cfg, Mapping):
         raise TypeError(f"optim_wrapper must be a dict like dict(optimizer=dict(type='SGD', lr=0.1)), got {cfg!r}")
@@ -52,6 +53,7 @@ def check_optimizer(cfg) -> type[torch.optim.Optimizer]:
         raise ValueError("optim_wrapper.optimizer: 'params' is filled in with the model's parameters; remove it")
     if "lr" not in optimizer:
         raise ValueError("optim_wrapper.optimizer needs an 'lr', which the schedules multiply")
+    _check_step(cls, optimizer)
     for key in ("lr", "weight_decay"):
         check_number(f"optim_wrapper.optimizer.{key}", optimizer.get(key, 0))
     paramwise = cfg.get("paramwise_cfg") or {}
@@ -71,6 +73,28 @@ def check_optimizer(cfg) -> type[torch.optim.Optimizer]:
         check_number("optim_wrapper.clip_grad.norm_type", clip.get("norm_type", 2))
     check_count("optim_wrapper.accumulative_counts", cfg.get("accumulative_counts", 1))
     return cls
+
+
+def _check_step(cls, cfg) -> None:
+    """Refuse optimizers that a training step cannot drive: those that evaluate the loss, or need sparse gradients.
+
+    One of torch's takes a step on a parameter of its own; of others the signature tells.
+    """
+    name, way_out = cfg["type"], "use one such as SGD or AdamW"
+    step = getattr(cls, "step", None)
+    closure = inspect.signature(step).parameters.get("closure") if step else None
+    if closure is not None and closure.default is closure.empty:
+        raise ValueError(f"optim_wrapper.optimizer: {name} needs a closure (it evaluates the loss several times a "
+                         f"step), which training does not give it; {way_out}")
+    if not cls.__module__.startswith("torch.optim"):
+        return
+    parameter = nn.Parameter(torch.zeros(2, 2))
+    parameter.grad = torch.zeros(2, 2)
+    try:
+        cls([parameter], lr=0.1).step()
+    except RuntimeError as error:  # torch's word for gradients that are not sparse
+        raise ValueError(f"optim_wrapper.optimizer: {name} does not train networks whose gradients are dense "
+                         f"({' '.join(str(error).split())}); {way_out}") from error
 
 
 def _defaults(cls) -> set[str]:

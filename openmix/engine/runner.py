@@ -22,6 +22,7 @@ from .config import check_config
 from .loops import Stopped
 from .plain import config_text, plain_config
 from .step import Diverged, unwrap
+from .trial import try_network
 
 DEFAULT_HOOKS = dict(
     logger=dict(type="LoggerHook", interval=50, ignore_last=False, log_metric_by_epoch=False),
@@ -33,6 +34,8 @@ DEFAULT_HOOKS = dict(
 
 class Runner(mmengine.runner.Runner):
     """One training run in one work dir. Build it with :meth:`from_cfg`."""
+
+    tried = None  # size (H, W) of the images that the network has been tried on
 
     @classmethod
     def from_cfg(cls, cfg) -> "Runner":
@@ -167,6 +170,9 @@ class Runner(mmengine.runner.Runner):
         if classes is not None and (found > classes or train and found < classes):  # a small test set may lack some
             raise ValueError(f"the model has {classes} classes but {data.name} has {found}; set "
                              f"model.num_classes={found}")
+        if loader.size != self.tried:
+            try_network(unwrap(self.model), loader.size, self.device, self.autocast)
+            self.tried = loader.size
         return loader
 
     def build_train_loop(self, loop):

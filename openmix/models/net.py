@@ -45,7 +45,8 @@ def build_net(backbone, head=None, num_classes=None) -> Net:
         num_classes: may be left out where the head has it.
 
     Raises:
-        ValueError: unknown names or keys; no number of classes, or two that differ; a backbone without ``out_channels``.
+        ValueError: unknown names or keys; no number of classes, or two that differ; a backbone without
+            ``out_channels``.
     """
     backbone, head = BACKBONES.build(backbone), dict(type="LinearHead") if head is None else head
     if isinstance(head, dict):
