@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from .. import functional, sampling
 from ..errors import did_you_mean
-from ..registry import accepted_keys
 from ..target import Target, as_target, check_labels, pair_target
 
 PAIRINGS = ("roll", "perm")
@@ -41,6 +40,8 @@ def names_options(init):
             wrong = re.search(r"__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
             if wrong is None or wrong[1] not in kwargs:
                 raise
+            from ..registry import accepted_keys  # brings mmengine, which mixing itself does without
+
             raise TypeError(f"{type(self).__name__} has no option {wrong[1]!r}; "
                             f"{did_you_mean(wrong[1], accepted_keys(type(self)) or ())}") from None
     return wrapped

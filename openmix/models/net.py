@@ -17,11 +17,11 @@ class Net(nn.Module):
 
 
 def count_classes(head, num_classes=None) -> int | None:
-    """How many classes a head is for, of its config and the model's. Raises ValueError where the two differ."""
+    """How many classes a head is for, by its config and the model's; ValueError where the two differ."""
     own = head.get("num_classes") if isinstance(head, dict) else None
     if None not in (own, num_classes) and own != num_classes:
-        raise ValueError(f"head.num_classes is {own!r}, but the model's num_classes is {num_classes!r}; leave it out of "
-                         "the head, or make them agree")
+        raise ValueError(f"head.num_classes is {own!r}, but the model's num_classes is {num_classes!r}; leave it out "
+                         "of the head, or make them agree")
     return num_classes if own is None else own
 
 
