@@ -164,10 +164,11 @@ def _read(cfg):
     """A Config of one's own, from a path or from a Config."""
     from mmengine.config import Config
 
-    from .engine.config import load_config
+    from .engine.plain import plain_config
+    from .engine.reading import load_config
 
     if isinstance(cfg, Config):
-        return copy.deepcopy(cfg)
+        return plain_config(copy.deepcopy(cfg))
     path, cfg = cfg, load_config(cfg)
     cfg.setdefault("work_dir", default_work_dir(path, cfg.get("randomness", {}).get("seed", 0)))
     return cfg

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from . import settings
+from . import checks
+from .checks import is_whole
 
 MASK64 = (1 << 64) - 1
 
@@ -21,7 +22,7 @@ def _device(generator: Generator | None, device) -> torch.device | str | None:
 def check_alpha(alpha, name: str = "alpha") -> float:
     """``alpha`` as a number; ValueError unless it is positive and finite (the parameter of a Beta distribution)."""
     try:
-        return settings.number(name, alpha, above=True)
+        return checks.number(name, alpha, above=True)
     except ValueError:
         raise ValueError(f"{name} must be a positive number (Beta({name}, {name})), got {alpha!r}; "
                          "to train without mixing use the method 'Vanilla'") from None
@@ -154,7 +155,7 @@ def resized_crops(key: Tensor, scale: Sequence[float], ratio: Sequence[float], t
 
 def check_batch(num_images: int, total_batch: int, world: int = 1) -> None:
     """Raise ValueError unless ``num_images`` make a batch and ``world`` processes can share ``total_batch`` evenly."""
-    if isinstance(total_batch, bool) or not isinstance(total_batch, int) or total_batch < 1:
+    if not is_whole(total_batch, 1):
         raise ValueError(f"total_batch must be a positive whole number, got {total_batch!r}")
     if num_images < total_batch:
         raise ValueError(f"{num_images} images make no batch of total_batch={total_batch}; lower total_batch")

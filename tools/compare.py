@@ -1,20 +1,21 @@
 #!/usr/bin/env python
 """Compare two sets of runs: python tools/compare.py 'work_dirs/cifar100/r18_mixup' 'work_dirs/cifar100/r18_cutmix'"""
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
 
+from openmix.arguments import Parser, typed_path  # noqa: E402
+
 FORMATS = ("markdown", "csv", "latex", "html")
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("a", help="folder of runs, or a pattern in quotes that finds such folders")
-    parser.add_argument("b", help="the runs to compare with them: differences are B - A")
+def make_parser() -> Parser:
+    parser = Parser(description=__doc__)
+    parser.add_argument("a", type=typed_path, help="folder of runs, or a pattern in quotes that finds such folders")
+    parser.add_argument("b", type=typed_path, help="the runs to compare with them: differences are B - A")
     parser.add_argument("--format", choices=FORMATS, default="markdown")
-    parser.add_argument("--out", help="write to this file instead of the screen")
+    parser.add_argument("--out", type=typed_path, help="write to this file instead of the screen")
     return parser
 
 

@@ -11,23 +11,27 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
 
+from openmix.arguments import Parser, typed_path  # noqa: E402
+
 FORMATS = ("markdown", "csv", "latex", "html")
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="*", default=["work_dirs"], help="folders that hold runs (default: work_dirs)")
+def make_parser() -> Parser:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="*", type=typed_path, default=["work_dirs"],
+                        help="folders that hold runs (default: work_dirs)")
     parser.add_argument("--format", choices=FORMATS, default="markdown", help="of what is printed (default: markdown)")
     parser.add_argument("--part", action="append", metavar="NAME",
                         help="only this table, e.g. cifar100-resnet-18, with or without runs; may be repeated")
-    parser.add_argument("--out", metavar="FILE", help="print into this file")
+    parser.add_argument("--out", type=typed_path, metavar="FILE", help="print into this file")
     parser.add_argument("--write", action="store_true",
                         help="rewrite the tables between markers in docs/*.md and configs/*/README.md, and write "
                              "configs/*/metafile.yml and model-index.yml")
     parser.add_argument("--check", action="store_true",
                         help="as --write, but change nothing: list the files that are out of date, and exit with 1")
-    parser.add_argument("--files", nargs="+", metavar="FILE", help="with --write or --check: these files alone")
-    parser.add_argument("--root", default=".", help="folder of docs/ and configs/ (default: this one)")
+    parser.add_argument("--files", nargs="+", type=typed_path, metavar="FILE",
+                        help="with --write or --check: these files alone")
+    parser.add_argument("--root", type=typed_path, default=".", help="folder of docs/ and configs/ (default: this one)")
     return parser
 
 

@@ -9,13 +9,15 @@ files with keys images and labels. Train on the result with dict(type="ArrayFile
 import argparse
 import sys
 
+from openmix.arguments import Parser, typed_path
 from openmix.datasets.prepare import prepare
 
 
 def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", help="CIFAR archive or folder, folder of images, .npz")
-    parser.add_argument("out", help="folder to write train_images.npy, train_labels.npy, ..., info.json into")
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=typed_path, help="CIFAR archive or folder, folder of images, .npz")
+    parser.add_argument("out", type=typed_path,
+                        help="folder to write train_images.npy, train_labels.npy, ..., info.json into")
     parser.add_argument("--size", type=int, help="side of the square images made of a folder of images (224)")
     parser.add_argument("--resize", type=int, help="length of the shorter side before the centre crop (SIZE)")
     parser.add_argument("--on-error", choices=["raise", "skip"], default="raise", help="what an unreadable image does")

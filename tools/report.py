@@ -1,16 +1,17 @@
 #!/usr/bin/env python
 """One HTML page of runs, to be opened anywhere: python tools/report.py work_dirs/cifar100"""
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
 
+from openmix.arguments import Parser, typed_path  # noqa: E402
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("roots", nargs="+", help="folders that hold the runs")
-    parser.add_argument("--out", default="report.html", help="default: report.html")
+
+def make_parser() -> Parser:
+    parser = Parser(description=__doc__)
+    parser.add_argument("roots", nargs="+", type=typed_path, help="folders that hold the runs")
+    parser.add_argument("--out", type=typed_path, default="report.html", help="default: report.html")
     parser.add_argument("--title", default="openmix report")
     parser.add_argument("--no-pictures", action="store_true", help="leave out the pictures of mixed images")
     return parser

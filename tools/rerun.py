@@ -1,16 +1,18 @@
 #!/usr/bin/env python
 """Run a cell again and compare: python tools/rerun.py work_dirs/cifar100/r18_mixup/seed0"""
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
 
+from openmix.arguments import Parser, typed_path  # noqa: E402
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", help="work dir of a run, or the folder above the seeds of one cell")
-    parser.add_argument("--work-dir", help="new work dir, of several runs the folder above (default: reruns/<path>)")
+
+def make_parser() -> Parser:
+    parser = Parser(description=__doc__)
+    parser.add_argument("run", type=typed_path, help="work dir of a run, or the folder above the seeds of one cell")
+    parser.add_argument("--work-dir", type=typed_path,
+                        help="new work dir, of several runs the folder above (default: reruns/<path>)")
     parser.add_argument("--trust", action="store_true", help="run a config that is a program (custom_imports ...)")
     parser.add_argument("--dry-run", action="store_true", help="print the commands")
     return parser

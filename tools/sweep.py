@@ -15,20 +15,22 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
 
+from openmix.arguments import Parser, typed_path  # noqa: E402
 from openmix.benchmark.slurm import add_arguments  # noqa: E402
 
 OK, FAILED, WRONG_INPUT = 0, 1, 2
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def make_parser() -> Parser:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     actions = parser.add_subparsers(dest="action", required=True)
     make, run, status = (actions.add_parser(name, help=text, description=text) for name, text in (
         ("make", "write the configs and the run list of a grid, and check them"),
         ("run", "train the runs of a sweep; what is done is not repeated"),
         ("status", "tell what is done, running, waiting, failed")))
     for action in (make, run, status):
-        action.add_argument("grid", help="grid file, or name of a sweep" if action is not make else "grid file")
+        action.add_argument("grid", type=typed_path,
+                            help="grid file, or name of a sweep" if action is not make else "grid file")
     make.add_argument("--force", action="store_true", help="also overwrite configs that were changed by hand")
     for action in (run, status):
         action.add_argument("--only", metavar="PATTERN", help="runs whose name fits, e.g. 'r18_cutmix*' or '*/seed0'")

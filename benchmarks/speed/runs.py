@@ -17,7 +17,8 @@ def run_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=20, help="steps of an epoch")
     parser.add_argument("--epochs", type=int, default=6, help="of each run; the median epoch counts")
     parser.add_argument("--rounds", type=int, default=3, help="of each setting; settings take turns")
-    parser.add_argument("--cfg-options", nargs="+", default=[], help="further overrides, as of tools/train.py")
+    parser.add_argument("--cfg-options", nargs="+", action="extend", default=[],
+                        help="further overrides, as of tools/train.py")
     return parser
 
 

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from string import Formatter
 
+from ..checks import check_count, is_whole, plain
 from ..errors import did_you_mean
 
 KEYS = ("base", "backbones", "mixups", "epochs", "seeds", "vary", "zipped", "overrides", "exclude", "processes",
@@ -78,12 +79,13 @@ def read_grid(path) -> Grid:
 
 def parse(keys: Mapping, name: str, path: str = "") -> Grid:
     """The rows of a grid given as a dict; see :func:`read_grid`."""
+    keys = _python(keys)
     _known("grid", keys, KEYS)
     places = _places(keys)
     overrides = [_override(f"overrides[{i}]", entry) for i, entry in enumerate(_list("overrides", keys))]
     exclude = _list("exclude", keys)
-    fixed = dict(seeds=_seeds(keys.get("seeds", 1)), processes=_count("processes", keys.get("processes", 1)),
-                 nodes=_count("nodes", keys.get("nodes", 1)))
+    fixed = dict(seeds=_seeds(keys.get("seeds", 1)), processes=check_count("processes", keys.get("processes", 1)),
+                 nodes=check_count("nodes", keys.get("nodes", 1)))
     rows, used = [], set()
     for point in _points(keys, places):
         facts = {k: v for k, v in point.items() if k != "method"}
@@ -95,7 +97,7 @@ def parse(keys: Mapping, name: str, path: str = "") -> Grid:
         for i, entry in enumerate(overrides):
             if _matches(f"overrides[{i}]", entry.get("match", {}), facts, used):
                 _merge(changes, _nested(entry.get("set", {})))
-                more |= {k: _count(f"overrides[{i}].{k}", entry[k]) for k in ("processes", "nodes") if k in entry}
+                more |= {k: check_count(f"overrides[{i}].{k}", entry[k]) for k in ("processes", "nodes") if k in entry}
         base = keys["base"].format(backbone=point["backbone"], mixup=point["mixup"].lower())
         rows.append(Row(_row_name(keys["base"], base, point), base, point["backbone"], point["mixup"],
                         point["method"], point["epochs"], changes, **more))
@@ -134,7 +136,7 @@ def _points(keys: Mapping, places: set[str]):
                         for p in _mixups(f"mixups[{i}]", m, "mixup" in places)])
     epochs = keys.get("epochs")
     epochs = epochs if isinstance(epochs, (list, tuple)) else [epochs]
-    axes["epochs"] = [dict(epochs=e if e is None else _count("epochs", e)) for e in epochs]
+    axes["epochs"] = [dict(epochs=e if e is None else check_count("epochs", e)) for e in epochs]
     vary = _dict("vary", keys.get("vary", {}))
     for key in _dotted("vary", vary):
         _plain(f"vary.{key}", vary[key])
@@ -266,6 +268,13 @@ def _dotted(where: str, found: Mapping) -> Mapping:
     return found
 
 
+def _python(value):
+    """``value`` with Python's own numbers in the place of NumPy's, so that they can be typed in a config."""
+    if isinstance(value, Mapping):
+        return {key: _python(inner) for key, inner in value.items()}
+    return type(value)(map(_python, value)) if type(value) in (list, tuple) else plain(value)
+
+
 def _plain(where: str, value) -> None:
     """Raise for a value that cannot be typed in a config."""
     if isinstance(value, (Mapping, list, tuple)):
@@ -286,15 +295,8 @@ def _list(where: str, keys: Mapping, kind=object) -> list:
     return list(value)
 
 
-def _count(where: str, value) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{where} must be a whole number of at least 1, got {value!r}")
-    return value
-
-
 def _seeds(value) -> tuple[int, ...]:
-    seeds = tuple(value) if isinstance(value, (list, tuple)) else tuple(range(_count("seeds", value)))
-    if not seeds or len(set(seeds)) < len(seeds) or any(isinstance(s, bool) or not isinstance(s, int) or s < 0
-                                                        for s in seeds):
+    seeds = tuple(value) if isinstance(value, (list, tuple)) else tuple(range(check_count("seeds", value)))
+    if not seeds or len(set(seeds)) < len(seeds) or not all(is_whole(seed, 0) for seed in seeds):
         raise ValueError(f"seeds must be a number of seeds or a list of different ones, got {value!r}")
     return seeds

@@ -2,6 +2,8 @@
 import torch
 from torch import Tensor
 
+from ..checks import is_whole
+
 MODES = ("reflect", "zeros")
 
 
@@ -10,7 +12,7 @@ def check_padding(padding: int, mode: str, size) -> None:
     if mode not in MODES:
         raise ValueError(f"mode must be one of {MODES}, got {mode!r}")
     limit = min(size) - 1 if mode == "reflect" else 127
-    if isinstance(padding, bool) or not isinstance(padding, int) or not 0 <= padding <= limit:
+    if not is_whole(padding, 0) or padding > limit:
         raise ValueError(f"padding must be a whole number in [0, {limit}] for images of {tuple(size)} with mode "
                          f"{mode!r}, got {padding!r}")
 

@@ -8,10 +8,11 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from ..checks import check_count
 from .arrays import ArrayData, as_labels
 from .decode import INTERPOLATIONS, centre
 from .listing import list_images
-from .options import local_path, printable, statistics, whole_number
+from .options import local_path, printable, statistics
 from .splits import held_out, source_split
 
 SHARE = 0.5  # of the free memory: what ``resident="auto"`` takes at most
@@ -52,8 +53,8 @@ class ImageFolderData(ArrayData):
             raise ValueError(f"resident must be True, False or 'auto', got {resident!r}")
         if interpolation not in INTERPOLATIONS:
             raise ValueError(f"interpolation must be one of {INTERPOLATIONS}, got {interpolation!r}")
-        size = whole_number("size", size, 1, " pixel")
-        resize = size if resize is None else whole_number("resize", resize, size, " pixels, the size,")
+        size = check_count("size", size, 1, " pixel")
+        resize = size if resize is None else check_count("resize", resize, size, " pixels, the size,")
         self.mean, self.std = statistics("mean", mean, self.mean), statistics("std", std, self.std)
         self.root = local_path(data_root)
         folder = self.root / source_split(split, val_size, has_val=(self.root / "val").is_dir())

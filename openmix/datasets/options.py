@@ -1,25 +1,9 @@
 """Options that data sets share: whole numbers, channel statistics, paths, names of classes."""
 import os
 from collections.abc import Mapping
-from operator import index
 from pathlib import Path
 
 import torch
-
-
-def whole_number(name: str, value, least: int, hint: str = "") -> int:
-    """``value`` as an int; numpy's integers are whole numbers too.
-
-    Raises:
-        ValueError: another type, or less than ``least``.
-    """
-    try:
-        number = None if isinstance(value, bool) else index(value)
-    except TypeError:
-        number = None
-    if number is None or number < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}{hint}, got {value!r}")
-    return number
 
 
 def statistics(name: str, values, default) -> tuple[float, float, float]:

@@ -4,9 +4,9 @@ import math
 import torch
 from torch import Tensor
 
+from ..checks import check_count
 from ..sampling import keyed_generator, uniform
 from .arrays import ArrayData
-from .options import whole_number
 from .splits import source_split
 
 SIDE = 32
@@ -101,8 +101,8 @@ class Shapes(ArrayData):
     def __init__(self, split="train", val_size=0, *, num_images=None, seed=0):
         source = source_split(split, val_size)
         n = num_images if num_images is not None else dict(train=10_000, test=2_000)[source]
-        n = whole_number("num_images", n, len(CLASSES), ", one of each class")
-        generator = keyed_generator(whole_number("seed", seed, 0), STREAMS[source])
+        n = check_count("num_images", n, len(CLASSES), ", one of each class")
+        generator = keyed_generator(check_count("seed", seed, 0), STREAMS[source])
         labels = torch.arange(n) % len(CLASSES)
         images = torch.empty(n, 3, SIDE, SIDE, dtype=torch.uint8)
         for k, kind in enumerate(CLASSES):

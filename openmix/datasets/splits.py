@@ -2,8 +2,8 @@
 import torch
 from torch import Tensor
 
+from ..checks import check_count
 from ..sampling import keyed_generator
-from .options import whole_number
 
 SPLITS = ("train", "val", "test")
 STREAM = 0x5B117  # keeps this permutation apart from everything else that is drawn
@@ -17,7 +17,7 @@ def source_split(split: str, val_size: int = 0, has_val: bool = False) -> str:
     """
     if split not in SPLITS:
         raise ValueError(f"split must be one of {SPLITS}, got {split!r}")
-    whole_number("val_size", val_size, 0, " (0: no image is held out)")
+    check_count("val_size", val_size, 0, " (0: no image is held out)")
     if split == "val" and not val_size and not has_val:
         raise ValueError("split='val' needs val_size, how many training images are held out (e.g. val_size=5000); "
                          "give the same val_size to the training set")

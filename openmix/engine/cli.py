@@ -7,6 +7,9 @@ import sys
 import traceback
 from pathlib import Path
 
+from ..arguments import seed, typed_path
+from .options import parse_options
+
 AMP = ("auto", "bf16", "fp16", "off")
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 OK, FAILED, WRONG_INPUT, DIVERGED = 0, 1, 2, 3
@@ -14,13 +17,14 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def common_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    parser.add_argument("config", help="config file (.py or .json)")
-    parser.add_argument("--work-dir", "--work_dir", help="default: work_dirs/<config path>/seed<k>")
+    parser.add_argument("config", type=typed_path, help="config file (.py or .json)")
+    parser.add_argument("--work-dir", "--work_dir", type=typed_path, help="default: work_dirs/<config path>/seed<k>")
     parser.add_argument("--amp", nargs="?", const="auto", choices=AMP, help="precision (default: the config's, auto)")
-    parser.add_argument("--seed", type=int, help="seed of weights, order, augmentation and mixing (default: 0)")
+    parser.add_argument("--seed", type=seed, help="seed of weights, order, augmentation and mixing (default: 0)")
     parser.add_argument("--deterministic", action="store_true", help="only deterministic kernels")
-    parser.add_argument("--cfg-options", nargs="+", metavar="KEY=VALUE", default=[],
-                        help="override config keys, e.g. model.mixup.alpha=0.2 train_cfg.max_epochs=400")
+    parser.add_argument("--cfg-options", nargs="+", action="extend", metavar="KEY=VALUE", default=[],
+                        help="override config keys, e.g. model.mixup.alpha=0.2 train_cfg.max_epochs=400; may be "
+                             "given again")
     parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="how processes were started")
     parser.add_argument("--local-rank", "--local_rank", type=int, default=0, help=argparse.SUPPRESS)
     return parser
@@ -28,10 +32,12 @@ def common_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser
 
 def train_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     common_arguments(parser)
-    parser.add_argument("--resume", "--auto_resume", nargs="?", const="auto", metavar="CHECKPOINT",
+    parser.add_argument("--resume", "--auto_resume", nargs="?", const="auto", type=typed_path, metavar="CHECKPOINT",
                         help="continue from the newest valid checkpoint of the work dir, or from this one")
-    parser.add_argument("--resume-from", "--resume_from", dest="resume", metavar="CHECKPOINT", help=argparse.SUPPRESS)
-    parser.add_argument("--load-from", "--load_checkpoint", metavar="CHECKPOINT", help="start from these weights")
+    parser.add_argument("--resume-from", "--resume_from", dest="resume", type=typed_path, metavar="CHECKPOINT",
+                        help=argparse.SUPPRESS)
+    parser.add_argument("--load-from", "--load_checkpoint", type=typed_path, metavar="CHECKPOINT",
+                        help="start from these weights")
     parser.add_argument("--auto-scale-lr", action="store_true",
                         help="scale lr by total_batch / base_batch_size, if the batch was changed")
     parser.add_argument("--no-validate", action="store_true", help="do not evaluate during training")
@@ -42,24 +48,9 @@ def train_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def test_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     common_arguments(parser)
-    parser.add_argument("checkpoint", help="checkpoint file")
-    parser.add_argument("--out", help="write the accuracies to this JSON file")
+    parser.add_argument("checkpoint", type=typed_path, help="checkpoint file")
+    parser.add_argument("--out", type=typed_path, help="write the accuracies to this JSON file")
     return parser
-
-
-def parse_options(pairs: list[str]) -> dict:
-    """``KEY=VALUE`` strings to a dict; values are read as mmengine's DictAction reads them."""
-    from mmengine.config import DictAction
-
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--options", nargs="+", action=DictAction)
-    for pair in pairs:
-        if "=" not in pair.lstrip("="):
-            raise ValueError(f"--cfg-options takes KEY=VALUE, got {pair!r}")
-    try:
-        return vars(parser.parse_args(["--options", *pairs])).get("options") or {} if pairs else {}
-    except AssertionError as error:  # mmengine's word for brackets that do not close
-        raise ValueError(f"--cfg-options {' '.join(pairs)}: {error}") from error
 
 
 def configure(args):
@@ -87,14 +78,27 @@ def configure(args):
     if getattr(args, "load_from", None):
         cfg.load_from = args.load_from
     for path in (cfg.get("load_from"), cfg.get("resume"), getattr(args, "checkpoint", None)):
-        if isinstance(path, str) and not Path(path).is_file():
-            raise FileNotFoundError(f"no checkpoint {path}")
+        if isinstance(path, str):
+            check_checkpoint(path)
     if getattr(args, "no_validate", False):
         cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
     if getattr(args, "auto_scale_lr", False):
         cfg.auto_scale_lr = {**(cfg.get("auto_scale_lr") or {}), "enable": True}
     check_config(cfg)
     return cfg
+
+
+def check_checkpoint(path: str) -> None:
+    """Raise unless ``path`` is a file that may be a checkpoint; the message says what it is instead."""
+    if path.endswith((".py", ".json")):
+        raise ValueError(f"{path} is no checkpoint but looks like a config; tools/train.py takes CONFIG, "
+                         "tools/test.py CONFIG CHECKPOINT")
+    if Path(path).is_dir():
+        found = sorted(p.name for p in Path(path).glob("*.pth"))
+        hint = f"name one of its checkpoints: {', '.join(found[:9])}" if found else "it holds no checkpoint"
+        raise ValueError(f"{path} is a folder, not a checkpoint; {hint}. To continue a run: --work-dir {path} --resume")
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no checkpoint {path}")
 
 
 def show_result(record: dict) -> None:

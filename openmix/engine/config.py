@@ -1,11 +1,11 @@
-"""Reading configs and refusing what nobody would read: an unknown key stops the run before data is touched."""
+"""Refusing what nobody would read in a config: an unknown key stops the run before data is touched."""
 from collections.abc import Mapping
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import PurePath
 
 import torch
-from mmengine.config import Config
 
+from ..checks import check_count, is_number
 from ..errors import did_you_mean
 from ..registry import (
     BACKBONES,
@@ -23,10 +23,10 @@ from ..registry import (
     VISBACKENDS,
     VISUALIZERS,
 )
-from .foreign import check_json
 from .forms import FORMS
 from .launch import AMP, LAUNCHERS
 from .provenance import refuse_secrets
+from .reading import load_config  # noqa: F401  who checks a config has read one
 
 TOP_LEVEL = {
     "model", "train_dataloader", "val_dataloader", "test_dataloader", "train_cfg", "val_cfg", "test_cfg",
@@ -50,39 +50,6 @@ MODEL_PARTS = dict(backbone=BACKBONES, head=HEADS, mixup=MIXUPS, loss=LOSSES)
 TRACKERS = dict(TensorboardVisBackend="tensorboard", WandbVisBackend="wandb")  # packages, and extras of the same name
 
 
-def load_config(path, options: dict | None = None) -> Config:
-    """Read a ``.py`` or ``.json`` config (text style, ``_base_`` inheritance) and merge ``--cfg-options`` into it.
-
-    A ``.json`` config is data: see :func:`openmix.engine.foreign.check_json` for what it may not hold.
-
-    Raises:
-        FileNotFoundError: no such file. ValueError: no config, or options that do not fit into it.
-    """
-    path = Path(path)
-    if path.suffix not in (".py", ".json"):
-        raise ValueError(f"configs are .py or .json files, got {path}")
-    if not path.is_file():
-        folder = path.parent if path.parent.is_dir() else Path("configs")
-        known = [p.name for p in folder.glob("*.py")]
-        raise FileNotFoundError(f"no config {path}; in {folder}: {did_you_mean(path.name, known)}")
-    data = path.suffix == ".json"  # a .py config is a program, a .json config is not
-    if data:
-        check_json(path)
-    try:
-        config = Config.fromfile(str(path), lazy_import=False, import_custom_modules=not data,
-                                 use_predefined_variables=not data, use_environment_variables=not data)
-    except (OSError, ImportError):  # these name the file that is missing
-        raise
-    except Exception as error:  # a config is a program and may fail like one
-        raise ValueError(f"{path} cannot be read as a config ({type(error).__name__}: {error})") from error
-    if options:
-        try:
-            config.merge_from_dict(options)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"--cfg-options do not fit {path}: {error}") from error
-    return config
-
-
 def check_dict(where: str, found) -> None:
     """Raise TypeError unless ``found`` is a dict."""
     if not isinstance(found, Mapping):
@@ -95,12 +62,6 @@ def check_keys(where: str, found, known) -> None:
     for key in found:
         if key not in known:
             raise ValueError(f"{where}: unknown key {key!r}; {did_you_mean(key, known)}")
-
-
-def check_count(where: str, value, least: int = 1) -> None:
-    """Raise ValueError unless ``value`` is a whole number of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{where} must be a whole number of at least {least}, got {value!r}")
 
 
 def check_choice(where: str, value, known) -> None:
@@ -123,6 +84,12 @@ def check_config(cfg) -> None:
     for key in ("model", "work_dir"):
         if key not in cfg:
             raise ValueError(f"the config has no {key!r}; start from one of configs/, whose _base_ files set it")
+    for key in ("work_dir", "load_from", "resume"):
+        value = cfg.get(key)
+        if not (isinstance(value, (str, PurePath)) and str(value).strip() or key != "work_dir" and value is None
+                or key == "resume" and isinstance(value, bool)):
+            raise ValueError(f"{key} must be a path, got {value!r}; in --cfg-options quotes make text of a number: "
+                             f"{key}=\"'2024'\"")
     for keys in TOGETHER:
         missing = [key for key in keys if cfg.get(key) is None]
         if missing and len(missing) < len(keys):
@@ -145,21 +112,38 @@ def check_config(cfg) -> None:
 
 def check_model(model) -> None:
     """The classifier and its parts. Mixing methods and losses are small: building one tells whether its values fit."""
+    from ..models.net import check_classes
+
     MODELS.check(model, "model", filled=())
     if "data_preprocessor" in model:
         raise ValueError("model.data_preprocessor is not read; mean and std stand in the config's data_preprocessor")
     for part, registry in MODEL_PARTS.items():
         if model.get(part) is not None:
             registry.check(model[part], f"model.{part}", filled=("in_channels", "num_classes"))
-    if model.get("num_classes") is not None:
-        check_count("model.num_classes", model["num_classes"])
+    classes = check_class_counts(model)
     for part in ("mixup", "loss"):
         if model.get(part) is not None:
             try:
                 with torch.random.fork_rng(devices=[]):
-                    MODEL_PARTS[part].build(model[part])
+                    built = MODEL_PARTS[part].build(model[part])
             except (ValueError, TypeError) as error:
                 raise type(error)(f"model.{part}: {error}") from error
+            if classes is not None:
+                check_classes(classes, **{f"model.{part}": built})
+
+
+def check_class_counts(model) -> int | None:
+    """The number of classes of the model and its head, which must agree; None where neither names one."""
+    from ..models.net import count_classes
+
+    head = model.get("head") or {}
+    for where, found in (("model", model), ("model.head", head)):
+        if found.get("num_classes") is not None:
+            check_count(f"{where}.num_classes", found["num_classes"])
+    try:
+        return count_classes(head, model.get("num_classes"))
+    except ValueError as error:
+        raise ValueError(f"model.{error}") from error
 
 
 def check_loader(name: str, loader) -> None:
@@ -247,7 +231,7 @@ def check_preprocessor(normalise) -> None:
     """Channel means and standard deviations, in units of pixels divided by 255."""
     check_keys("data_preprocessor", normalise, {"mean", "std"})
     for key, values in normalise.items():
-        numbers = isinstance(values, (list, tuple)) and all(isinstance(v, (int, float)) for v in values)
+        numbers = isinstance(values, (list, tuple)) and all(map(is_number, values))
         if not numbers or len(values) != 3 or max(values) > 1 or min(values) < 0 or (key == "std" and min(values) <= 0):
             raise ValueError(f"data_preprocessor.{key} is three numbers in units of pixel / 255, so in [0, 1], got "
                              f"{values!r}")

@@ -3,6 +3,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from ..checks import is_whole, plain
+
 __all__ = ["TopK"]
 
 
@@ -20,8 +22,8 @@ class TopK:
     """
 
     def __init__(self, topk=(1, 5)):
-        self.topk = (topk,) if isinstance(topk, int) else tuple(topk)
-        if not self.topk or any(isinstance(k, bool) or not isinstance(k, int) or k < 1 for k in self.topk):
+        self.topk = tuple(plain(k) for k in ([topk] if is_whole(topk) else topk))
+        if not self.topk or not all(is_whole(k, 1) for k in self.topk):
             raise ValueError(f"topk must be whole numbers of at least 1, such as (1, 5), got {topk!r}")
         self.reset()
 

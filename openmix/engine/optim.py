@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from ..checks import check_count, check_number
 from ..errors import did_you_mean
 from ..registry import OPTIMIZERS
 
@@ -32,17 +33,13 @@ def _check_keys(where: str, found, known) -> None:
             raise ValueError(f"{where}: unknown key {key!r}; {did_you_mean(key, known)}")
 
 
-def _check_number(where: str, value, least: float = 0) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
-        raise ValueError(f"{where} must be a number of at least {least}, got {value!r}")
-
-
 def check_optimizer(cfg) -> type[torch.optim.Optimizer]:
     """Check names, keys and numbers of an ``optim_wrapper`` config; returns the optimizer's class.
 
     Raises:
         TypeError: a dict is missing where one must stand.
-        ValueError: unknown type or key (naming the nearest), or a number out of its range.
+        ValueError: unknown type or key (naming the nearest), a number out of its range, or an optimizer that needs a
+            closure or sparse gradients.
     """
     if not isinstance(cfg, Mapping):
         raise TypeError(f"optim_wrapper must be a dict like dict(optimizer=dict(type='SGD', lr=0.1)), got {cfg!r}")
@@ -56,27 +53,48 @@ def check_optimizer(cfg) -> type[torch.optim.Optimizer]:
         raise ValueError("optim_wrapper.optimizer: 'params' is filled in with the model's parameters; remove it")
     if "lr" not in optimizer:
         raise ValueError("optim_wrapper.optimizer needs an 'lr', which the schedules multiply")
+    _check_step(cls, optimizer)
     for key in ("lr", "weight_decay"):
-        _check_number(f"optim_wrapper.optimizer.{key}", optimizer.get(key, 0))
+        check_number(f"optim_wrapper.optimizer.{key}", optimizer.get(key, 0))
     paramwise = cfg.get("paramwise_cfg") or {}
     _check_keys("optim_wrapper.paramwise_cfg", paramwise, PARAMWISE_KEYS)
     for key in PARAMWISE_KEYS[:-1]:
-        _check_number(f"optim_wrapper.paramwise_cfg.{key}", paramwise.get(key, 1))
+        check_number(f"optim_wrapper.paramwise_cfg.{key}", paramwise.get(key, 1))
     known = {*MULTIPLIERS, *_defaults(cls)} - {"lr", "weight_decay", "fused", "foreach"}
     for name, special in (paramwise.get("custom_keys") or {}).items():
         where = f"optim_wrapper.paramwise_cfg.custom_keys[{name!r}]"
         _check_keys(where, special, known)
         for key in MULTIPLIERS:
-            _check_number(f"{where}.{key}", special.get(key, 1))
+            check_number(f"{where}.{key}", special.get(key, 1))
     clip = cfg.get("clip_grad") or {}
     _check_keys("optim_wrapper.clip_grad", clip, ("max_norm", "norm_type"))
     if clip:
-        _check_number("optim_wrapper.clip_grad.max_norm", clip.get("max_norm"))
-        _check_number("optim_wrapper.clip_grad.norm_type", clip.get("norm_type", 2))
-    count = cfg.get("accumulative_counts", 1)
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise ValueError(f"optim_wrapper.accumulative_counts must be a whole number of at least 1, got {count!r}")
+        check_number("optim_wrapper.clip_grad.max_norm", clip.get("max_norm"))
+        check_number("optim_wrapper.clip_grad.norm_type", clip.get("norm_type", 2))
+    check_count("optim_wrapper.accumulative_counts", cfg.get("accumulative_counts", 1))
     return cls
+
+
+def _check_step(cls, cfg) -> None:
+    """Refuse optimizers that a training step cannot drive: those that evaluate the loss, or need sparse gradients.
+
+    One of torch's takes a step on a parameter of its own; of others the signature tells.
+    """
+    name, way_out = cfg["type"], "use one such as SGD or AdamW"
+    step = getattr(cls, "step", None)
+    closure = inspect.signature(step).parameters.get("closure") if step else None
+    if closure is not None and closure.default is closure.empty:
+        raise ValueError(f"optim_wrapper.optimizer: {name} needs a closure (it evaluates the loss several times a "
+                         f"step), which training does not give it; {way_out}")
+    if not cls.__module__.startswith("torch.optim"):
+        return
+    parameter = nn.Parameter(torch.zeros(2, 2))
+    parameter.grad = torch.zeros(2, 2)
+    try:
+        cls([parameter], lr=0.1).step()
+    except RuntimeError as error:  # torch's word for gradients that are not sparse
+        raise ValueError(f"optim_wrapper.optimizer: {name} does not train networks whose gradients are dense "
+                         f"({' '.join(str(error).split())}); {way_out}") from error
 
 
 def _defaults(cls) -> set[str]:

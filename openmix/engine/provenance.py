@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
+from ..checks import plain
 from ..version import __version__
 
 # What may change between the start and the resume of a run: a plain name at any depth, a dotted one only there.
@@ -89,10 +90,11 @@ def canonical(config, prefix: str = ""):
     """
     if hasattr(config, "to_dict"):  # mmengine's Config
         config = config.to_dict()
+    config = plain(config)
     if isinstance(config, Mapping):
         dotted = {k: f"{prefix}.{k}" if prefix else str(k) for k in config}
         return {str(k): canonical(v, dotted[k]) for k, v in config.items()
-                if k not in RUN_ONLY and dotted[k] not in RUN_ONLY}
+                if k not in RUN_ONLY and dotted[k] not in RUN_ONLY and k != "_delete_"}
     if isinstance(config, (list, tuple)):
         return [canonical(v, f"{prefix}[{i}]") for i, v in enumerate(config)]
     if isinstance(config, float) and config.is_integer():
@@ -134,7 +136,7 @@ def config_difference(old, new) -> list[str]:
             lines.append(f"{key}: {old[key]!r} -> (removed)")
         elif key not in old:
             lines.append(f"{key}: (not set) -> {new[key]!r}")
-        elif (old[key], type(old[key])) != (new[key], type(new[key])):
+        elif repr(old[key]) != repr(new[key]):  # as text NaN is equal to itself, and 1 is not True
             lines.append(f"{key}: {old[key]!r} -> {new[key]!r}")
     return lines
 

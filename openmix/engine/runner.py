@@ -20,7 +20,9 @@ from ..registry import DATASETS, HOOKS, LOOPS, MODELS, VISBACKENDS, VISUALIZERS
 from . import agreement, launch, slurm, state, summary, syncbn, workdir
 from .config import check_config
 from .loops import Stopped
+from .plain import config_text, plain_config
 from .step import Diverged, unwrap
+from .trial import try_network
 
 DEFAULT_HOOKS = dict(
     logger=dict(type="LoggerHook", interval=50, ignore_last=False, log_metric_by_epoch=False),
@@ -33,10 +35,12 @@ DEFAULT_HOOKS = dict(
 class Runner(mmengine.runner.Runner):
     """One training run in one work dir. Build it with :meth:`from_cfg`."""
 
+    tried = None  # size (H, W) of the images that the network has been tried on
+
     @classmethod
     def from_cfg(cls, cfg) -> "Runner":
         """Check ``cfg`` and build the run; data is read when training or testing starts."""
-        cfg = cfg if isinstance(cfg, Config) else Config(cfg)
+        cfg = plain_config(cfg if isinstance(cfg, Config) else Config(cfg))
         check_config(cfg)
         launch.init_distributed(cfg.get("launcher", "none"))
         launch.amp_dtype((cfg.get("env_cfg") or {}).get("amp", "auto"), launch.device())
@@ -145,7 +149,7 @@ class Runner(mmengine.runner.Runner):
         """The resolved config, as a config file in the work dir."""
         if self.rank == 0:
             name = Path(self.cfg.filename).name if self.cfg.filename else "config.py"
-            self.cfg.dump(str(Path(self.work_dir) / Path(name).with_suffix(".py")))
+            workdir.write_atomic(Path(self.work_dir, name).with_suffix(".py"), config_text(self.cfg).encode())
 
     def build_loader(self, cfg, train: bool):
         """The loader of ``train_dataloader`` / ``val_dataloader`` / ``test_dataloader``, resident or streaming."""
@@ -172,6 +176,9 @@ class Runner(mmengine.runner.Runner):
         if classes is not None and (found > classes or train and found < classes):  # a small test set may lack some
             raise ValueError(f"the model has {classes} classes but {data.name} has {found}; set "
                              f"model.num_classes={found}")
+        if loader.size != self.tried:
+            try_network(unwrap(self.model), loader.size, self.device, self.autocast)
+            self.tried = loader.size
         return loader
 
     def build_train_loop(self, loop):

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 
+from ..checks import check_count, check_number
 from ..errors import did_you_mean
 
 COMMON = ("type", "begin", "end", "by_epoch", "convert_to_iter_based")
@@ -140,8 +141,9 @@ def check_schedule(param_scheduler) -> None:
             if parameter.default is parameter.empty and key not in cfg:
                 raise ValueError(f"{where}: {cfg['type']} needs the key {key!r}")
         for key in EPOCH_KEYS:
-            kind = (int, float) if cfg.get("convert_to_iter_based") and key in ("begin", "end") else int
-            _check_counts(f"{where}.{key}", cfg.get(key), 0 if key in ("begin", "milestones") else 1, kind)
+            check = check_number if cfg.get("convert_to_iter_based") and key in ("begin", "end") else check_count
+            least = 0 if check is check_number or key in ("begin", "milestones") else 1
+            _check_each(f"{where}.{key}", cfg.get(key), least, check)
         if cfg.get("convert_to_iter_based") and not cfg.get("by_epoch", True):
             raise ValueError(f"{where}: convert_to_iter_based=True takes epochs, but by_epoch=False says iterations")
         if cfg.get("end") is not None and cfg["end"] <= cfg.get("begin", 0):
@@ -152,12 +154,10 @@ def check_schedule(param_scheduler) -> None:
             raise TypeError(f"{where}: a value of {dict(cfg)} has the wrong type ({error})") from error
 
 
-def _check_counts(where: str, value, least: int, kind) -> None:
+def _check_each(where: str, value, least: int, check: Callable) -> None:
     values = value if isinstance(value, (list, tuple)) else [] if value is None else [value]
     for count in values:
-        if isinstance(count, bool) or not isinstance(count, kind) or count < (least if kind is int else 0):
-            number = "a whole number" if kind is int else "a number"
-            raise ValueError(f"{where} must be {number} of at least {least}, got {count!r}")
+        check(where, count, least)
 
 
 def _make(cfg: dict, unit: int, base: float, length: int) -> Callable:

@@ -1,5 +1,6 @@
 """Weights back to a network: of a run's work dir, of one of its checkpoints, of a published file, of a foreign one."""
 import json
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,7 +46,7 @@ def load_network(source, network: str | None = None) -> tuple[nn.Module, dict]:
         config, source = source
     elif str(source).endswith((".py", ".json")):
         raise ValueError(f"{source} is a config and holds no weights; give (config, checkpoint), or a work dir")
-    path = Path(source)
+    path = Path(os.path.expanduser(source))
     path = weights_file(path) if path.is_dir() else path
     content = checkpoint.load(path)
     meta = content.get("meta") if isinstance(content.get("meta"), Mapping) else {}
@@ -143,7 +144,8 @@ def load_into(net: nn.Module, path) -> None:
     Raises:
         FileNotFoundError: no such file. ValueError: no weights, or of another network.
     """
-    content, data = checkpoint.load(weights_file(Path(path)) if Path(path).is_dir() else path), None
+    path = Path(os.path.expanduser(path))
+    content, data = checkpoint.load(weights_file(path) if path.is_dir() else path), None
     meta = content.get("meta") if isinstance(content.get("meta"), Mapping) else {}
     if "model" in meta or "config" in meta:
         found, facts = load_network(path)

@@ -4,6 +4,8 @@ import contextlib
 import torch
 from torch import Tensor, nn
 
+from ..checks import is_whole
+
 POOLS = {"avg": lambda x: x.mean((2, 3)), "max": lambda x: x.amax((2, 3))}
 
 
@@ -34,8 +36,9 @@ class LinearHead(nn.Module):
         if pool not in POOLS:
             raise ValueError(f"pool must be one of {tuple(POOLS)}, got {pool!r}")
         for name, value in dict(in_channels=in_channels, num_classes=num_classes).items():
-            if not isinstance(value, int) or value < 1:
+            if not is_whole(value, 1):
                 raise ValueError(f"LinearHead needs a positive integer {name}, got {value!r}")
+        in_channels, num_classes = int(in_channels), int(num_classes)
         self.pool, self.in_channels = pool, in_channels
         self.fc = nn.Linear(in_channels, num_classes)
         if init_std is not None:

@@ -1,7 +1,7 @@
 """Binary cross-entropy: every class is a yes-or-no question of its own."""
 import torch.nn.functional as F
 
-from ..settings import number, switch
+from ..checks import number, switch
 from .base import Criterion, log_complement
 
 

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..settings import number
+from ..checks import number
 from ..target import Target
 from .base import Criterion
 

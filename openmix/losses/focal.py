@@ -1,5 +1,5 @@
 """Focal loss: Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, arXiv 1708.02002."""
-from ..settings import number
+from ..checks import number
 from .base import Criterion, log_complement
 
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from .. import functional, probes
+from ..checks import image_shape, number, switch
 from ..momentum import cosine_down, follow, follow_rate
 from ..sampling import beta
-from ..settings import image_shape, number, switch
 from ..target import as_target
 from .base import MixMethod
 from .mixblock import MixBlock, start_small

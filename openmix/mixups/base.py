@@ -1,11 +1,14 @@
 """What a mixing method is, and the methods that are made of a mask."""
+import functools
+import re
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from .. import functional, sampling
-from ..settings import number, switch
+from ..checks import number, switch
+from ..errors import did_you_mean
 from ..target import Target, as_target, check_labels, pair_target
 
 PAIRINGS = ("roll", "perm")
@@ -54,6 +57,23 @@ def touch(module: nn.Module, loss: Tensor) -> Tensor:
     return loss if not parameters else loss + 0.0 * torch.stack([p.sum() for p in parameters]).sum().to(loss.dtype)
 
 
+def names_options(init):
+    """A constructor whose error for an unknown keyword names the class that was built, and the nearest it knows."""
+    @functools.wraps(init)
+    def wrapped(self, *args, **kwargs):
+        try:
+            init(self, *args, **kwargs)
+        except TypeError as error:
+            wrong = re.search(r"__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
+            if wrong is None or wrong[1] not in kwargs:
+                raise
+            from ..registry import accepted_keys  # brings mmengine, which mixing itself does without
+
+            raise TypeError(f"{type(self).__name__} has no option {wrong[1]!r}; "
+                            f"{did_you_mean(wrong[1], accepted_keys(type(self)) or ())}") from None
+    return wrapped
+
+
 class MixMethod(nn.Module):
     """A way of making virtual examples, and the loss that trains on them.
 
@@ -83,6 +103,12 @@ class MixMethod(nn.Module):
     pairs = 1  # how many independent pairings one step uses
     capturable: bool | str = True  # whether a step can be compiled and captured in a CUDA graph, or else why not
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = names_options(cls.__init__)
+
+    @names_options
     def __init__(self, alpha: float = 1.0, *, prob: float = 1.0, per_sample: bool = False, pairing: str = "roll",
                  num_classes: int | None = None):
         super().__init__()

@@ -2,7 +2,7 @@
 from torch import nn
 
 from .. import sampling
-from ..settings import number
+from ..checks import number
 from .base import MixMethod, touch
 
 

@@ -1,6 +1,6 @@
 """CutMix: Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers", ICCV 2019, arXiv 1905.04899."""
 from .. import functional, sampling
-from ..settings import pair, switch
+from ..checks import pair, switch
 from .base import MaskMethod
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from .. import functional, sampling
-from ..settings import number, switch
+from ..checks import number, switch
 from .base import MaskMethod
 
 

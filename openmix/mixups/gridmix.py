@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import probes, sampling, settings
-from ..settings import number, pair
+from .. import checks, probes, sampling
+from ..checks import number, pair
 from ..target import Target, pair_target
 from .base import MaskMethod
 
@@ -79,7 +79,7 @@ class GridMix(MaskMethod):
                  image_shape: tuple[int, int, int] = (3, 32, 32), **kwargs):
         super().__init__(alpha, **kwargs)
         self.grid, self.patch_weight = number("grid", grid, 1, whole=True), number("patch_weight", patch_weight)
-        self.layer, self.image_shape = layer, settings.image_shape("image_shape", image_shape)
+        self.layer, self.image_shape = layer, checks.image_shape("image_shape", image_shape)
         self.patch_head, self.watched = None, layer
 
     def attach(self, net):

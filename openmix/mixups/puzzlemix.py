@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .. import functional, gridcut, probes, sampling
-from ..settings import number, switch
+from ..checks import number, switch
 from ..target import as_target, check_labels
 from ..transport import move, transport_plan
 from .base import MixMethod

@@ -5,7 +5,7 @@ Computational Visual Media 2023, arXiv 2012.11101.
 import torch
 
 from .. import functional, sampling
-from ..settings import pair
+from ..checks import pair
 from .base import MaskMethod
 
 INTERPOLATIONS = ("nearest", "bilinear")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .. import functional
-from ..settings import switch
+from ..checks import switch
 from .base import MaskMethod
 
 SALIENCY = {

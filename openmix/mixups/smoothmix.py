@@ -5,7 +5,7 @@ CVPR Workshops 2020.
 import torch
 
 from .. import sampling
-from ..settings import pair, switch
+from ..checks import pair, switch
 from .base import MaskMethod
 
 

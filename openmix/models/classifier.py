@@ -4,7 +4,7 @@ from torch import Tensor
 
 from ..mixups.base import touch
 from ..registry import LOSSES, MIXUPS
-from .net import build_net
+from .net import build_net, check_classes, count_classes
 
 
 class Classifier(BaseModel):
@@ -17,7 +17,7 @@ class Classifier(BaseModel):
         data_preprocessor: mmengine's, used by ``train_step``, ``val_step`` and ``test_step`` alone.
 
     Raises:
-        ValueError: an unknown name or key anywhere in the configs; class weights for another number of classes.
+        ValueError: an unknown name or key anywhere in the configs; numbers of classes that differ.
     """
 
     def __init__(self, backbone, num_classes=None, head=None, mixup=None, loss=None, data_preprocessor=None):
@@ -25,9 +25,11 @@ class Classifier(BaseModel):
         self.net = build_net(backbone, head, num_classes)
         self.mixup = MIXUPS.build(dict(type="Vanilla") if mixup is None else mixup)
         self.criterion = LOSSES.build(dict(type="SoftCrossEntropy") if loss is None else loss)
+        self.num_classes = count_classes(head, num_classes)
+        if self.num_classes is not None:  # a head that was built already may not tell
+            check_classes(self.num_classes, mixup=self.mixup, loss=self.criterion)
         self.mixup.attach(self.net)
-        self.num_classes = num_classes or (head.get("num_classes") if isinstance(head, dict) else None)
-        if self.num_classes and hasattr(self.criterion, "check_classes"):
+        if self.num_classes is not None and hasattr(self.criterion, "check_classes"):
             self.criterion.check_classes(self.num_classes)
 
     def forward(self, images: Tensor, labels=None, draws: dict | None = None, progress: float = 0.0,

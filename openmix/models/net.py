@@ -1,6 +1,7 @@
 """A network: backbone and head, and nothing that knows about mixing."""
 from torch import Tensor, nn
 
+from ..checks import is_whole
 from ..registry import BACKBONES, HEADS
 
 
@@ -15,6 +16,26 @@ class Net(nn.Module):
         return self.head(self.backbone(images))
 
 
+def count_classes(head, num_classes=None) -> int | None:
+    """How many classes a head is for, by its config and the model's; ValueError where the two differ."""
+    own = head.get("num_classes") if isinstance(head, dict) else None
+    if None not in (own, num_classes) and own != num_classes:
+        raise ValueError(f"head.num_classes is {own!r}, but the model's num_classes is {num_classes!r}; leave it out "
+                         "of the head, or make them agree")
+    return num_classes if own is None else own
+
+
+def check_classes(num_classes: int, **parts: nn.Module) -> None:
+    """Raise ValueError where a part of a model, or a module inside it, is for another number of classes."""
+    for name, part in parts.items():
+        for place, module in part.named_modules():
+            own = getattr(module, "num_classes", None)
+            if is_whole(own) and own != num_classes:
+                where = f"{name}.{place}" if place else name
+                raise ValueError(f"{where}.num_classes is {own}, but the model has {num_classes} classes; leave it "
+                                 "out, or make them agree")
+
+
 def build_net(backbone, head=None, num_classes=None) -> Net:
     """A :class:`Net` from configs (or modules built already).
 
@@ -24,11 +45,12 @@ def build_net(backbone, head=None, num_classes=None) -> Net:
         num_classes: may be left out where the head has it.
 
     Raises:
-        ValueError: unknown names or keys; no number of classes; a backbone without ``out_channels``.
+        ValueError: unknown names or keys; no number of classes, or two that differ; a backbone without
+            ``out_channels``.
     """
     backbone, head = BACKBONES.build(backbone), dict(type="LinearHead") if head is None else head
     if isinstance(head, dict):
-        num_classes = head.get("num_classes", num_classes)
+        num_classes = count_classes(head, num_classes)
         if num_classes is None:
             raise ValueError("num_classes is missing: give it to the model, e.g. dict(type='Classifier', "
                              "num_classes=100, ...)")
@@ -36,5 +58,6 @@ def build_net(backbone, head=None, num_classes=None) -> Net:
             raise ValueError(f"{type(backbone).__name__} has no attribute out_channels (number of feature channels), "
                              "so the head needs in_channels=...")
         in_channels = getattr(backbone, "out_channels", None)
+        head = {k: v for k, v in head.items() if k != "num_classes"}
         head = HEADS.build(head, in_channels=in_channels, num_classes=num_classes)
     return Net(backbone, head)

@@ -90,7 +90,7 @@ def test_pickled_objects_in_npz_are_not_loaded(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint64, ">i4", "<i2", np.int8])
-def test_labels_of_any_kind_of_whole_number_are_read(tmp_path, dtype):
+def test_labels_of_any_kind_of_check_count_are_read(tmp_path, dtype):
     np.savez(tmp_path / "train.npz", images=images(), labels=np.arange(6).astype(dtype),
              classes=np.array([b"a", b"b", b"c", b"d", b"e", b"f"]))
     data = ArrayFile(tmp_path)

@@ -3,20 +3,21 @@ import pytest
 import torch
 
 from openmix.datasets import CIFAR100, ArrayFile, Arrays, ImageFolderData, Shapes
-from openmix.datasets.options import class_names, local_path, statistics, whole_number
+from openmix.checks import check_count
+from openmix.datasets.options import class_names, local_path, statistics
 from openmix.datasets.prepare import prepare
 
 
 @pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), torch.tensor(3)])
 def test_any_kind_of_whole_number_is_one(value):
-    found = whole_number("size", value, 1)
+    found = check_count("size", value, 1)
     assert found == 3 and type(found) is int
 
 
 @pytest.mark.parametrize("value", [0, -1, 3.0, "3", None, True, np.float32(3), [3]])
 def test_other_values_are_refused_by_name(value):
     with pytest.raises(ValueError, match="size must be a whole number of at least 1"):
-        whole_number("size", value, 1)
+        check_count("size", value, 1)
 
 
 def test_numpy_numbers_do_for_the_options_of_data_sets(tmp_path):

@@ -1,5 +1,4 @@
 """What a user types: flags, exit codes, work dirs, and what each command leaves behind."""
-import argparse
 import fcntl
 import json
 import os
@@ -16,12 +15,14 @@ import torch
 from mmengine.config import Config
 
 from openmix import apis
+from openmix.arguments import Parser
 from openmix.engine import checkpoint, cli, launch, workdir
+from openmix.engine.config import load_config
 
 from .console import main, write
 from .tiny import ROOT, assert_equal_state, config
 
-PARSE = cli.train_parser(argparse.ArgumentParser()).parse_args
+PARSE = cli.train_parser(Parser()).parse_args
 SMALL = [f"{part}_dataloader.dataset.num_images={n}" for part, n in (("train", 300), ("val", 20), ("test", 20))]
 
 
@@ -84,9 +85,58 @@ def test_wrong_flags_exit_with_2(typed, capsys):
     assert stop.value.code == 2 and "usage:" in capsys.readouterr().err
 
 
-def test_overrides_are_read_as_mmengine_reads_them():
-    found = cli.parse_options(["a.b=0.2", "c=[1,2]", "d=None", "e=True", "f=text", "g=(1,2)", "h=1e-3"])
-    assert found == {"a.b": 0.2, "c": [1, 2], "d": None, "e": True, "f": "text", "g": (1, 2), "h": 0.001}
+def test_every_group_of_options_counts_and_the_later_of_two_for_one_key_wins():
+    args = PARSE(["c.py", "--cfg-options", "a=1", "b=2", "--seed", "3", "--cfg-options", "a=5"])
+    assert cli.parse_options(args.cfg_options) == {"b": 2, "a": 5} and args.seed == 3
+    assert PARSE(["c.py"]).cfg_options == [], "the default is left alone"
+
+
+@pytest.mark.parametrize("typed, message", [
+    (["c.py", "--workdirr", "x"], "did you mean --work-dir?"), (["c.py", "--cfg-option=a=1", "--sed=3"], "--seed"),
+    (["c.py", "--seed", "-1"], "whole number from 0"), (["c.py", "--seed", "abc"], "whole number from 0"),
+    (["c.py", "--seed", str(2**63)], "whole number from 0"), (["c.py", "--seed", "1.5"], "whole number from 0"),
+    (["--cfg-options", "a=1", "c.py"], "put them first"), (["c.py", "--work-dir", ""], "expected a path"),
+    (["c.py", "--amp", "bf61"], "did you mean bf16?"),
+])
+def test_wrong_arguments_name_the_way_out(typed, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        PARSE(typed)
+    assert stop.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_a_tilde_is_the_home_folder_in_every_argument_and_key_of_a_path(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    typed = ["~/c.py", "--work-dir", "~/run", "--load-from", "~/a.pth", "--resume", "~/b.pth"]
+    args = PARSE(typed)
+    assert [args.config, args.work_dir, args.load_from, args.resume] == [f"{tmp_path}/{p}" for p in (
+        "c.py", "run", "a.pth", "b.pth")]
+    cfg = load_config("~/tiny.json", dict(work_dir="~/w", load_from="~/x.pth", resume="~/y.pth"))
+    assert [cfg.work_dir, cfg.load_from, cfg.resume] == [f"{tmp_path}/{p}" for p in ("w", "x.pth", "y.pth")]
+    named = config("~/named", epochs=1, custom_hooks=[], train_cfg=dict(limit=1))
+    apis.train(named)
+    assert (tmp_path / "named" / "result.json").is_file() and not Path("~").exists()
+    net = apis.get_model("CifarResNet", 10, depth=8, pretrained="~/named")
+    assert torch.equal(net.head.fc.weight, apis.get_model(
+        "CifarResNet", 10, depth=8, pretrained="~/named/epoch_1.pth").head.fc.weight)
+
+
+@pytest.mark.parametrize("key", ["work_dir", "load_from"])
+def test_a_path_that_is_a_number_is_refused_and_quotes_make_it_text(tiny, capsys, key):
+    assert main("train", tiny, "--cfg-options", f"{key}=2024") == 2
+    assert f"{key} must be a path" in (found := capsys.readouterr().err) and "quotes" in found
+
+
+def test_files_given_in_the_place_of_others_are_named(tiny, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    for action, typed, message in (
+            ("train", [tmp_path], "is a folder, not a config; name one of its files: tiny.json"),
+            ("train", [tmp_path / "run"], "it holds none"),
+            ("train", [tmp_path / "a.pth"], "got the checkpoint"),
+            ("test", [tiny, tiny], "is no checkpoint but looks like a config"),
+            ("train", [tiny, "--resume", tmp_path / "run"], "is a folder, not a checkpoint"),
+            ("train", [tiny, "--load-from", tiny], "is no checkpoint but looks like a config")):
+        assert main(action, *typed) == 2
+        assert message in (found := capsys.readouterr().err) and found.count("\n") == 1
 
 
 @pytest.mark.parametrize("flag", ["--load-from", "--resume"])

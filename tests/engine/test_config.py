@@ -172,11 +172,14 @@ def test_networks_of_other_libraries_are_checked_before_anything_is_built(refuse
     ("custom_hooks.7.momentum=1", "--cfg-options do not fit"),
     ("model.num_classes.x=1", "--cfg-options do not fit"),
     ("train_cfg.max_epochs=many", "train_cfg.max_epochs must be a whole number of at least 1, got 'many'"),
-    ("train_cfg=3", "train_cfg must be a dict, got 3"),
-    ("model.mixup=CutMix", "model.mixup must be a dict with a 'type'"),
+    ("train_cfg=3", "train_cfg is a dict in the config and cannot become 3; set one of its keys, as in train_cfg."),
+    ("model.mixup=CutMix", "model.mixup is a dict in the config and cannot become 'CutMix'"),
+    ("param_scheduler.type=StepLR", "has no key 'type'; an item goes by its number"),
     ("max_epochs", "KEY=VALUE, got 'max_epochs'"),
     ("=3", "KEY=VALUE, got '=3'"),
-    ("model.mixup.p=[0.1,0.9", "rackets"),
+    ("model.mixup.p=[0.1,0.9", "its brackets do not close"),
+    ("model..alpha=1", "KEY=VALUE"),
+    ("model.mixup.p={1,2}", "is no KEY:VALUE"),
 ])
 def test_overrides_on_the_command_line_are_as_strict(refused, option, message):
     assert message in refused(full(), "--cfg-options", option)
@@ -193,6 +196,9 @@ VALUES = [  # place, wrong value, what the message says
     ("train_dataloader.dataset", dict(type="Arrays"), "Arrays needs the key 'images'"),
     ("optim_wrapper.type", "AmpOptimWrapper", "precision is set by env_cfg.amp or --amp"),
     ("model.num_classes", "ten", "model.num_classes must be a whole number"),
+    ("model.head", dict(type="LinearHead", num_classes=6), "model.head.num_classes is 6, but the model's num_classes"),
+    ("model.mixup.methods[1].num_classes", 100, "methods.1.num_classes is 100, but the model has 10 classes"),
+    ("model.head", dict(type="LinearHead", num_classes=0), "model.head.num_classes must be a whole number"),
     ("model.data_preprocessor", dict(mean=[0, 0, 0]), "stand in the config's data_preprocessor"),
     ("train_dataloader.total_batch", 0, "train_dataloader.total_batch must be a whole number of at least 1, got 0"),
     ("train_dataloader.batch_size", 10, "train_dataloader: unknown key 'batch_size'"),  # mmpretrain's, read by nobody

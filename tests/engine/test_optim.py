@@ -135,3 +135,30 @@ def test_bad_config_is_a_clear_error(config, message):
 def test_no_optimizer_is_a_type_error_that_lists_them(optimizer):
     with pytest.raises(TypeError, match="AdamW"):
         check_optimizer(dict(optimizer=optimizer))
+
+
+@pytest.mark.parametrize("name, message", [("LBFGS", "needs a closure"), ("SparseAdam", "gradients are dense")])
+def test_optimizers_that_a_step_cannot_drive_are_refused(name, message):
+    with pytest.raises(ValueError, match=message):
+        check_optimizer(dict(optimizer=dict(type=name, lr=0.1)))
+
+
+def test_every_other_optimizer_of_torch_passes(rng_untouched):
+    with rng_untouched():
+        for name in "ASGD Adadelta Adagrad Adam AdamW Adamax NAdam RAdam RMSprop Rprop SGD".split():
+            check_optimizer(dict(optimizer=dict(type=name, lr=0.1)))
+
+
+def test_an_optimizer_of_ones_own_is_judged_by_its_signature():
+    from openmix.registry import OPTIMIZERS
+
+    class Greedy(torch.optim.SGD):
+        def step(self, closure):
+            return closure()
+
+    OPTIMIZERS.register_module(module=Greedy)
+    try:
+        with pytest.raises(ValueError, match="Greedy needs a closure"):
+            check_optimizer(dict(optimizer=dict(type="Greedy", lr=0.1)))
+    finally:
+        OPTIMIZERS.module_dict.pop("Greedy")

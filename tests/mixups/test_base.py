@@ -1,12 +1,13 @@
 """The base of mixing methods: options, pairing, draws of many steps, methods of one's own."""
+import inspect
 import math
 
 import pytest
 import torch
 from torch import nn
 
-from openmix.mixups import MaskMethod, MixUp, Vanilla
-from openmix.mixups.base import moved, row, touch
+from openmix.mixups import CutMix, MaskMethod, MixUp, Vanilla
+from openmix.mixups.base import MixMethod, moved, row, touch
 
 
 class HalfAndHalf(MaskMethod):
@@ -121,3 +122,27 @@ def test_a_batch_is_mixed_once_not_twice(make_batch):
         MixUp()(*MixUp()(images, labels))
     mixed, target = MixUp(num_classes=10)(*MixUp(num_classes=10)(images, labels))
     assert mixed.shape == images.shape and torch.allclose(target.sum(1), torch.ones(6))
+
+
+@pytest.mark.parametrize("build, message", [
+    (lambda: CutMix(alhpa=1), "CutMix has no option 'alhpa'; did you mean 'alpha'? known: alpha, correct_lam"),
+    (lambda: Inherited(1, probb=2), "Inherited has no option 'probb'; did you mean 'prob'? known: alpha, correct"),
+    (lambda: Vanilla(alpha=1), "Vanilla has no option 'alpha'; known: num_classes"),
+    (lambda: MixMethod(aplha=1), "MixMethod has no option 'aplha'; did you mean 'alpha'?"),
+])
+def test_an_unknown_option_names_the_class_that_was_built_and_the_nearest_known(build, message):
+    with pytest.raises(TypeError) as error:
+        build()
+    assert message in str(error.value)
+
+
+class Inherited(CutMix):
+    def __init__(self, extra, alpha=1.0, **options):
+        super().__init__(alpha, **options)
+
+
+def test_other_errors_of_constructors_and_their_signatures_stay():
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'extra'"):
+        Inherited()
+    assert list(inspect.signature(Inherited.__init__).parameters) == ["self", "extra", "alpha", "options"]
+    assert Inherited(1, prob=0.5).prob == 0.5

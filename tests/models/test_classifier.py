@@ -51,6 +51,27 @@ def test_it_builds_from_a_config():
     assert isinstance(model.mixup, MixUp) and model.mixup.alpha == 0.5 and model.criterion.eps == 0.3
 
 
+@pytest.mark.parametrize("options, message", [
+    (dict(mixup=dict(type="MixUp", num_classes=100)), "mixup.num_classes is 100, but the model has 4 classes"),
+    (dict(mixup=MixUp(num_classes=5)), "mixup.num_classes is 5"),
+    (dict(mixup=dict(type="RandomChoice", methods=[dict(type="CutMix"), dict(type="RandomChoice", methods=[
+        dict(type="Vanilla", num_classes=3)])])), r"mixup.methods.1.methods.0.num_classes is 3"),
+    (dict(head=dict(type="LinearHead", num_classes=5)), "head.num_classes is 5"),
+])
+def test_numbers_of_classes_in_several_places_must_agree(options, message):
+    with pytest.raises(ValueError, match=message):
+        classifier(**options)
+
+
+def test_numbers_of_classes_that_agree_are_accepted_wherever_they_stand():
+    model = classifier(dict(type="RandomChoice", methods=[dict(type="MixUp", num_classes=4)]),
+                       head=dict(type="LinearHead", num_classes=4))
+    assert model.num_classes == 4
+    model = Classifier(dict(type="CifarResNet", depth=8), head=dict(type="LinearHead", num_classes=6),
+                       mixup=MixUp(num_classes=6))
+    assert model.num_classes == model.net.head.fc.out_features == 6
+
+
 def test_without_a_method_and_a_loss_it_is_plain_cross_entropy(batch):
     model = classifier()
     assert isinstance(model.mixup, Vanilla)

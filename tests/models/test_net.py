@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -18,6 +19,15 @@ def test_logits_are_the_head_of_the_backbone():
 def test_the_number_of_classes_may_stand_in_the_head():
     net = build_net(dict(type="CifarResNet", depth=8), dict(type="LinearHead", num_classes=6))
     assert net.head.fc.weight.shape == (6, 64)
+
+
+def test_two_numbers_of_classes_that_differ_are_refused_and_equal_ones_are_one():
+    head = dict(type="LinearHead", num_classes=6)
+    with pytest.raises(ValueError, match="head.num_classes is 6, but the model's num_classes is 4"):
+        build_net(dict(type="CifarResNet", depth=8), head, num_classes=4)
+    for given in (6, np.int64(6)):
+        assert build_net(dict(type="CifarResNet", depth=8), head, given).head.fc.out_features == 6
+    assert head == dict(type="LinearHead", num_classes=6), "the config stays"
 
 
 def test_modules_built_already_are_used_as_they_are():

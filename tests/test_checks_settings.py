@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from openmix.settings import image_shape, number, pair, switch
+from openmix.checks import image_shape, number, pair, switch
 
 
 @pytest.mark.parametrize("value, kept", [

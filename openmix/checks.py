@@ -1,20 +1,47 @@
-"""Checks of the settings of methods and losses: numbers in a range, pairs of numbers, switches.
+"""Checks of what users give: numbers in a range, pairs of numbers, switches.
 
-NumPy's numbers and tensors without dimensions count as numbers. Each check gives the value back as Python's own type.
+NumPy's numbers, and arrays and tensors without axes, count as Python's. A check names the value, says what was expected
+and what came, and returns the value as Python's own.
 """
 import math
-import numbers
 import sys
 from collections.abc import Iterable
+from numbers import Integral, Real
 
 
-def _plain(value):
-    """The value of a NumPy scalar, or of an array or tensor without dimensions; anything else as it is."""
+def plain(value):
+    """A NumPy scalar, or an array or tensor without axes, as Python's own value; anything else as it is."""
     return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
 
 
-def _is_number(value, whole: bool = False) -> bool:
-    kind = numbers.Integral if whole else numbers.Real
+def is_whole(value, least: int | None = None) -> bool:
+    """Whether ``value`` is a whole number (True and False are none), and at least ``least``."""
+    value = plain(value)
+    return isinstance(value, Integral) and not isinstance(value, bool) and (least is None or value >= least)
+
+
+def is_number(value) -> bool:
+    """Whether ``value`` is a real number (True and False are none); infinity and NaN are."""
+    value = plain(value)
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def check_count(where: str, value, least: int = 1, hint: str = "") -> int:
+    """``value`` as an int. Raises ValueError unless it is a whole number of at least ``least``."""
+    if not is_whole(value, least):
+        raise ValueError(f"{where} must be a whole number of at least {least}{hint}, got {value!r}")
+    return int(plain(value))
+
+
+def check_number(where: str, value, least: float = 0) -> float:
+    """``value`` as Python's number. Raises ValueError unless it is a number of at least ``least`` (NaN is not)."""
+    if not is_number(value) or not plain(value) >= least:
+        raise ValueError(f"{where} must be a number of at least {least}, got {value!r}")
+    return plain(value)
+
+
+def _is_finite(value, whole: bool = False) -> bool:
+    kind = Integral if whole else Real
     return isinstance(value, kind) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
@@ -32,10 +59,10 @@ def number(name: str, value, low: float = 0, high: float = math.inf, *, above: b
     Raises:
         ValueError: no number (bool and str are none), NaN, infinite, out of its range.
     """
-    found = _plain(value)
-    good = _is_number(found, whole) and (low < found if above else low <= found)
+    found = plain(value)
+    good = _is_finite(found, whole) and (low < found if above else low <= found)
     if not good or not (found < high if below else found <= high):
-        real = isinstance(found, numbers.Real) and not isinstance(found, bool)
+        real = isinstance(found, Real) and not isinstance(found, bool)
         kind = "must be a whole number in" if whole else "must lie in" if real else "must be a number in"
         raise ValueError(f"{name} {kind} {_interval(low, high, above, below)}, got {value!r}{hint}")
     return int(found) if whole or isinstance(found, int) else float(found)
@@ -51,10 +78,10 @@ def pair(name: str, value, low: float = 0, high: float = math.inf, *, above: boo
     kind = "two whole numbers" if whole else "two shares" if high == 1 else "two numbers"
     message = f"{name} must be {kind} in {_interval(low, high, above)}, the smaller first, got {value!r}"
     try:
-        found = tuple(_plain(v) for v in value)
+        found = tuple(plain(v) for v in value)
     except TypeError:
         raise ValueError(message) from None
-    if len(found) != 2 or not all(_is_number(v, whole) for v in found) or found[0] > found[1]:
+    if len(found) != 2 or not all(_is_finite(v, whole) for v in found) or found[0] > found[1]:
         raise ValueError(message)
     if not (low < found[0] if above else low <= found[0]) or found[1] > high:
         raise ValueError(message)
@@ -67,7 +94,7 @@ def image_shape(name: str, value) -> tuple[int, int, int]:
     Raises:
         ValueError: anything else.
     """
-    found = _plain(value)
+    found = plain(value)
     try:
         shape = tuple(found) if isinstance(found, Iterable) else (3, found, found)
         if len(shape) == 3:
@@ -83,7 +110,7 @@ def switch(name: str, value) -> bool:
     Raises:
         ValueError: anything else: the text "false" would count as True.
     """
-    found = _plain(value)
+    found = plain(value)
     if not isinstance(found, bool):
         raise ValueError(f"{name} must be True or False, got {value!r}")
     return found
