@@ -11,7 +11,7 @@ from .base import MaskMethod
 class SmoothMix(MaskMethod):
     """The image under a Gaussian bump fades into its partner; the label weight is the mean of the bump.
 
-    There is no Beta here and so no ``alpha``: centre and width of the bump settle how much is kept (0.435 on average).
+    There is no Beta here and so no ``alpha``: centre and width of the bump settle how much is kept (0.429 on average).
 
     Args:
         sigma: the bump's standard deviation is uniform in these shares of the image's sides.

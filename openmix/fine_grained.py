@@ -1,0 +1,96 @@
+"""OpenCV's fine-grained saliency, number for number, of batches and on any device.
+
+Montabone & Soto, "Human detection using a mobile platform and novel features derived from a visual saliency mechanism",
+Image and Vision Computing 28 (2010), as OpenCV's ``StaticSaliencyFineGrained`` computes it: in whole numbers, cut off at
+every stage. Where several pixels share the greatest value, OpenCV's and torch's ``argmax`` take the first.
+"""
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+RADII = (12, 24, 28, 48, 56, 112)  # half the sides of the surroundings, in pixels
+LUMINANCE = (9798, 19235, 3735)  # of red, green and blue, in 1/32768
+
+
+def fine_grained(pixels: Tensor) -> Tensor:
+    """Saliency of 8-bit images: (N, C, H, W) whole numbers 0 ... 255 -> (N, H, W) whole numbers in float32.
+
+    Three channels are red, green and blue; of another number the mean is taken. What is brighter than its surroundings
+    and what is darker have the same maximum 255, so that faint shadows count as much as a bright object. A pixel can be
+    bright in its near and dark in its far surroundings: values above 255 are possible, for which OpenCV has no room.
+    """
+    grey = luminance(pixels)
+    for _ in range(2):
+        grey = (_three_by_three(grey) + 8) >> 4
+    return _mixed(*_contrasts(grey, grey))
+
+
+def float_bytes(images: Tensor) -> Tensor:
+    """What OpenCV's detector makes of float images, which it does not know: (N, C, H, W) -> (N, H, W).
+
+    It compares single bytes of the blurred floats with means of the floats. The first quarter of each row is all it
+    reads, and the peak has little to do with the image. The first of three channels counts as blue.
+    """
+    images = images.float()
+    grey = images.mean(1)
+    if images.shape[1] == 3:
+        grey = 0.114 * images[:, 0] + 0.587 * images[:, 1] + 0.299 * images[:, 2]
+    for _ in range(2):
+        grey = _three_by_three(grey) / 16
+    parts = grey.contiguous().view(torch.uint8)[..., :grey.shape[2]]
+    return _mixed(*_contrasts(grey, parts.int()))
+
+
+def luminance(pixels: Tensor) -> Tensor:
+    """(N, C, H, W) whole numbers -> (N, H, W) int32, rounded."""
+    pixels = pixels.int()
+    if pixels.shape[1] != 3:
+        return pixels.float().mean(1).round().int()
+    red, green, blue = (channel * weight for channel, weight in zip(pixels.unbind(1), LUMINANCE, strict=True))
+    return (red + green + blue + (1 << 14)) >> 15
+
+
+def _three_by_three(maps: Tensor) -> Tensor:
+    """16 times the weighted mean (1, 2, 1) along both axes; the border is mirrored about its pixels."""
+    for axis in (1, 2):
+        side = maps.shape[axis]
+        near = torch.arange(-1, side + 1, device=maps.device).abs()
+        maps = maps.index_select(axis, torch.minimum(near, 2 * side - 2 - near).clamp(min=0))
+        before, here, after = (maps.narrow(axis, start, side) for start in range(3))
+        maps = before + 2 * here + after
+    return maps
+
+
+def _contrasts(maps: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
+    """How far ``centre`` is above and below the means of ``maps`` around it: (N, H, W), summed over all surroundings.
+
+    Surroundings of radius r go from r - 1 pixels before to r pixels after. Each difference is cut off to a byte.
+    """
+    dtype = None if maps.is_floating_point() else torch.int32
+    integral = F.pad(maps.cumsum(1, dtype=dtype).cumsum(2, dtype=dtype), (1, 0, 1, 0))
+    on = torch.zeros(centre.shape, device=centre.device)
+    off = torch.zeros_like(on)
+    near = [radius for radius in RADII if radius < max(maps.shape[1:])]
+    far = len(RADII) - len(near)  # the surroundings of these are the whole image
+    for radius, times in [(radius, 1) for radius in near] + [(RADII[-1], far)] * (far > 0):
+        (top, bottom), (left, right) = (_edges(side, radius, maps.device) for side in maps.shape[1:])
+        strip = integral.index_select(1, bottom) - integral.index_select(1, top)
+        others = strip.index_select(2, right) - strip.index_select(2, left) - centre
+        count = (bottom - top)[:, None] * (right - left) - 1
+        difference = (centre.float() - others.float() / count.clamp(min=1).float()) * (count > 0)
+        on += times * (difference.clamp(min=0).trunc() % 256)
+        off += times * ((-difference).clamp(min=0).trunc() % 256)
+    return on, off
+
+
+def _edges(side: int, radius: int, device) -> tuple[Tensor, Tensor]:
+    """First and last + 1 of the pixels around each pixel of a side."""
+    pixel = torch.arange(side, device=device)
+    return (pixel - radius + 1).clamp(min=0), (pixel + radius + 1).clamp(max=side)
+
+
+def _mixed(on: Tensor, off: Tensor) -> Tensor:
+    """What is brighter and what is darker than its surroundings, each cut off to 0 ... 255 of its maximum, added."""
+    parts = torch.stack([on, off])
+    shares = parts / parts.amax((2, 3), keepdim=True).clamp(min=1)
+    return (255 * shares.double()).trunc().float().sum(0)
