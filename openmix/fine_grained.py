@@ -66,9 +66,10 @@ def _contrasts(maps: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
 
     Surroundings of radius r go from r - 1 pixels before to r pixels after. Each difference is cut off to a byte.
     """
-    dtype = None if maps.is_floating_point() else torch.int32
+    whole = not maps.is_floating_point()
+    dtype = torch.int32 if whole else torch.float32
     integral = F.pad(maps.cumsum(1, dtype=dtype).cumsum(2, dtype=dtype), (1, 0, 1, 0))
-    on = torch.zeros(centre.shape, device=centre.device)
+    here, on = centre.float(), torch.zeros(centre.shape, device=centre.device)
     off = torch.zeros_like(on)
     near = [radius for radius in RADII if radius < max(maps.shape[1:])]
     far = len(RADII) - len(near)  # the surroundings of these are the whole image
@@ -77,9 +78,9 @@ def _contrasts(maps: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
         strip = integral.index_select(1, bottom) - integral.index_select(1, top)
         others = strip.index_select(2, right) - strip.index_select(2, left) - centre
         count = (bottom - top)[:, None] * (right - left) - 1
-        difference = (centre.float() - others.float() / count.clamp(min=1).float()) * (count > 0)
-        on += times * (difference.clamp(min=0).trunc() % 256)
-        off += times * ((-difference).clamp(min=0).trunc() % 256)
+        difference = (here - others.float() / count.clamp(min=1)).trunc() * (count > 0)
+        for total, part in ((on, difference.clamp(min=0)), (off, difference.clamp(max=0).neg())):
+            total.add_(part if whole else part % 256, alpha=times)
     return on, off
 
 
@@ -91,6 +92,5 @@ def _edges(side: int, radius: int, device) -> tuple[Tensor, Tensor]:
 
 def _mixed(on: Tensor, off: Tensor) -> Tensor:
     """What is brighter and what is darker than its surroundings, each cut off to 0 ... 255 of its maximum, added."""
-    parts = torch.stack([on, off])
-    shares = parts / parts.amax((2, 3), keepdim=True).clamp(min=1)
-    return (255 * shares.double()).trunc().float().sum(0)
+    return sum((255 * (part / part.flatten(1).amax(1)[:, None, None].clamp(min=1)).double()).trunc().float()
+               for part in (on, off))
