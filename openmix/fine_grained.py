@@ -1,8 +1,8 @@
 """OpenCV's fine-grained saliency, number for number, of batches and on any device.
 
 Montabone & Soto, "Human detection using a mobile platform and novel features derived from a visual saliency mechanism",
-Image and Vision Computing 28 (2010), as OpenCV's ``StaticSaliencyFineGrained`` computes it: in whole numbers, cut off at
-every stage. Where several pixels share the greatest value, OpenCV's and torch's ``argmax`` take the first.
+Image and Vision Computing 28 (2010), as OpenCV's ``StaticSaliencyFineGrained`` computes it: in whole numbers, cut off
+at every stage. Where several pixels share the greatest value, OpenCV's and torch's ``argmax`` take the first.
 """
 import torch
 import torch.nn.functional as F

@@ -9,7 +9,8 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
-FROM_THE_DATA = {"num_classes", "in_channels", "image_size", "image_shape", "mean", "std"}  # no choice of a method or network
+# arguments that are no choice of a method or network
+FROM_THE_DATA = {"num_classes", "in_channels", "image_size", "image_shape", "mean", "std"}
 SIZES = ("depth", "widen_factor")  # options that are part of a network's name: ResNet-18, WideResNet-28-8
 
 

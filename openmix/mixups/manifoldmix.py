@@ -24,8 +24,8 @@ class ManifoldMix(MixMethod):
 
     Args:
         alpha: Beta parameter; paper and CIFAR tables: 2, ImageNet: 0.2.
-        layers: names of layers (``layer1`` also finds ``backbone.layer1``); ``"input"`` stands for the images. One name,
-            ``layers="layer3"``, mixes at that layer in every batch.
+        layers: names of layers (``layer1`` also finds ``backbone.layer1``); ``"input"`` stands for the images. One
+            name, ``layers="layer3"``, mixes at that layer in every batch.
 
     Raises:
         ValueError: no layers; at :meth:`attach`, a layer the network does not have.

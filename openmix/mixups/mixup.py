@@ -61,7 +61,7 @@ class MixUp(MaskMethod):
         if not self.same_class:
             return draws
         if labels is None:
-            raise ValueError("MixUp(partner='class') pairs by labels: hand them to details(images, draws, labels=labels)")
+            raise ValueError("MixUp(partner='class') pairs by labels; call details(images, draws, labels=labels)")
         check_labels(labels, len(images))
         draws = self.prepare(images, draws)
         return {**draws, "partner": within_classes(labels, draws["order"][:, 0])}

@@ -20,7 +20,8 @@ class SmoothMix(MaskMethod):
     """
 
     def __init__(self, sigma: tuple[float, float] = (0.25, 0.5), *, swapped_labels: bool = False, prob: float = 1.0,
-                 per_sample: bool = False, pairing: str = "roll", num_classes: int | None = None, mix_rate: float = 1.0):
+                 per_sample: bool = False, pairing: str = "roll", num_classes: int | None = None,
+                 mix_rate: float = 1.0):
         super().__init__(prob=prob, per_sample=per_sample, pairing=pairing, num_classes=num_classes, mix_rate=mix_rate)
         if len(sigma) != 2 or not 0 < sigma[0] <= sigma[1]:
             raise ValueError(f"sigma must be two shares of the side, 0 < low <= high, got {sigma!r}")
