@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .functional import constant
+
 RADII = (12, 24, 28, 48, 56, 112)  # half the sides of the surroundings, in pixels
 LUMINANCE = (9798, 19235, 3735)  # of red, green and blue, in 1/32768
 
@@ -54,11 +56,16 @@ def _three_by_three(maps: Tensor) -> Tensor:
     """16 times the weighted mean (1, 2, 1) along both axes; the border is mirrored about its pixels."""
     for axis in (1, 2):
         side = maps.shape[axis]
-        near = torch.arange(-1, side + 1, device=maps.device).abs()
-        maps = maps.index_select(axis, torch.minimum(near, 2 * side - 2 - near).clamp(min=0))
+        maps = maps.index_select(axis, constant(_mirrored, maps, side))
         before, here, after = (maps.narrow(axis, start, side) for start in range(3))
         maps = before + 2 * here + after
     return maps
+
+
+def _mirrored(side: int, device) -> Tensor:
+    """Pixels -1 ... side of a side that is mirrored about its first and last pixel."""
+    near = torch.arange(-1, side + 1, device=device).abs()
+    return torch.minimum(near, 2 * side - 2 - near).clamp(min=0)
 
 
 def _contrasts(maps: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
@@ -66,6 +73,8 @@ def _contrasts(maps: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
 
     Surroundings of radius r go from r - 1 pixels before to r pixels after. Each difference is cut off to a byte.
     """
+    if maps.shape[1:] == (1, 1):  # no surroundings
+        return torch.zeros_like(maps, dtype=torch.float32), torch.zeros_like(maps, dtype=torch.float32)
     whole = not maps.is_floating_point()
     dtype = torch.int32 if whole else torch.float32
     integral = F.pad(maps.cumsum(1, dtype=dtype).cumsum(2, dtype=dtype), (1, 0, 1, 0))
@@ -74,20 +83,23 @@ def _contrasts(maps: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
     near = [radius for radius in RADII if radius < max(maps.shape[1:])]
     far = len(RADII) - len(near)  # the surroundings of these are the whole image
     for radius, times in [(radius, 1) for radius in near] + [(RADII[-1], far)] * (far > 0):
-        (top, bottom), (left, right) = (_edges(side, radius, maps.device) for side in maps.shape[1:])
+        top, bottom, left, right, count = constant(_windows, maps, *maps.shape[1:], radius)
         strip = integral.index_select(1, bottom) - integral.index_select(1, top)
         others = strip.index_select(2, right) - strip.index_select(2, left) - centre
-        count = (bottom - top)[:, None] * (right - left) - 1
-        difference = (here - others.float() / count.clamp(min=1)).trunc() * (count > 0)
+        difference = (here - others.float() / count).trunc()
         for total, part in ((on, difference.clamp(min=0)), (off, difference.clamp(max=0).neg())):
             total.add_(part if whole else part % 256, alpha=times)
     return on, off
 
 
-def _edges(side: int, radius: int, device) -> tuple[Tensor, Tensor]:
-    """First and last + 1 of the pixels around each pixel of a side."""
-    pixel = torch.arange(side, device=device)
-    return (pixel - radius + 1).clamp(min=0), (pixel + radius + 1).clamp(max=side)
+def _windows(height: int, width: int, radius: int, device) -> tuple[Tensor, ...]:
+    """First row and last + 1 around each row, the same of columns, and how many other pixels there are, (H, W)."""
+    edges = []
+    for side in (height, width):
+        pixel = torch.arange(side, device=device)
+        edges += [(pixel - radius + 1).clamp(min=0), (pixel + radius + 1).clamp(max=side)]
+    top, bottom, left, right = edges
+    return *edges, ((bottom - top)[:, None] * (right - left) - 1).float()
 
 
 def _mixed(on: Tensor, off: Tensor) -> Tensor:

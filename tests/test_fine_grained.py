@@ -57,6 +57,7 @@ def test_maps_are_the_whole_numbers_of_a_loop_over_pixels(height, width):
 def test_a_flat_image_and_one_pixel_have_no_salient_place():
     assert torch.equal(fine_grained(torch.full((1, 3, 8, 8), 77)), torch.zeros(1, 8, 8))
     assert torch.equal(fine_grained(torch.full((1, 3, 1, 1), 77)), torch.zeros(1, 1, 1))
+    assert fine_grained(pictures(1, 8, 9)[:0]).shape == float_bytes(normalised(1)[:0, :, :8, :9]).shape == (0, 8, 9)
 
 
 def test_grey_weighs_red_green_and_blue_as_eyes_do_and_one_channel_stays():
