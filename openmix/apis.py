@@ -229,7 +229,8 @@ def dry_run(cfg) -> dict:
         scale_lr(cfg)
         lr_table(cfg.get("param_scheduler"), 1.0, cfg.train_cfg.max_epochs, 1)  # whether it fits the real run
         cfg.param_scheduler = None
-        cfg.train_cfg.update(max_epochs=1, val_interval=1, mixup_off_epochs=0, limit=2, stop_after=1)
+        cfg.train_cfg.update(max_epochs=1, val_interval=1, mixup_off_epochs=0, mixup_begin_epoch=0, limit=2,
+                             stop_after=1)
         for key in ("val_cfg", "test_cfg"):
             if cfg.get(key) is not None:
                 cfg[key].limit = 2

@@ -68,6 +68,11 @@ def centres(size: Sequence[int], shape: Sequence[int], generator=None, device=No
     return torch.stack([integers(side, shape, generator, device) for side in size], -1)
 
 
+def subset(count: int, n: int, steps: Sequence[int] = (), generator=None, device=None) -> Tensor:
+    """Which of ``n`` belong to a random subset of exactly ``count``: (*steps, n) bool."""
+    return uniform(0, 1, (*steps, n), generator, device).argsort(-1).argsort(-1) < count
+
+
 def keys(shape: Sequence[int], generator=None, device=None) -> Tensor:
     """Seeds for :func:`keyed_uniform`, int64."""
     return integers(2**62, shape, generator, device)

@@ -16,7 +16,8 @@ BACKBONES = ("r18", "rx50", "wrn28_8")
 CELLS = [(backbone, method) for backbone in BACKBONES for method in METHODS]
 # what a published cell was made with beside its method: the only thing its config may change
 PUBLISHED = dict(smoothmix=dict(swapped_labels=True), fmix=dict(banded_spectrum=True), automix=dict(lam_concat=False),
-                 saliencymix=dict(one_box=True, saliency="fine_grained"))
+                 saliencymix=dict(one_box=True, saliency="float_bytes"), resizemix=dict(clipped=True),
+                 gridmixup=dict(negative_slices=True))
 ALPHA = dict(mixup=1.0, cutmix=0.2, manifoldmix=2.0, saliencymix=0.2, fmix=0.2, puzzlemix=1.0, gridmixup=0.2,
              resizemix=1.0, automix=2.0)
 CUTTING = ("cutmix", "saliencymix", "fmix", "resizemix")  # weight decay 5e-4 with ResNeXt-50
@@ -24,8 +25,9 @@ BUILT = dict(  # settings of the built methods
     manifoldmix=dict(layers=("input", "layer1", "layer2")),
     puzzlemix=dict(blocks=(2, 4, 8, 16), t_eps=0.8, t_size=4, clean_weight=0.0,
                    energy=dict(n_labels=3, beta=1.2, gamma=0.5, eta=0.2, neigh_size=4)),
-    gridmixup=dict(holes=(2, 6), area=(0.5, 1.0), aspect=(0.5, 2.0)),
-    resizemix=dict(scope=(0.1, 0.8)),
+    gridmixup=dict(holes=(2, 6), area=(0.5, 1.0), aspect=(0.5, 2.0), negative_slices=False),
+    resizemix=dict(scope=(0.1, 0.8), clipped=False, interpolation="nearest"),
+    saliencymix=dict(saliency="fine_grained", one_box=False),
     fmix=dict(decay=3.0, max_soft=0.0),
     automix=dict(mask_loss=0.1, margin=0.1, lam_margin=0.08, momentum=0.999, momentum_end=0.999999, upsample="nearest"))
 # counted by building the networks of the tables; CIFAR-10 has 90 rows fewer in its last layer
@@ -118,6 +120,9 @@ def test_a_method_has_the_settings_of_the_tables(backbone, method):
         assert getattr(built, key) == value, key
     if method == "puzzlemix":  # borders of images in [0, 1] are compared, as in the paper's code
         assert torch.allclose(built.std.flatten(), torch.tensor([0.2023, 0.1994, 0.2010]))
+    if method == "saliencymix":  # the paper's detector looks at the 8-bit pixels
+        assert torch.allclose(built.mean.flatten(), torch.tensor(cfg.data_preprocessor["mean"]))
+        assert torch.allclose(built.std.flatten(), torch.tensor(cfg.data_preprocessor["std"]))
     if method == "automix":  # the stage whose maps are a quarter (Wide-ResNet: half) of the image's side
         assert built.layer == ("layer2" if wide else "layer3")
         assert cfg.val_cfg.network == cfg.test_cfg.network == "mix_k"

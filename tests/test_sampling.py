@@ -159,3 +159,12 @@ def test_keyed_generators_are_functions_of_counters(rng_untouched):
     with rng_untouched():
         first, again, other = (torch.rand(5, generator=sampling.keyed_generator(0, epoch)) for epoch in (3, 3, 4))
     assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("steps", [(), (40,)])
+@pytest.mark.parametrize("count", [0, 3, 7])
+def test_a_subset_has_exactly_so_many_members_and_each_is_as_likely(steps, count):
+    chosen = sampling.subset(count, 7, steps, torch.Generator().manual_seed(0))
+    assert chosen.dtype == torch.bool and chosen.shape == (*steps, 7) and (chosen.sum(-1) == count).all()
+    many = sampling.subset(count, 7, (7000,), torch.Generator().manual_seed(1)).float().mean(0)
+    assert (many - count / 7).abs().max() < 0.03

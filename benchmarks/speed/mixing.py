@@ -24,7 +24,8 @@ TEXTBOOK = dict(MixUp=textbook.mixup, CutMix=textbook.cutmix, SmoothMix=textbook
                 GridMixup=textbook.gridmixup, GridMix=textbook.gridmix, ResizeMix=textbook.resizemix,
                 FMix=textbook.fmix, SaliencyMix=textbook.saliencymix, RandomChoice=textbook.random_choice)
 SEVEN = ("MixUp", "CutMix", "SmoothMix", "GridMixup", "ResizeMix", "FMix", "SaliencyMix")  # those of published tables
-AS_PUBLISHED = dict(SaliencyMix=dict(one_box=True, saliency="fine_grained"))  # where our default does more work
+AS_PUBLISHED = dict(SaliencyMix=dict(one_box=True, saliency="fine_grained"),  # where our default does more work
+                    ResizeMix=dict(clipped=True))
 
 
 def static_methods() -> dict:
@@ -90,6 +91,8 @@ def contenders(images, labels) -> tuple[dict, list]:
         add(name, method, f"textbook {name}", TEXTBOOK[name])
     add("SaliencyMix, a map an image", mixups.SaliencyMix(saliency="fine_grained"),
         "textbook SaliencyMix, a map an image", textbook.saliencymix_each)
+    add("ResizeMix, a place an image", mixups.ResizeMix(), "textbook ResizeMix, a place an image",
+        textbook.resizemix_each)
     for peers in (timm, torchvision, kornia):
         for (name, scope, peer), theirs in optional(peers).items():
             options = dict(per_sample=scope == "per sample")

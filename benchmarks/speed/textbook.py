@@ -86,6 +86,7 @@ def gridmix(images, labels, alpha=1.0, grid=4):
 
 
 def resizemix(images, labels, scope=(0.1, 0.8)):
+    """As published in the tables: one place a batch, the box cut off at the border."""
     height, width = images.shape[2:]
     tau = np.random.uniform(*scope)
     box = top, bottom, left, right = cut_box(height, width, 1 - tau**2)
@@ -95,6 +96,20 @@ def resizemix(images, labels, scope=(0.1, 0.8)):
     mixed = images.clone()
     mixed[:, :, top:bottom, left:right] = F.interpolate(images[index], (bottom - top, right - left))
     return pairs(mixed, labels, area_kept(images, box), index)
+
+
+def resizemix_each(images, labels, scope=(0.1, 0.8)):
+    """As in the authors' code: one size a batch, and a place for each image."""
+    height, width = images.shape[2:]
+    small = F.interpolate(images, scale_factor=np.random.uniform(*scope))
+    tall, wide = small.shape[2:]
+    index = torch.randperm(len(images))
+    mixed = images.clone()
+    for i, other in enumerate(index.tolist()):
+        top, left = (min(max(np.random.randint(side) - length // 2, 0), side - length)
+                     for side, length in ((height, tall), (width, wide)))
+        mixed[i, :, top:top + tall, left:left + wide] = small[other]
+    return pairs(mixed, labels, 1 - tall * wide / (height * width), index)
 
 
 def fmix(images, labels, alpha=1.0, decay=3.0):

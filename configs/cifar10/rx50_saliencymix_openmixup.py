@@ -1,3 +1,3 @@
 _base_ = ["./rx50_saliencymix.py"]
-# one saliency box a batch, of the first image as OpenCV sees it: as in the published cell
-model = dict(mixup=dict(one_box=True, saliency="fine_grained"))
+# OpenCV's detector was handed normalised floats, of which it reads single bytes: one nearly random box a batch
+model = dict(mixup=dict(one_box=True, saliency="float_bytes"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
 # options that are no choice of a method or network
-FROM_THE_DATA = {"num_classes", "in_channels", "in_features", "image_size", "image_shape", "std"}
+FROM_THE_DATA = {"num_classes", "in_channels", "in_features", "image_size", "image_shape", "mean", "std"}
 SIZES = ("depth", "widen_factor", "growth_rate")  # part of a network's name: WideResNet-28-8, DenseNet-190-40
 
 

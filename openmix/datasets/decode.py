@@ -125,7 +125,10 @@ def resized(image: Tensor, height: int, width: int, interpolation: str) -> Tenso
 
 
 def centre(path, size: int, resize: int, interpolation: str, draft: bool = False) -> Tensor:
-    """The view of evaluation, uint8 (3, size, size): the shorter side becomes ``resize``, then a centre crop."""
+    """The view of evaluation, uint8 (3, size, size): the shorter side becomes ``resize``, then a centre crop.
+
+    Sizes and places are those of torchvision's ``Resize(resize)`` and ``CenterCrop(size)``.
+    """
     image, whole = read_image(path, (lambda h, w: min(h, w) // resize) if draft else None)
     return centre_of(image, size, resize, interpolation, whole)
 
@@ -133,10 +136,10 @@ def centre(path, size: int, resize: int, interpolation: str, draft: bool = False
 def centre_of(image: Tensor, size: int, resize: int, interpolation: str, whole=None) -> Tensor:
     """:func:`centre` of pixels (3, H, W); ``whole`` is the (H, W) of a file that was decoded at a reduced size."""
     height, width = whole or image.shape[1:]
-    scale = resize / min(height, width)
-    height, width = max(resize, round(height * scale)), max(resize, round(width * scale))
+    short = min(height, width)
+    height, width = resize * height // short, resize * width // short  # the longer side is cut off to whole pixels
     image = resized(image, height, width, interpolation)
-    top, left = (height - size) // 2, (width - size) // 2
+    top, left = round((height - size) / 2), round((width - size) / 2)
     return image[:, top:top + size, left:left + size]
 
 

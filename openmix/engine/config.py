@@ -180,7 +180,8 @@ def check_loops(cfg) -> None:
             continue
         check_dict(name, given)
         LOOPS.check({"type": loop, **given}, name, filled={"runner", "dataloader", "evaluator"})
-        for key, least in dict(max_epochs=1, val_interval=1, mixup_off_epochs=0, limit=1, stop_after=1).items():
+        for key, least in dict(max_epochs=1, val_interval=1, mixup_off_epochs=0, mixup_begin_epoch=0, limit=1,
+                               stop_after=1).items():
             if given.get(key) is not None:
                 check_count(f"{name}.{key}", given[key], least)
     for name in ("val_evaluator", "test_evaluator"):

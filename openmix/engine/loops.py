@@ -53,17 +53,21 @@ class EpochLoop(BaseLoop):
 
     Args:
         mixup_off_epochs: train the last epochs without mixing.
+        mixup_begin_epoch: train so many first epochs without mixing.
         limit: at most so many batches an epoch, in training and evaluation (``--dry-run``).
         stop_after: stop as if by a signal after this iteration of the run (tests of resuming).
     """
 
     def __init__(self, runner, dataloader, max_epochs: int, val_interval: int = 1, mixup_off_epochs: int = 0,
-                 limit: int | None = None, stop_after: int | None = None):
+                 mixup_begin_epoch: int = 0, limit: int | None = None, stop_after: int | None = None):
         if max_epochs < 1 or val_interval < 1:
             raise ValueError(f"max_epochs and val_interval must be at least 1, got {max_epochs} and {val_interval}")
         super().__init__(runner, runner.build_loader(dataloader, train=True))
         self._max_epochs, self.val_interval, self.stop_after = max_epochs, val_interval, stop_after
-        self.mixing_epochs = max_epochs - mixup_off_epochs
+        self.mixing_epochs = range(mixup_begin_epoch, max_epochs - mixup_off_epochs)
+        if mixup_begin_epoch and not self.mixing_epochs:
+            raise ValueError(f"no epoch is mixed: mixup_begin_epoch={mixup_begin_epoch} and mixup_off_epochs="
+                             f"{mixup_off_epochs} leave none of max_epochs={max_epochs}; lower them, or use Vanilla")
         self.steps = len(self.dataloader) if limit is None else min(limit, len(self.dataloader))
         self._max_iters = max_epochs * self.steps
         self._epoch = self._iter = self.first_iter = 0  # first_iter: of this part of the run
@@ -118,7 +122,7 @@ class EpochLoop(BaseLoop):
         runner.call_hook("before_train_epoch")
         runner.model.train()
         step.begin_epoch()
-        mixing, start = self._epoch < self.mixing_epochs, self._iter - self._epoch * self.steps
+        mixing, start = self._epoch in self.mixing_epochs, self._iter - self._epoch * self.steps
         self._clock = dict(start=time.perf_counter(), interval=time.perf_counter(), data=0.0, first=self._iter,
                            begin=start, event=mark(runner.device))
         self.waiting, stopping = deque(), False

@@ -37,8 +37,7 @@ def load_config(path, options: dict | None = None) -> Config:
         check_json(path)
     try:
         with _without_mark(any(text.startswith(MARK) for text in texts.values())):
-            config = Config.fromfile(str(path), lazy_import=False, import_custom_modules=not data,
-                                     use_predefined_variables=not data, use_environment_variables=not data)
+            config = read_json(path) if data else Config.fromfile(str(path), lazy_import=False)
     except (OSError, ImportError):  # these name the file that is missing
         raise
     except (Exception, SystemExit) as error:  # a config is a program and may fail like one
@@ -51,6 +50,19 @@ def load_config(path, options: dict | None = None) -> Config:
         return plain_config(config)
     except TypeError as error:
         raise TypeError(f"{path}: {error}") from error
+
+
+def read_json(path: Path) -> Config:
+    """A ``.json`` config over its bases. mmengine would replace placeholders and import modules for it."""
+    config = json.loads(path.read_text(encoding="utf-8-sig"))
+    names, merged = config.pop("_base_", []), {}
+    for name in names if isinstance(names, list) else [names]:
+        base = path.parent / name
+        part = read_json(base) if base.suffix == ".json" else Config.fromfile(str(base), lazy_import=False)
+        if twice := merged.keys() & part.keys():
+            raise KeyError(f"{', '.join(sorted(twice))} in two of its _base_ files")
+        merged |= part.to_dict()
+    return Config(Config._merge_a_into_b(config, merged), filename=str(path))
 
 
 def check_file(path: Path) -> None:

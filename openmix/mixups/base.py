@@ -89,6 +89,7 @@ class MixMethod(nn.Module):
         alpha: parameter of the Beta(alpha, alpha) that ``lam`` is drawn from.
         prob: share of the batches (with ``per_sample``: of the images) that are mixed.
         per_sample: draw ``lam`` for each image instead of once a batch.
+        mix_rate: share of the images of a batch that are mixed, floor(mix_rate * N) of them, drawn anew each time.
         pairing: ``"roll"`` (partner of i is i - 1; the loader has shuffled already) or ``"perm"`` (a random
             permutation, as papers write it).
         num_classes: hand out dense probabilities (N, num_classes) instead of a :class:`Target`.
@@ -110,11 +111,12 @@ class MixMethod(nn.Module):
 
     @names_options
     def __init__(self, alpha: float = 1.0, *, prob: float = 1.0, per_sample: bool = False, pairing: str = "roll",
-                 num_classes: int | None = None):
+                 num_classes: int | None = None, mix_rate: float = 1.0):
         super().__init__()
         if pairing not in PAIRINGS:
             raise ValueError(f"pairing must be one of {PAIRINGS}, got {pairing!r}")
         self.alpha, self.prob = sampling.check_alpha(alpha), number("prob", prob, 0, 1)
+        self.mix_rate = number("mix_rate", mix_rate, 0, 1)
         self.per_sample, self.pairing = switch("per_sample", per_sample), pairing
         self.num_classes = None if num_classes is None else number("num_classes", num_classes, 1, whole=True)
 
@@ -137,11 +139,14 @@ class MixMethod(nn.Module):
         return {**draws, **self.draw_common(n, generator, steps, device)}
 
     def draw_common(self, n: int, generator=None, steps=(), device=None) -> dict:
-        """What ``prob`` and ``pairing="perm"`` need."""
+        """What ``prob``, ``mix_rate`` and ``pairing="perm"`` need."""
         draws = {}
         if self.prob < 1:
             rows = (*steps, n if self.per_sample else 1)
             draws["on"] = sampling.uniform(0, 1, rows, generator, device) < self.prob
+        if self.mix_rate < 1:
+            chosen = sampling.subset(int(self.mix_rate * n + 1e-9), n, steps, generator, device)
+            draws["on"] = chosen & draws["on"] if "on" in draws else chosen
         if self.pairing == "perm":  # sorting these gives a permutation, of any slice of them too
             draws["order"] = sampling.uniform(0, 1, (*steps, n, self.pairs), generator, device)
         return draws
@@ -200,7 +205,9 @@ class MixMethod(nn.Module):
     # -- pairing and targets -----------------------------------------------------------------------------------
 
     def partner(self, values: Tensor, draws: dict, k: int = 1) -> Tensor:
-        """``values`` (N, ...) of the partners in the k-th independent pairing."""
+        """``values`` (N, ...) of the partners in the k-th independent pairing, or of those that draws name."""
+        if "partner" in draws:  # a method that pairs by what the images are has put it there: (N,) int64
+            return values[draws["partner"]]
         if self.pairing == "roll":
             return values.roll(k, 0)
         return values[draws["order"][:, k - 1].argsort()]

@@ -4,9 +4,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import checks, probes, sampling
-from ..checks import number, pair
+from ..checks import number, pair, switch
 from ..target import Target, pair_target
 from .base import MaskMethod
+
+
+def in_hole(position: Tensor, start: Tensor, length: Tensor, patch: Tensor, hole: Tensor) -> Tensor:
+    """Whether a row or column lies in a hole of a grid: (K, 2 axes, L) bool; ``position`` may lie outside the image."""
+    offset = position - start
+    return (offset >= 0) & (offset < length) & (offset % patch < hole)
 
 
 class GridMixup(MaskMethod):
@@ -21,14 +27,20 @@ class GridMixup(MaskMethod):
         area: least and largest area of the crop, as a share of the image's.
         aspect: least and largest height / width of the crop. Parts of a crop beyond the image are cut off.
         hole_aspect: height / width of the grid's patches and holes.
+        negative_slices: where a crop begins above or left of the image, do as the upstream code, whose slices then
+            begin at a negative number: holes that the edge cuts are lost, and those wholly outside show at the opposite
+            edge. With ``alpha=0.2`` at 32 pixels 0.744 is kept on average instead of 0.729. The published table cells
+            were made like this.
     """
 
     def __init__(self, alpha: float = 1.0, *, holes: tuple[int, int] = (2, 6), area: tuple[float, float] = (0.5, 1.0),
-                 aspect: tuple[float, float] = (0.5, 2.0), hole_aspect: float = 1.0, **kwargs):
+                 aspect: tuple[float, float] = (0.5, 2.0), hole_aspect: float = 1.0,
+                 negative_slices: bool = False, **kwargs):
         super().__init__(alpha, **kwargs)
         self.holes, self.area = pair("holes", holes, 1, whole=True), pair("area", area, 0, 1, above=True)
         self.aspect = pair("aspect", aspect, above=True)
         self.hole_aspect = number("hole_aspect", hole_aspect, above=True)
+        self.negative_slices = switch("negative_slices", negative_slices)
 
     def draw(self, n, size, generator=None, steps=(), device=None):
         height, width = size
@@ -53,9 +65,16 @@ class GridMixup(MaskMethod):
 
     def mask(self, images, draws):
         height, width = images.shape[2:]
-        start, length, patch, hole = draws["grid"][..., None].unbind(2)  # (K, 2 axes, 1)
-        offset = torch.arange(max(height, width), device=images.device) - start
-        rows, columns = ((offset < 0) | (offset >= length) | (offset % patch >= hole)).unbind(1)
+        grid = start, length, patch, hole = draws["grid"][..., None].unbind(2)  # (K, 2 axes, 1)
+        position = torch.arange(max(height, width), device=images.device)
+        shown = in_hole(position, *grid)
+        if self.negative_slices:
+            before = torch.stack([position - height, position - width])  # what a slice from the other end calls it
+            offset = before - start
+            end = start + torch.minimum(offset - offset % patch + hole, length)
+            first = position - (position - start) % patch  # of the hole that a pixel is in
+            shown = shown & (first >= 0) | in_hole(before, *grid) & (before < 0) & (end < 0)
+        rows, columns = (~shown).unbind(1)
         return rows[:, None, :height, None] | columns[:, None, None, :width]
 
 

@@ -23,7 +23,8 @@ class ManifoldMix(MixMethod):
 
     Args:
         alpha: Beta parameter; paper and CIFAR tables: 2, ImageNet: 0.2.
-        layers: names of layers (``layer1`` also finds ``backbone.layer1``); ``"input"`` stands for the images.
+        layers: names of layers (``layer1`` also finds ``backbone.layer1``); ``"input"`` stands for the images. One
+            name, ``layers="layer3"``, mixes at that layer in every batch.
 
     Raises:
         ValueError: no layers; at :meth:`attach`, a layer the network does not have.
@@ -35,7 +36,8 @@ class ManifoldMix(MixMethod):
 
     def __init__(self, alpha: float = 2.0, layers=(INPUT, "layer1", "layer2"), **kwargs):
         super().__init__(alpha, **kwargs)
-        if isinstance(layers, str) or not layers or not all(isinstance(layer, str) and layer for layer in layers):
+        layers = (layers,) if isinstance(layers, str) else layers
+        if not layers or not all(isinstance(layer, str) and layer for layer in layers):
             raise ValueError(f"layers must be one or more names of layers, e.g. ('input', 'layer1'), got {layers!r}")
         self.layers = tuple(layers)
 

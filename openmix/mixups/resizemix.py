@@ -3,32 +3,57 @@
 Computational Visual Media 2023, arXiv 2012.11101.
 """
 import torch
+from torch import Tensor
 
 from .. import functional, sampling
-from ..checks import pair
+from ..checks import pair, switch
 from .base import MaskMethod
 
 INTERPOLATIONS = ("nearest", "bilinear")
 
 
+def shifted_boxes(share: Tensor, centre: Tensor, size) -> Tensor:
+    """Boxes with ``share`` of the image's sides around ``centre``, shifted so that they lie inside the image.
+
+    Args:
+        share: (..., N or 1) in [0, 1]. centre: (..., N, 2) row and column. size: (H, W).
+
+    Returns:
+        (..., N, 4) int64: top, bottom, left, right (ends excluded). Sides are floor(share * side), at least a pixel.
+    """
+    edges = []
+    for middle, side in zip(centre.unbind(-1), size, strict=True):
+        length = (share.double() * side).long().clamp(1, side)
+        low = torch.minimum((middle - length // 2).clamp(min=0), side - length)
+        edges += [low, low + length]
+    return torch.stack(edges, -1)
+
+
 class ResizeMix(MaskMethod):
     """The whole partner, made small, is pasted into a box; the label weight is the area that is left.
+
+    As in the authors' code the box has the same size in all images of a batch, floor(tau * side), and a place of its
+    own in each: around a uniform centre, shifted so that all of it is inside. At 32 pixels 0.770 is kept on average.
 
     Args:
         alpha: the box has ``tau`` of the image's sides, tau ~ Beta(alpha, alpha), drawn again from U(scope) where it
             leaves ``scope``. With the default 1 that is U(scope), as in the paper.
         scope: least and largest ``tau``.
         interpolation: ``"nearest"`` (CIFAR tables; integer images stay integer) or ``"bilinear"`` (ViT recipes).
+        clipped: one place a batch, and what lies outside the image is cut off, so that the partner is squeezed and more
+            is kept (0.841 at 32 pixels). The published table cells were made like this.
+        per_sample: a ``tau`` for each image, too.
     """
 
     blends = False  # the partner's pixels have moved
 
     def __init__(self, alpha: float = 1.0, *, scope: tuple[float, float] = (0.1, 0.8), interpolation: str = "nearest",
-                 **kwargs):
+                 clipped: bool = False, **kwargs):
         super().__init__(alpha, **kwargs)
         if interpolation not in INTERPOLATIONS:
             raise ValueError(f"interpolation must be one of {INTERPOLATIONS}, got {interpolation!r}")
         self.scope, self.interpolation = pair("scope", scope, 0, 1), interpolation
+        self.clipped = switch("clipped", clipped)
 
     def draw(self, n, size, generator=None, steps=(), device=None):
         rows = (*steps, n if self.per_sample else 1)
@@ -36,8 +61,10 @@ class ResizeMix(MaskMethod):
         tau = sampling.beta(self.alpha, rows, generator, device)
         again = sampling.uniform(low, high, rows, generator, device)
         tau = torch.where((tau >= low) & (tau <= high), tau, again)
-        centre = sampling.centres(size, rows, generator, device)
-        box = functional.boxes_around(tau, centre, size, least=1)
+        if self.clipped:
+            box = functional.boxes_around(tau, sampling.centres(size, rows, generator, device), size, least=1)
+        else:
+            box = shifted_boxes(tau, sampling.centres(size, (*steps, n), generator, device), size)
         return dict(box=box, **self.draw_common(n, generator, steps, device))
 
     def box(self, images, draws):

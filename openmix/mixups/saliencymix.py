@@ -7,43 +7,79 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from .. import functional
+from .. import fine_grained, functional
 from ..checks import switch
 from .base import MaskMethod
 
-SALIENCY = {
+CONTRAST = {  # of grey images (N, H, W)
     "centre_surround": functional.centre_surround,
-    "fine_grained": partial(functional.centre_surround, balanced=True),
+    "balanced": partial(functional.centre_surround, balanced=True),
     "spectral_residual": functional.spectral_residual,
 }
+SALIENCY = ("fine_grained", *CONTRAST, "float_bytes")
 
 
-def saliency_peak(images: Tensor, saliency: str) -> Tensor:
-    """Row and column of the most salient pixel of each image: (N, C, H, W) -> (N, 2) int64."""
-    grey = images.float().mean(1)
-    peak = SALIENCY[saliency](grey).flatten(1).argmax(1)
-    return torch.stack([peak // grey.shape[2], peak % grey.shape[2]], -1)
+def eight_bit(images: Tensor, mean: Tensor | None = None, std: Tensor | None = None) -> Tensor:
+    """The pixels 0 ... 255 of images (N, C, H, W); those of whole numbers are their pixels already.
+
+    Args:
+        mean, std: (C, 1, 1), what float images were normalised with, in units of pixel / 255. Without, each image is
+            stretched so that its least value becomes 0 and its greatest 255.
+    """
+    if not images.is_floating_point():
+        return images
+    images = images.float()
+    if mean is not None:
+        return ((images * std + mean) * 255).round().clamp(0, 255)
+    low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
+    return ((images - low) * (255 / (high - low).clamp(min=1e-12))).round()
+
+
+def saliency_map(images: Tensor, saliency: str, mean: Tensor | None = None, std: Tensor | None = None) -> Tensor:
+    """Saliency (N, H, W) of images (N, C, H, W) by one of ``SALIENCY``; ``mean``, ``std``: see :func:`eight_bit`."""
+    if saliency == "fine_grained":
+        return fine_grained.fine_grained(eight_bit(images, mean, std))
+    if saliency == "float_bytes":
+        return fine_grained.float_bytes(images)
+    return CONTRAST[saliency](images.float().mean(1))
+
+
+def saliency_peak(images: Tensor, saliency: str, mean: Tensor | None = None, std: Tensor | None = None) -> Tensor:
+    """Row and column of the most salient pixel of each image, the first of several: (N, C, H, W) -> (N, 2) int64."""
+    peak = saliency_map(images, saliency, mean, std).flatten(1).argmax(1)
+    return torch.stack([peak // images.shape[3], peak % images.shape[3]], -1)
 
 
 class SaliencyMix(MaskMethod):
     """CutMix around what catches the eye: each box is centred at the most salient pixel of the partner.
 
-    Saliency is computed where the images are, for every image; a change of brightness or contrast does not move its
-    peak, so normalised images serve as well as raw ones.
+    Saliency is computed where the images are, for every image, on 8-bit pixels in the order red, green, blue.
 
     Args:
         alpha: Beta parameter of the kept share before clipping. CIFAR-100 tables: 0.2; the paper: 1 with prob 0.5.
-        saliency: ``"centre_surround"`` (contrast to the surroundings), ``"fine_grained"`` (the same with bright and
-            dark scaled to equal maxima, as in OpenCV's detector that the paper uses) or ``"spectral_residual"``.
-        one_box: one map a batch, of the first image's partner, whose peak serves every image, as in the authors' code
-            and the table cells (there with ``"fine_grained"``).
+        saliency: ``"fine_grained"``, the paper's: OpenCV's detector, number for number. ``"centre_surround"``: contrast
+            to the surroundings, unrounded; ``"balanced"``: the same with bright and dark scaled to equal maxima.
+            ``"spectral_residual"``; it misses small squares on flat ground. ``"float_bytes"``: what OpenCV's detector
+            makes of normalised floats, of which it reads single bytes; the box is then close to a random one.
+        one_box: one map a batch, of the first image's partner, whose peak serves every image. The authors' code and
+            the table cells are so, with ``"float_bytes"``.
+        mean, std: what float images were normalised with, so that ``"fine_grained"`` sees their 8-bit pixels. Without,
+            each is stretched to 0 ... 255.
     """
 
-    def __init__(self, alpha: float = 1.0, *, saliency: str = "centre_surround", one_box: bool = False, **kwargs):
+    def __init__(self, alpha: float = 1.0, *, saliency: str = "fine_grained", one_box: bool = False, mean=None,
+                 std=None, **kwargs):
         super().__init__(alpha, **kwargs)
         if saliency not in SALIENCY:
-            raise ValueError(f"saliency must be one of {tuple(SALIENCY)}, got {saliency!r}")
+            raise ValueError(f"saliency must be one of {SALIENCY}, got {saliency!r}")
+        if (mean is None) != (std is None):
+            raise ValueError(f"mean and std belong together: give both or neither, got mean={mean!r}, std={std!r}")
+        if mean is not None and not (len(mean) == len(std) and min(std) > 0):
+            raise ValueError(f"mean and std must have one number a channel, std positive, got {mean!r} and {std!r}")
         self.saliency, self.one_box = saliency, switch("one_box", one_box)
+        for name, numbers in (("mean", mean), ("std", std)):
+            value = None if numbers is None else torch.tensor(numbers, dtype=torch.float32).view(-1, 1, 1)
+            self.register_buffer(name, value, persistent=False)
 
     def draw(self, n, size, generator=None, steps=(), device=None):
         functional.check_sides(size, type(self).__name__)
@@ -56,12 +92,20 @@ class SaliencyMix(MaskMethod):
         index = self.partner(torch.arange(len(images), device=images.device), draws)
         return images.index_select(0, index[:1])
 
+    def peak(self, images: Tensor) -> Tensor:
+        """Row and column of the most salient pixel: (N, C, H, W) -> (N, 2) int64."""
+        if self.mean is not None and images.shape[1] != len(self.mean):
+            raise ValueError(f"SaliencyMix has mean and std of {len(self.mean)} channels, the images have "
+                             f"{images.shape[1]}; give one number a channel, or leave both out")
+        scale = [None if numbers is None else numbers.to(images.device) for numbers in (self.mean, self.std)]
+        return saliency_peak(images, self.saliency, *scale)
+
     @torch.no_grad()
     def box(self, images, draws):
         if self.one_box:
-            centre = saliency_peak(self.first_partner(images, draws), self.saliency)
+            centre = self.peak(self.first_partner(images, draws))
         else:
-            centre = self.partner(saliency_peak(images, self.saliency), draws)
+            centre = self.partner(self.peak(images), draws)
         lam = draws["lam"]
         rows = max(len(lam), len(centre))
         return functional.boxes(lam.expand(rows), centre.expand(rows, 2), images.shape[2:])

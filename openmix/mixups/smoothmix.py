@@ -12,7 +12,7 @@ from .base import MaskMethod
 class SmoothMix(MaskMethod):
     """The image under a Gaussian bump fades into its partner; the label weight is the mean of the bump.
 
-    There is no Beta here and so no ``alpha``: centre and width of the bump settle how much is kept (0.435 on average).
+    There is no Beta here and so no ``alpha``: centre and width of the bump settle how much is kept (0.429 on average).
 
     Args:
         sigma: the bump's standard deviation is uniform in these shares of the image's sides.
@@ -21,8 +21,9 @@ class SmoothMix(MaskMethod):
     """
 
     def __init__(self, sigma: tuple[float, float] = (0.25, 0.5), *, swapped_labels: bool = False, prob: float = 1.0,
-                 per_sample: bool = False, pairing: str = "roll", num_classes: int | None = None):
-        super().__init__(prob=prob, per_sample=per_sample, pairing=pairing, num_classes=num_classes)
+                 per_sample: bool = False, pairing: str = "roll", num_classes: int | None = None,
+                 mix_rate: float = 1.0):
+        super().__init__(prob=prob, per_sample=per_sample, pairing=pairing, num_classes=num_classes, mix_rate=mix_rate)
         self.sigma, self.swapped_labels = pair("sigma", sigma, above=True), switch("swapped_labels", swapped_labels)
         self.weight_from = "lam" if swapped_labels else "mask"  # crossed, it is not the mean of the mask
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torchvision.transforms import RandomResizedCrop
+from torchvision.transforms import RandomResizedCrop, v2
 
 from openmix.datasets import decode
 from openmix.sampling import resized_crops
@@ -57,10 +57,22 @@ def test_the_centre_is_that_of_pillow(picture, interpolation, filter, size):
     path, image = picture("a.png", size)
     found = decode.centre(path, 28, 32, interpolation)
     width, height = size
-    wide, tall = (32, round(height * 32 / width)) if width < height else (round(width * 32 / height), 32)
-    left, top = (wide - 28) // 2, (tall - 28) // 2
+    wide, tall = (32, int(height * 32 / width)) if width < height else (int(width * 32 / height), 32)
+    left, top = round((wide - 28) / 2), round((tall - 28) / 2)
     expected = tensor(image.resize((wide, tall), filter).crop((left, top, left + 28, top + 28)))
     assert found.shape == (3, 28, 28) and (found.int() - expected.int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize("resize, size", [(32, 28), (36, 29)])
+def test_the_view_of_evaluation_has_the_sizes_and_places_of_torchvision(resize, size):
+    """Any rounding of the longer side or of the crop's place that differs shows as a shifted or another picture."""
+    view = v2.Compose([v2.Resize(resize), v2.CenterCrop(size)])
+    g = torch.Generator().manual_seed(0)
+    for height, width in torch.randint(20, 160, (150, 2), generator=g).tolist():
+        image = torch.randint(0, 256, (3, height, width), generator=g).byte()
+        found = decode.centre_of(image, size, resize, "bilinear")
+        assert found.shape == (3, size, size)
+        assert (found.int() - view(image).int()).abs().max() <= 1, (height, width)
 
 
 def test_a_draft_is_nearly_the_whole_decoded(picture):

@@ -37,7 +37,7 @@ def test_the_centre_is_cropped(tmp_path):
     tall = save(tmp_path / "train" / "bee" / "0.png", (20, 24))
     data = ImageFolderData(tmp_path, size=16)
     assert torch.equal(data.images[0], torch.from_numpy(wide[:, 7:23].copy()).permute(2, 0, 1))
-    middle = np.array(Image.fromarray(tall).resize((16, 19), Image.BILINEAR))[1:17]
+    middle = np.array(Image.fromarray(tall).resize((16, 19), Image.BILINEAR))[2:18]
     assert (data.images[1].permute(1, 2, 0).int() - torch.from_numpy(middle).int()).abs().max() <= 1
     both = ImageFolderData(tmp_path, size=8, resize=16)
     assert torch.equal(both.images[0], data.images[0][:, 4:12, 4:12])

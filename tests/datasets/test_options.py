@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from openmix.datasets import CIFAR100, ArrayFile, Arrays, ImageFolderData, Shapes
 from openmix.checks import check_count
+from openmix.datasets import CIFAR100, ArrayFile, Arrays, ImageFolderData, Shapes
 from openmix.datasets.options import class_names, local_path, statistics
 from openmix.datasets.prepare import prepare
 

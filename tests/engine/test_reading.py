@@ -26,7 +26,8 @@ def test_byte_order_marks_and_line_ends_of_other_systems_change_nothing(write, e
     found = load_config(write(text, encoding=encoding))
     assert found.to_dict() == dict(work_dir="\u00e9", model=dict(
         head=dict(type="LinearHead"), stages=[dict(a=1)], num_classes=3))
-    plain = dict(_base_="./base.py", work_dir="x")
+    write(json.dumps(dict(sync_bn=False)), "base.json", encoding)
+    plain = dict(_base_="./base.json", work_dir="x")
     assert load_config(write(json.dumps(plain), "b.json", encoding)).work_dir == "x"
     copy = reading.Config._substitute_predefined_vars
     load_config(write("work_dir = 'x'"))

@@ -116,7 +116,11 @@ def test_accumulation_equals_one_large_batch_without_batchnorm_coupling(tmp_path
         torch.testing.assert_close(a, b.grad, atol=1e-6, rtol=1e-4)
 
 
-def test_mixing_is_switched_off_for_the_last_epochs(tmp_path, monkeypatch):
+@pytest.mark.parametrize("mixup, epochs, options, expected", [
+    ("AutoMix", 3, dict(mixup_off_epochs=1), [True, True, False]),
+    ("MixUp", 4, dict(mixup_begin_epoch=1, mixup_off_epochs=2), [False, True, False, False])])
+def test_mixing_is_switched_off_before_its_first_and_after_its_last_epoch(tmp_path, monkeypatch, mixup, epochs, options,
+                                                                          expected):
     from openmix.models import Classifier
 
     seen, forward = [], Classifier.forward
@@ -127,10 +131,20 @@ def test_mixing_is_switched_off_for_the_last_epochs(tmp_path, monkeypatch):
         return forward(self, *args, mixing=mixing, mode=mode, **kwargs)
 
     monkeypatch.setattr(Classifier, "forward", spy)
-    cfg = config(tmp_path, mixup="AutoMix", epochs=3, custom_hooks=[])
-    cfg.train_cfg.mixup_off_epochs = 1
+    cfg = config(tmp_path, mixup=mixup, epochs=epochs, custom_hooks=[])
+    cfg.train_cfg.update(options)
     train(cfg)
-    assert seen == [True] * 8 + [False] * 4
+    assert seen == [mixing for mixing in expected for _ in range(4)]
+
+
+def test_an_epoch_must_be_left_to_mix(tmp_path):
+    cfg = config(tmp_path, mixup="MixUp", epochs=3)
+    cfg.train_cfg.update(mixup_begin_epoch=2, mixup_off_epochs=1)
+    with pytest.raises(ValueError, match="no epoch is mixed: mixup_begin_epoch=2"):
+        train(cfg)
+    cfg.train_cfg.update(mixup_begin_epoch=-1)
+    with pytest.raises(ValueError, match="mixup_begin_epoch"):
+        train(cfg)
 
 
 def test_users_hooks_act_at_every_iteration(tmp_path):

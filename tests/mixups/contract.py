@@ -16,7 +16,7 @@ from openmix.mixups.base import row
 from openmix.registry import MIXUPS, accepted_keys
 
 OPTIONS = dict(default={}, half=dict(prob=0.5), per_sample=dict(per_sample=True), perm=dict(pairing="perm"),
-               all=dict(prob=0.5, per_sample=True, pairing="perm"))
+               all=dict(prob=0.5, per_sample=True, pairing="perm"), rate=dict(mix_rate=0.5))
 
 
 def make(name, **options) -> MixMethod | None:

@@ -89,6 +89,35 @@ def test_the_output_of_the_named_layer_is_what_is_mixed(make_net, make_batch, cr
     assert torch.allclose(seen[0][0], net.fc(net.layer4(net.layer3(hidden)).mean((2, 3))), atol=1e-5)
 
 
+def test_one_layer_by_name_is_mixed_in_every_batch(make_net, make_batch, criterion):
+    """Equal to the one of that name in a tuple; a layer of the backbone may be named without its prefix."""
+    method, other = ManifoldMix(layers="layer2"), ManifoldMix(layers=("layer2",))
+    assert method.layers == other.layers == ("layer2",)
+    net, (images, labels) = make_net(), make_batch()
+    method.attach(net.eval())
+    steps = method.draw(6, (32, 32), torch.Generator().manual_seed(0), steps=(50,))
+    assert set(steps["layer"]) == {0}
+    record, seen = recorded(criterion)
+    draws = row(steps, 0)
+    method.loss(net, images, labels, record, draws)
+    hidden = slow_mix(net.layer2(net.layer1(net.stem(images))), draws["lam"])
+    assert torch.allclose(seen[0][0], net.fc(net.layer4(net.layer3(hidden)).mean((2, 3))), atol=1e-5)
+
+
+def test_mix_rate_mixes_so_many_states_of_a_batch_and_their_labels(make_net, make_batch, criterion):
+    net, (images, labels) = make_net().eval(), make_batch(6)
+    method = ManifoldMix(layers="layer1", mix_rate=0.5)
+    method.attach(net)
+    record, seen = recorded(criterion)
+    draws = method.draw(6, (32, 32), torch.Generator().manual_seed(0))
+    method.loss(net, images, labels, record, draws)
+    logits, target = seen[0]
+    on = draws["on"]
+    assert on.sum() == 3 and torch.equal(target.weight[:, 0], torch.where(on, draws["lam"], 1.0))
+    assert torch.allclose(logits[~on], net(images)[~on], atol=1e-5)
+    assert not torch.allclose(logits[on], net(images)[on], atol=1e-3)
+
+
 def test_labels_weigh_the_drawn_lam(make_net, make_batch, criterion):
     net, (images, labels) = make_net(), make_batch()
     method = ManifoldMix()
@@ -242,7 +271,7 @@ def test_layers_are_drawn_evenly_on_the_host():
 
 def test_mistakes_are_told_with_a_way_out(make_net, make_batch, criterion):
     images, labels = make_batch(4)
-    for layers in ((), "layer1", ("layer1", 2), ("",)):
+    for layers in ((), "", ("layer1", 2), ("",)):
         with pytest.raises(ValueError, match="layers must be"):
             ManifoldMix(layers=layers)
     with pytest.raises(TypeError, match="attach"):

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torchvision.transforms import v2
 
-from openmix.mixups import MixUp
+from openmix.mixups import CutMix, MixUp
+from openmix.mixups.mixup import within_classes
 
 
 def draws_of(method, n=1, steps=20000, seed=0):
@@ -93,6 +94,113 @@ def test_the_global_numpy_generator_plays_no_part(make_batch):
         torch.manual_seed(0)
         found.append(MixUp()(images, labels)[0])
     assert torch.equal(*found)
+
+
+# -- the paper's ablation: partners of the same class, the label of the nearer image -------------------------------
+
+
+def test_partners_within_a_class_are_a_permutation_of_each_class():
+    labels = torch.tensor([2, 0, 1, 2, 0, 2, 2, 0, 3, 1])
+    own = torch.zeros(10)
+    for seed in range(2000):
+        noise = torch.rand(10, generator=torch.Generator().manual_seed(seed))
+        index = within_classes(labels, noise)
+        assert torch.equal(labels[index], labels) and index.sort().values.tolist() == list(range(10))
+        own += index == torch.arange(10)
+        assert torch.equal(index, within_classes(torch.eye(4)[labels], noise)), "probabilities: the greatest counts"
+    size = labels.bincount()[labels]  # a random permutation of k leaves each in its place with chance 1 / k
+    assert (own / 2000 - 1 / size).abs().max() < 0.05 and own[8] == 2000
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_partner_class_mixes_images_of_one_class_and_leaves_the_labels(per_sample, make_batch):
+    images, _ = make_batch(8)
+    labels = torch.tensor([0, 1, 0, 1, 0, 1, 2, 0])
+    method = MixUp(0.7, partner="class", per_sample=per_sample)
+    draws = method.draw(8, (32, 32), torch.Generator().manual_seed(3))
+    mixed, target = method(images, labels, draws)
+    details = method.details(images, draws, labels=labels)
+    assert torch.equal(labels[details["partner"]], labels) and torch.equal(mixed[6], images[6])
+    for i, j in enumerate(details["partner"].tolist()):
+        lam = draws["lam"][i if per_sample else 0]
+        assert torch.allclose(mixed[i], lam * images[i] + (1 - lam) * images[j], atol=1e-6)
+    assert torch.allclose(target.dense(3), torch.eye(3)[labels])
+    assert details["partner"].tolist() != list(range(8))
+    with pytest.raises(ValueError, match="labels=labels"):
+        method.details(images, draws)
+
+
+def test_partner_class_holds_for_the_part_of_a_batch_that_a_rank_has(make_batch):
+    method, (images, _) = MixUp(partner="class"), make_batch(8)
+    labels = torch.tensor([0, 1, 0, 1, 0, 1, 1, 0])
+    draws = method.draw(8, (32, 32), torch.Generator().manual_seed(0))
+    part = {k: v[4:] if len(v) == 8 else v for k, v in draws.items()}
+    partner = method.details(images[4:], part, labels=labels[4:])["partner"]
+    assert torch.equal(labels[4:][partner], labels[4:]) and partner.sort().values.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("options", [{}, dict(per_sample=True), dict(prob=0.5, per_sample=True), dict(partner="class")])
+def test_labels_nearer_are_those_of_the_larger_share(options, make_batch):
+    images, labels = make_batch(6)
+    labels = torch.arange(6) // 2
+    method, plain = MixUp(labels="nearer", **options), MixUp(**options)
+    for seed in range(8):
+        draws = method.draw(6, (32, 32), torch.Generator().manual_seed(seed))
+        mixed, target = method(images, labels, draws)
+        same, soft = plain(images, labels, draws)
+        assert torch.equal(mixed, same), "the images are mixed all the same"
+        own = soft.weight[:, 0] >= 0.5
+        expected = torch.where(own, target.label[:, 0], target.label[:, 1])
+        assert torch.equal(target.dense(3), torch.eye(3)[expected]) and torch.equal(target.label, soft.label)
+        details = method.details(images, draws, labels=labels)
+        assert torch.equal(details["lam"], target.weight[:, 0])
+
+
+@pytest.mark.parametrize("lam, own", [(0.499, False), (0.5, True), (0.501, True)])
+def test_labels_nearer_flip_at_one_half(lam, own, make_batch):
+    images, labels = make_batch(3)
+    target = MixUp(labels="nearer")(images, labels, dict(lam=torch.tensor([lam])))[1]
+    assert target.weight.tolist() == [[float(own), float(not own)]] * 3
+
+
+def test_mean_share_of_the_nearer_image_is_that_of_the_closed_form():
+    """E max(lam, 1 - lam) = 1/2 + 1 / (4^a a B(a, a))."""
+    for alpha, law in ((0.2, 0.8988), (1.0, 0.75), (8.0, 0.5982)):
+        lam = draws_of(MixUp(alpha))["lam"]
+        assert torch.maximum(lam, 1 - lam).mean().item() == pytest.approx(law, abs=0.005)
+
+
+# -- a share of the batch ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate, n, count", [(0.7, 10, 7), (0.29, 100, 29), (0.5, 5, 2), (0, 4, 0), (1, 4, 4)])
+@pytest.mark.parametrize("method", [MixUp, CutMix], ids=lambda method: method.__name__)
+def test_mix_rate_mixes_exactly_so_many_images_and_their_labels(method, rate, n, count, make_batch):
+    images, _ = make_batch(n)
+    labels, found = torch.arange(n), []
+    method = method(5.0, mix_rate=rate)
+    for seed in range(3):
+        mixed, target = method(images, labels, method.draw(n, (32, 32), torch.Generator().manual_seed(seed)))
+        changed = (mixed != images).flatten(1).any(1)
+        assert changed.sum() == count and torch.equal(target.weight[:, 0] < 1, changed)
+        assert len(target.weight[changed, 0].unique()) <= 1, "one lam a batch"
+        found.append(changed.tolist())
+    assert count in (0, n) or found[0] != found[1] or found[1] != found[2], "others each time"
+
+
+def test_mix_rate_and_prob_are_independent():
+    method = MixUp(mix_rate=0.5, prob=0.4, per_sample=True)
+    on = method.draw(10, (8, 8), torch.Generator().manual_seed(0), steps=(4000,))["on"]
+    assert on.float().mean().item() == pytest.approx(0.2, abs=0.01) and on.sum(1).max() <= 5
+
+
+@pytest.mark.parametrize("options, match", [
+    (dict(partner="knn"), "partner must be one of"), (dict(labels="far"), "labels must be one of"),
+    (dict(partner="class", pairing="roll"), "permutation inside each class"), (dict(mix_rate=1.5), "mix_rate"),
+    (dict(mix_rate=-0.1), "mix_rate")])
+def test_options_that_are_none_are_refused(options, match):
+    with pytest.raises(ValueError, match=match):
+        MixUp(**options)
 
 
 @pytest.mark.parametrize("alpha", [0, -1.0, math.inf, math.nan, "1", None, True])

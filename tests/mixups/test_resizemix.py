@@ -1,9 +1,11 @@
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from openmix import functional
-from openmix.mixups import ResizeMix
+from openmix.mixups import ResizeMix, resizemix
 
 from .contract import check_forms_agree
 
@@ -58,8 +60,8 @@ def test_ledger_08_the_mask_is_where_the_box_is_pasted(make_batch, interpolation
 @pytest.mark.parametrize("size", [(8, 8), (16, 16), (4, 16), (1, 1)])
 def test_ledger_08_small_images_have_boxes_of_a_pixel_at_least(make_batch, size):
     images, labels = make_batch(64, size)
-    for scope in ((0.1, 0.8), (0, 0), (1, 1)):
-        method = ResizeMix(scope=scope, per_sample=True)
+    for scope, clipped in itertools.product([(0.1, 0.8), (0, 0), (1, 1)], [False, True]):
+        method = ResizeMix(scope=scope, clipped=clipped, per_sample=True)
         draws = method.draw(64, size, generator())
         top, bottom, left, right = draws["box"].unbind(-1)
         assert (top >= 0).all() and (left >= 0).all() and (bottom <= size[0]).all() and (right <= size[1]).all()
@@ -70,8 +72,8 @@ def test_ledger_08_small_images_have_boxes_of_a_pixel_at_least(make_batch, size)
 def drawn_tau(monkeypatch, **options):
     """The side shares that boxes are made of."""
     seen = []
-    real = functional.boxes_around
-    monkeypatch.setattr(functional, "boxes_around", lambda share, *a, **kw: seen.append(share) or real(share, *a, **kw))
+    real = resizemix.shifted_boxes
+    monkeypatch.setattr(resizemix, "shifted_boxes", lambda share, *a: seen.append(share) or real(share, *a))
     ResizeMix(per_sample=True, **options).draw(20000, (32, 32), generator())
     return seen[0]
 
@@ -93,16 +95,73 @@ def test_tau_is_beta_inside_the_scope_and_uniform_for_what_left_it(monkeypatch, 
         assert tau.var().item() == pytest.approx(0.7**2 / 12, abs=0.001)
 
 
-def test_kept_share_averages_about_082():
-    """Large images: 1 - E[(tau - tau^2 / 4)^2]; at 32 pixels sides are cut to even numbers, so more is kept."""
+def authors_box(side, tau, centre):
+    """Low and high edge as in getbox_new of the authors' code, one number at a time."""
+    length = int(side * tau)
+    low = max(centre - length // 2, 0)
+    high = min(low + length, side)
+    return max(high - length, 0), high
+
+
+@pytest.mark.parametrize("size", [(32, 32), (18, 30)])
+def test_boxes_are_those_of_the_authors_code(size):
+    shares = [0.1, 0.25, 0.5, 0.777, 0.8]
+    tau = torch.tensor(shares, dtype=torch.float64)[:, None]
+    rows, columns = (torch.arange(64) * step % side for step, side in zip((7, 11), size, strict=True))
+    boxes = resizemix.shifted_boxes(tau, torch.stack([rows, columns], -1).expand(5, 64, 2), size)
+    expected = [[[*authors_box(size[0], share, y), *authors_box(size[1], share, x)]
+                 for y, x in zip(rows.tolist(), columns.tolist(), strict=True)] for share in shares]
+    assert boxes.tolist() == expected
+    assert len(set(map(tuple, boxes[2].tolist()))) > 20, "the places differ"
+
+
+def test_a_batch_has_one_size_and_each_image_a_place_of_its_own():
+    method = ResizeMix()
+    draws = method.draw(64, (32, 32), generator(), steps=(50,))
+    top, bottom, left, right = draws["box"].unbind(-1)
+    assert torch.equal(bottom - top, right - left), "square images have square boxes"
+    assert ((bottom - top) == (bottom - top)[:, :1]).all() and (top.amax(1) > top.amin(1)).all()
+    assert (bottom - top).unique().numel() > 10, "the size differs from batch to batch"
+    each = ResizeMix(per_sample=True).draw(64, (32, 32), generator())["box"]
+    assert (each[:, 1] - each[:, 0]).unique().numel() > 10
+    one = ResizeMix(clipped=True).draw(64, (32, 32), generator())["box"]
+    assert one.shape == (1, 4), "clipped: one place a batch, as in the tables"
+
+
+def test_labels_weigh_one_minus_the_squared_side_over_the_area_0770_on_average(make_batch):
+    """Closed form at 32 pixels: sides floor(32 tau), tau uniform in (0.1, 0.8), never cut by the border."""
+    method, images, labels = ResizeMix(), *make_batch(6)
+    for seed in range(10):
+        draws = method.draw(6, (32, 32), generator(seed))
+        target = method(images, labels, draws)[1]
+        side = (draws["box"][:, 1] - draws["box"][:, 0]).double()
+        torch.testing.assert_close(target.weight[:, 0].double(), 1 - side**2 / 1024, atol=1e-6, rtol=0)
+    law = 1 - sum(s**2 * (min(s + 1, 25.6) - max(s, 3.2)) for s in range(3, 26)) / 22.4 / 1024
+    assert law == pytest.approx(0.7703, abs=1e-4)
+    box = ResizeMix(per_sample=True).draw(50000, (32, 32), generator())["box"]
+    assert 1 - functional.box_area(box).double().mean().item() / 1024 == pytest.approx(law, abs=0.004)
+
+
+def test_kept_share_of_the_clipped_form_averages_about_082():
+    """Large images: 1 - E[(tau - tau^2 / 4)^2]; at 32 pixels sides are cut to even numbers: 0.841."""
     tau = 0.1 + 0.7 * (torch.arange(10000) + 0.5) / 10000
     law = 1 - (tau - tau.square() / 4).square().mean().item()
     assert law == pytest.approx(0.82, abs=0.01)
-    method = ResizeMix(per_sample=True)
+    method = ResizeMix(clipped=True, per_sample=True)
     large = method.draw(20000, (4096, 4096), generator())["box"]
     assert 1 - functional.box_area(large).float().mean().item() / 4096**2 == pytest.approx(law, abs=0.004)
     small = 1 - functional.box_area(method.draw(20000, (32, 32), generator())["box"]).float().mean().item() / 1024
-    assert law < small < law + 0.025
+    assert small == pytest.approx(0.841, abs=0.004)
+
+
+def test_clipped_boxes_are_those_of_the_tables():
+    """Around the centre floor(tau * side) // 2 pixels to each side, cut off at the border."""
+    for seed in range(20):
+        found = ResizeMix(clipped=True, scope=(0.5, 0.5)).draw(4, (16, 24), generator(seed))["box"]
+        draw = generator(seed)
+        torch.rand(1, generator=draw), torch.rand(1, generator=draw)  # tau, and tau drawn again
+        y, x = (torch.randint(0, side, (1,), generator=draw).item() for side in (16, 24))
+        assert found.tolist() == [[max(y - 4, 0), min(y + 4, 16), max(x - 6, 0), min(x + 6, 24)]]
 
 
 def test_integer_images_move_and_are_not_blended(make_batch):
@@ -140,6 +199,7 @@ def test_options_out_of_range_are_refused(options):
         ResizeMix(**options)
 
 
-@pytest.mark.parametrize("options", [{}, dict(pairing="perm", prob=0.5)], ids=str)
+@pytest.mark.parametrize("options", [{}, dict(pairing="perm", prob=0.5), dict(clipped=True),
+                                     dict(clipped=True, pairing="perm", prob=0.5)], ids=str)
 def test_bilinear_pixels_of_a_box_copied_by_the_host_equal_those_under_the_mask(options, make_batch, monkeypatch):
     check_forms_agree(ResizeMix(interpolation="bilinear", **options), *make_batch(5, (18, 30)), monkeypatch)

@@ -55,7 +55,7 @@ def test_it_builds_from_a_config():
     (dict(mixup=dict(type="MixUp", num_classes=100)), "mixup.num_classes is 100, but the model has 4 classes"),
     (dict(mixup=MixUp(num_classes=5)), "mixup.num_classes is 5"),
     (dict(mixup=dict(type="RandomChoice", methods=[dict(type="CutMix"), dict(type="RandomChoice", methods=[
-        dict(type="Vanilla", num_classes=3)])])), r"mixup.methods.1.methods.0.num_classes is 3"),
+        dict(type="Vanilla", num_classes=3)])])), r"mixup.num_classes is 3"),
     (dict(head=dict(type="LinearHead", num_classes=5)), "head.num_classes is 5"),
 ])
 def test_numbers_of_classes_in_several_places_must_agree(options, message):
