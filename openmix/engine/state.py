@@ -9,8 +9,13 @@ from .step import unwrap
 
 
 def save_run(runner, name: str, keep: int | None = None) -> None:
-    """Write everything a resume needs to ``work_dir/name``; with ``keep``, prune older ones afterwards."""
+    """Write everything a resume needs to ``work_dir/name``; with ``keep``, prune older ones afterwards.
+
+    Raises:
+        Diverged: a weight or a state of the optimizer is not finite; nothing is written.
+    """
     loop = runner.train_loop
+    loop.check_finite()
     content = dict(
         meta=dict(epoch=runner.epoch, iter=runner.iter, seed=runner.seed, processes=runner.world_size,
                   total_batch=loop.dataloader.total_batch, seconds=runner.wall_seconds(),

@@ -80,8 +80,12 @@ def test_the_wrong_epoch_key_after_a_resume_is_noticed(tmp_path, monkeypatch):
     assert not torch.equal(whole["state_dict"]["net.head.fc.weight"], parts["state_dict"]["net.head.fc.weight"])
 
 
-def test_accumulated_gradients_resume_at_an_update(tmp_path):
-    (whole, _), (parts, _) = straight_and_cut(tmp_path, 5, **{"optim_wrapper.accumulative_counts": 2})
+@pytest.mark.parametrize("accumulate, interval", [(2, 1), (3, 2), (3, 4)])
+def test_accumulated_gradients_and_due_averages_resume_at_an_update(tmp_path, accumulate, interval):
+    """Cut in the second window of an epoch; one with a last window of one batch, and an average due inside windows."""
+    average = [dict(type="EMAHook", momentum=0.1, interval=interval)]
+    (whole, _), (parts, _) = straight_and_cut(tmp_path, 5, custom_hooks=average,
+                                              **{"optim_wrapper.accumulative_counts": accumulate})
     for part in PARTS:
         assert_equal_state(whole[part], parts[part])
 
