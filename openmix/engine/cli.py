@@ -80,7 +80,8 @@ def configure(args):
     cfg.config_name = str(args.config)
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or default_work_dir(args.config, cfg.randomness.get("seed", 0))
     resume = getattr(args, "resume", None)
-    if not resume and any(int(os.environ.get(f"{who}_RESTART_COUNT", 0)) for who in ("TORCHELASTIC", "SLURM")):
+    again = any(int(os.environ.get(f"{who}_RESTART_COUNT", 0)) for who in ("TORCHELASTIC", "SLURM"))
+    if again and (not resume or any(Path(cfg.work_dir).glob("*.pth"))):
         resume = "auto"  # the launcher or SLURM runs the same line again after a failure
     if resume:
         cfg.resume = True if resume == "auto" else resume

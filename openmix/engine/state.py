@@ -60,12 +60,16 @@ def load_optimizer(optimizer, state: dict) -> None:
 
 
 def load_or_resume(runner) -> None:
-    """Do what the config's ``resume`` (True or a path) and ``load_from`` say, once."""
+    """Do what the config's ``resume`` (True or a path) and ``load_from`` say, once.
+
+    No file is touched unless the run does go on: whatever is refused leaves the work dir as it was.
+    """
     if runner._has_loaded:
         return
     runner._has_loaded = True
     path = runner._resume
-    if path is True:  # the first process looks (and sets damaged files aside), all load what it found
+    searched = path is True
+    if searched:  # the first process looks, all load what it found
         first = runner.rank == 0
         path = launch.agree(checkpoint.newest_valid(runner.work_dir, runner.logger.warning) if first else None)
         if path is None:
@@ -74,6 +78,8 @@ def load_or_resume(runner) -> None:
         runner.resume(path)
     elif runner._load_from is not None:
         runner.load_weights(runner._load_from, strict=runner._train_loop is None)
+    if searched and runner.rank == 0:
+        checkpoint.set_aside(runner.work_dir, path, runner.logger.warning)
 
 
 def load_weights(runner, path, strict: bool = False) -> None:
@@ -104,6 +110,15 @@ def load_weights(runner, path, strict: bool = False) -> None:
                      f"{[*missing, *unexpected][:6]}")
 
 
+def refuse_shorter(loop, path, meta: dict, done: int) -> None:
+    """Raise ValueError where nothing is left to train and the run was planned longer: its result would be false."""
+    planned = meta["config"]["train_cfg"]["max_epochs"]
+    if done > loop.max_iters or done == loop.max_iters and planned != loop.max_epochs:
+        raise ValueError(f"{path} has done {done / loop.steps:g} of {planned} epochs, so a run of train_cfg.max_epochs="
+                         f"{loop.max_epochs} cannot go on from it; give more epochs, or train it with another "
+                         "--work-dir")
+
+
 def resume(runner, path, *args, **kwargs) -> None:
     """Continue from ``path``: bit-exactly where processes, config and versions are the same."""
     found = checkpoint.load(path)
@@ -118,6 +133,7 @@ def resume(runner, path, *args, **kwargs) -> None:
     if changed:
         raise ValueError("the config changed since the run was started:\n  " + "\n  ".join(changed) + "\n"
                          "resume with the same config, or start a new run with another --work-dir")
+    refuse_shorter(runner.train_loop, path, meta, found["loop"]["iter"])
     unwrap(runner.model).load_state_dict(found["state_dict"])
     load_optimizer(runner.train_loop.optimizer, found["optimizer"])
     runner.train_loop.load_state(found["loop"])

@@ -105,6 +105,14 @@ def check_writable(work_dir) -> Path:
     return work_dir
 
 
+def holds_run(work_dir) -> bool:
+    """Whether a run has begun in ``work_dir``: it left a checkpoint or a result, or its status says more than refused.
+    """
+    work_dir = Path(work_dir)
+    begun = read_status(work_dir).get("state") in {*STATES} - {"invalid"}
+    return begun or (work_dir / "result.json").is_file() or any(work_dir.glob("*.pth*"))
+
+
 class InUse(RuntimeError):
     """Another process holds the lock of a folder; ``holder`` says which."""
 
@@ -128,7 +136,7 @@ class Lock:
     """
 
     def __init__(self, work_dir, rank: int = 0, wait: float = 0.0, name: str = ".lock"):
-        self.path, self.file = Path(work_dir) / name, None
+        self.path, self.file, self.before = Path(work_dir) / name, None, None
         if rank == 0:
             self._acquire(wait)
 
@@ -142,8 +150,13 @@ class Lock:
                 self.file.close()
                 raise InUse(self.path.parent, holder)
             time.sleep(0.1)
+        self.file.seek(0)
+        self.before = self.file.read(), os.fstat(self.file.fileno()).st_mtime_ns
+        self._note(f"pid {os.getpid()} on {socket.gethostname()}\n")
+
+    def _note(self, text: str) -> None:
         self.file.truncate(0)
-        self.file.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
+        self.file.write(text)
         self.file.flush()
 
     def _take(self) -> bool:
@@ -156,9 +169,13 @@ class Lock:
                           stacklevel=3)
         return True
 
-    def release(self) -> None:
+    def release(self, untouched: bool = False) -> None:
+        """Let others in. ``untouched`` leaves the file as it was before, with its time."""
         if self.file is not None and not self.file.closed:
-            self.file.truncate(0)
+            text, modified = self.before if untouched else ("", None)
+            self._note(text)
+            if untouched:
+                os.utime(self.path, ns=(modified, modified))
             fcntl.flock(self.file, fcntl.LOCK_UN)
             self.file.close()
 
