@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from .step import unwrap
 
 
-def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, networks: dict | None = None) -> dict[str, Tensor]:
+def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, networks: dict) -> dict[str, Tensor]:
     """All that is saved or evaluated, by name: parameters, buffers, the optimizer's state and averaged networks."""
     model = unwrap(model)
     found = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    for name, net in (networks or {}).items():
+    for name, net in networks.items():
         found |= {f"{name}.{key}": value for key, value in (*net.named_parameters(), *net.named_buffers())}
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     for parameter, state in optimizer.state.items():

@@ -159,7 +159,7 @@ class EpochLoop(BaseLoop):
         self.end_epoch(stopping)
 
     def due(self, begun: int) -> list:
-        """Those that follow the update of this iteration: due at it, or at one of the ``begun`` before in its window."""
+        """Those that follow this iteration's update: due at it, or at one of the ``begun`` before in its window."""
         window = range(self._iter - begun, self._iter + 1)
         return [f for f in self.followers if any(f.due(iteration) for iteration in window)]
 

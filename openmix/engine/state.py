@@ -19,8 +19,8 @@ def save_run(runner, name: str, keep: int | None = None) -> None:
     content = dict(
         meta=dict(epoch=runner.epoch, iter=runner.iter, seed=runner.seed, processes=runner.world_size,
                   total_batch=loop.dataloader.total_batch, seconds=runner.wall_seconds(),
-                  config=workdir.canonical(runner.cfg.to_dict()), data=data_facts(loop.dataloader),
-                  openmix=workdir.version()),
+                  config=workdir.canonical(runner.cfg.to_dict()), kernels=workdir.kernels(runner.cfg.to_dict()),
+                  data=data_facts(loop.dataloader), openmix=workdir.version()),
         state_dict=unwrap(runner.model).state_dict(), optimizer=portable_state(loop.optimizer), loop=loop.state(),
         history_json=json.dumps(runner.history))
     runner.call_hook("before_save_checkpoint", checkpoint=content)
@@ -128,12 +128,16 @@ def resume(runner, path, *args, **kwargs) -> None:
     if meta["processes"] != runner.world_size and mid_epoch:
         raise ValueError(f"{path} was saved in the middle of an epoch by {meta['processes']} processes and cannot "
                          f"go on with {runner.world_size}; use {meta['processes']}, or a checkpoint of an epoch end")
-    now = workdir.canonical(runner.cfg.to_dict())
-    changed = [d for d in workdir.config_difference(meta["config"], now) if "train_cfg.max_epochs" not in d]
+    now = runner.cfg.to_dict()
+    changed = workdir.config_difference(meta["config"], now, workdir.RESUMABLE)
     if changed:
         raise ValueError("the config changed since the run was started:\n  " + "\n  ".join(changed) + "\n"
                          "resume with the same config, or start a new run with another --work-dir")
     refuse_shorter(runner.train_loop, path, meta, found["loop"]["iter"])
+    rounding = workdir.config_difference(meta["kernels"], workdir.kernels(now), ()) if "kernels" in meta else []
+    if rounding:
+        runner.logger.warning("other kernels than before: the rest of the run is rounded otherwise, and not bit by bit "
+                              f"the run that was not stopped ({'; '.join(rounding)})")
     unwrap(runner.model).load_state_dict(found["state_dict"])
     load_optimizer(runner.train_loop.optimizer, found["optimizer"])
     runner.train_loop.load_state(found["loop"])

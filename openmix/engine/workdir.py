@@ -14,11 +14,13 @@ from pathlib import Path
 
 from ..errors import did_you_mean
 from .provenance import (  # noqa: F401  what the files of a work dir say about the run
+    RESUMABLE,
     canonical,
     config_difference,
     config_hash,
     environment,
     hardware,
+    kernels,
     refuse_secrets,
     version,
 )

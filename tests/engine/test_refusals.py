@@ -1,4 +1,4 @@
-"""A start that is refused leaves the run that is there as it was, byte by byte; a new work dir says why in its status."""
+"""A refused start leaves the run that is there as it was, byte by byte; a new work dir says why in its status."""
 import contextlib
 import fcntl
 import json
