@@ -99,19 +99,35 @@ def configure(args):
 
 
 def show_result(record: dict) -> None:
-    """The row of one run, as the tables will show it."""
+    """The row of one run, as the tables will show it; accuracies that were not evaluated are "-"."""
     from prettytable import PrettyTable
 
-    if not record.get("networks"):
+    from .result import main_metric, median_last
+
+    networks = record.get("networks") or {}
+    curves = {name: {metric: curve for metric, curve in found.items()
+                     if isinstance(curve, list) and any(value is not None for value in curve)}
+              for name, found in networks.items()}
+    metrics = dict.fromkeys(metric for found in curves.values() for metric in found)
+    main = main_metric(metrics)
+    if main is None:
         print("trained without evaluation; tools/test.py CONFIG CHECKPOINT tells the accuracy")
         return
-    table = PrettyTable(["network", "top-1 last", "top-1 best", "top-1 median of last 10", "top-5 last", "img/s"])
-    for name, found in record.get("networks", {}).items():
-        median, best, last = found["median_last10"], found["best"], found["last"]
-        mark = " *" if name == record["primary"] and len(record["networks"]) > 1 else ""
-        table.add_row([name + mark, f"{last['top1']:.2f}", f"{best['top1']:.2f}",
-                       "-" if median is None else f"{median:.2f}", f"{last['top5']:.2f}",
-                       f"{record['img_s']:,.0f}"])
+    others = [metric for metric in {**metrics, **({"top5": None} if main == "top1" else {})} if metric != main]
+    title = {metric: metric.replace("top", "top-") for metric in (main, *others)}
+    table = PrettyTable(["network", f"{title[main]} last", f"{title[main]} best", f"{title[main]} median of last 10",
+                         *(f"{title[metric]} last" for metric in others), "img/s"])
+
+    def shown(value, form=".2f"):
+        return "-" if value is None else format(value, form)
+
+    for name, found in curves.items():
+        values = {metric: [v for v in found.get(metric, []) if v is not None] for metric in (main, *others)}
+        mark = " *" if name == record["primary"] and len(networks) > 1 else ""
+        table.add_row([name + mark, shown(next(reversed(values[main]), None)), shown(max(values[main], default=None)),
+                       shown(median_last(found.get(main, []))),
+                       *(shown(next(reversed(values[metric]), None)) for metric in others),
+                       shown(record.get("img_s"), ",.0f")])
     print(table)
 
 

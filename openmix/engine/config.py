@@ -191,6 +191,10 @@ def check_loops(cfg) -> None:
     for name in ("val_evaluator", "test_evaluator"):
         if cfg.get(name) is not None:
             METRICS.check(cfg[name], name, filled=())
+            try:
+                METRICS.build(dict(cfg[name]))
+            except (ValueError, TypeError) as error:
+                raise type(error)(f"{name}: {error}") from error
 
 
 def check_hooks(cfg) -> None:

@@ -21,6 +21,11 @@ class EvalLoop(BaseLoop):
     def __init__(self, runner, dataloader, evaluator=None, network: str | None = None, limit: int | None = None):
         super().__init__(runner, runner.build_loader(dataloader, train=False))
         self.evaluator, self.network, self.limit = evaluator or dict(type="TopK"), network, limit
+        smallest = min(getattr(METRICS.build(dict(self.evaluator)), "topk", (1,)))
+        classes = unwrap(runner.model).num_classes
+        if classes and smallest > 1 and smallest >= classes:
+            raise ValueError(f"topk={smallest} of {classes} classes is always 100 %; count a smaller k, such as "
+                             "topk=(1, 5)")
         self.mode = "val"
 
     @property
