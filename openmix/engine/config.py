@@ -188,6 +188,11 @@ def check_loops(cfg) -> None:
         for key, least in dict(max_epochs=1, val_interval=1, mixup_off_epochs=0, limit=1, stop_after=1).items():
             if given.get(key) is not None:
                 check_count(f"{name}.{key}", given[key], least)
+    train = cfg.get("train_cfg") or {}
+    off, epochs = train.get("mixup_off_epochs") or 0, train.get("max_epochs")
+    if epochs is not None and off >= epochs:
+        raise ValueError(f"train_cfg.mixup_off_epochs={off} of max_epochs={epochs} trains without any mixing; lower "
+                         "it, or take model.mixup=dict(type='Vanilla') if that is meant")
     for name in ("val_evaluator", "test_evaluator"):
         if cfg.get(name) is not None:
             METRICS.check(cfg[name], name, filled=())
