@@ -1,16 +1,17 @@
 """The command line of ``tools/train.py`` and ``tools/test.py``. Imports nothing heavy until the arguments are right."""
 import argparse
-import errno
 import json
 import os
 import sys
 import traceback
 from pathlib import Path
 
+from .output import until_closed
+from .workdir import DISK
+
 AMP = ("auto", "bf16", "fp16", "off")
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 OK, FAILED, WRONG_INPUT, DIVERGED = 0, 1, 2, 3
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def common_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -85,6 +86,8 @@ def configure(args):
         resume = "auto"  # the launcher or SLURM runs the same line again after a failure
     if resume:
         cfg.resume = True if resume == "auto" else resume
+    if resume == "auto" and not args.work_dir:
+        refuse_moved(args.config, cfg.work_dir)
     if getattr(args, "load_from", None):
         cfg.load_from = args.load_from
     for path in (cfg.get("load_from"), cfg.get("resume"), getattr(args, "checkpoint", None)):
@@ -96,6 +99,16 @@ def configure(args):
         cfg.auto_scale_lr = {**(cfg.get("auto_scale_lr") or {}), "enable": True}
     check_config(cfg)
     return cfg
+
+
+def refuse_moved(config, work_dir) -> None:
+    """The config in a work dir names that work dir: where the folder was moved, the run would start anew elsewhere."""
+    from .workdir import holds_run
+
+    here = Path(config).resolve().parent
+    if Path(work_dir).resolve() != here and holds_run(here) and not holds_run(work_dir):
+        raise ValueError(f"{config} lies in a run's folder, but its work_dir {work_dir} holds no run; if the "
+                         f"folder was moved, go on with --work-dir {here}")
 
 
 def show_result(record: dict) -> None:
@@ -133,6 +146,11 @@ def show_result(record: dict) -> None:
 
 def run(action: str, args) -> int:
     """Do it and return the exit code: 0 done, 1 failed, 2 wrong input, 3 diverged, 128 + signal after a stop."""
+    with until_closed():
+        return _run(action, args)
+
+
+def _run(action: str, args) -> int:
     try:
         cfg = configure(args)
         if action == "train" and (code := _ended_for_good(cfg.work_dir)):

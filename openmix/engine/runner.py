@@ -21,6 +21,7 @@ from ..errors import did_you_mean
 from ..registry import DATASETS, HOOKS, LOOPS, MODELS, VISBACKENDS, VISUALIZERS
 from . import launch, slurm, state, summary, syncbn, workdir
 from .config import check_config
+from .logs import brief_errors
 from .loops import Stopped
 from .step import Diverged, unwrap
 
@@ -54,7 +55,8 @@ class Runner(mmengine.runner.Runner):
 
     def __init__(self, *args, **kwargs):
         try:
-            super().__init__(*args, **kwargs)
+            with workdir.naming(kwargs["work_dir"]):
+                super().__init__(*args, **kwargs)
         except BaseException:
             self.withdraw()
             raise
@@ -131,6 +133,9 @@ class Runner(mmengine.runner.Runner):
             priority = hook.pop("priority", priority)
             hook = HOOKS.build(hook)
         super().register_hook(hook, priority)
+
+    def build_logger(self, *args, **kwargs):
+        return brief_errors(super().build_logger(*args, **kwargs))
 
     def build_log_processor(self, log_processor):
         # the loop hands over means of an interval already: no second averaging over intervals
@@ -234,8 +239,9 @@ class Runner(mmengine.runner.Runner):
             if not self.goes_on:
                 self.set_status("running", epoch=0, step=0)
             try:
-                self._train()
-                self.finish("done")
+                with workdir.naming(self.work_dir):
+                    self._train()
+                    self.finish("done")
             except Stopped as stop:
                 self.set_status("preempted", reason=str(stop), epoch=self.epoch, step=self.iter)
                 slurm.requeue_after(stop.signal if self.rank == 0 else 0)

@@ -1,4 +1,6 @@
 """The folder of one run: files that are written whole or not at all, its lock and its status."""
+import contextlib
+import errno
 import fcntl
 import json
 import math
@@ -25,6 +27,8 @@ from .provenance import (  # noqa: F401  what the files of a work dir say about 
     version,
 )
 
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # errors of a disk that is full or fails
+ROOM = 64 * 2**10  # bytes that the start of a run writes
 TERMINAL = ("done", "diverged", "oom", "invalid", "failed")
 STATES = ("running", "preempted", *TERMINAL)
 STARTED = round(time.time(), 3)  # with pid and host: which process this is (pids repeat in containers)
@@ -90,18 +94,35 @@ def _finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+@contextlib.contextmanager
+def naming(folder):
+    """An error of the disk in here names ``folder`` and the room there, unless it does so already."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK or "bytes are free" in str(error):
+            raise
+        reason = f"cannot write in {folder}: {error.strerror or error}{_room(Path(folder))}"
+        raise OSError(error.errno, reason) from error
+
+
 def check_writable(work_dir) -> Path:
     """Make ``work_dir`` and check that files can be written in it.
 
     Raises:
-        ValueError: it cannot be made or written to.
+        ValueError: it cannot be made or written to. OSError: the disk is full.
     """
     work_dir = Path(work_dir)
     try:
-        work_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=work_dir):
-            pass
+        with naming(work_dir):
+            work_dir.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=work_dir) as file:
+                file.write(bytes(ROOM))
+                file.flush()
+                os.fsync(file.fileno())
     except OSError as error:
+        if error.errno in DISK:
+            raise
         raise ValueError(f"cannot use {work_dir} as work dir: {error.strerror or error}; "
                          "name a folder you may write to with --work-dir") from error
     return work_dir

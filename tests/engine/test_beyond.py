@@ -53,7 +53,8 @@ def test_an_average_that_is_never_due_is_said():
 @pytest.mark.parametrize("schedule", [
     None, dict(type="LinearLR", end=4), dict(type="MultiStepLR", milestones=[1, 3]), dict(type="StepLR", step_size=3),
     dict(type="CosineAnnealingLR", T_max=4), dict(type="CosineAnnealingLR", T_max=2),
-    dict(type="ExponentialLR", gamma=1), dict(type="OneCycleLR", total_steps=20, by_epoch=False), dict(type="LinearLR", end=20, by_epoch=False)])
+    dict(type="ExponentialLR", gamma=1), dict(type="OneCycleLR", total_steps=20, by_epoch=False),
+    dict(type="LinearLR", end=20, by_epoch=False)])
 def test_what_happens_within_the_run_is_nothing_to_speak_of(schedule):
     assert said(schedule=schedule, **{"train_cfg.val_interval": 4, "default_hooks.checkpoint.interval": 4,
                                       "optim_wrapper.accumulative_counts": 5, "train_cfg.mixup_off_epochs": 3}) == []

@@ -149,6 +149,18 @@ def test_longer_training_continues_a_finished_run(tiny, tmp_path):
     assert record(tmp_path / "run")["epochs"] == 2
 
 
+def test_a_moved_work_dir_goes_on_where_it_is_now(tiny, tmp_path, capsys):
+    stop = ["--cfg-options", "train_cfg.stop_after=2"]
+    assert main("train", tiny, "--work-dir", tmp_path / "old", *stop) == 128
+    (tmp_path / "old").rename(tmp_path / "new")
+    line = ["train", tmp_path / "new" / "tiny.py", "--resume", "--cfg-options", "train_cfg.stop_after=None"]
+    assert main(*line) == 2
+    assert f"go on with --work-dir {tmp_path / 'new'}" in capsys.readouterr().err and not (tmp_path / "old").exists()
+    assert main(*line, "--work-dir", tmp_path / "new") == 0
+    assert record(tmp_path / "new")["status"] == "done" and not (tmp_path / "old").exists()
+    assert main(*line) == 0, "its config names the new place from then on"
+
+
 def test_a_work_dir_in_use_is_left_alone(tiny, tmp_path, capsys):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "tiny.py").write_text("# the other run's config")
