@@ -17,6 +17,8 @@ __all__ = ["__version__", *_HOME_OF]
 def __getattr__(name):
     if name in _HOME_OF:
         return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    if name in _HOMES:
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -95,10 +95,17 @@ def list_configs(pattern: str = "*") -> list[str]:
 
 
 def default_work_dir(config_path, seed: int) -> str:
-    """``work_dirs/<config path>/seed<k>``: two configs or two seeds never share a folder."""
-    path = Path(config_path).resolve().with_suffix("")
+    """``work_dirs/<config path>/seed<k>``: two configs or two seeds never share a folder.
+
+    The path counts from the innermost folder called ``configs``; without one, from the current folder, and for a config
+    that does not lie below it, from the root.
+    """
+    path, here = Path(config_path).resolve().with_suffix(""), Path.cwd()
     parts = path.parts
-    inside = parts[len(parts) - parts[::-1].index("configs"):] if "configs" in parts else parts[-1:]
+    if "configs" in parts:
+        inside = parts[len(parts) - parts[::-1].index("configs"):]
+    else:
+        inside = (path.relative_to(here) if path.is_relative_to(here) else path.relative_to(path.anchor)).parts
     return str(Path("work_dirs", *inside, f"seed{seed}"))
 
 
@@ -134,9 +141,10 @@ def finished(cfg) -> bool:
     Raises:
         ValueError: it holds something a new run would overwrite.
     """
-    from .engine import result, workdir
+    from .engine import checkpoint, result, workdir
 
     folder, config_hash = Path(cfg.work_dir), workdir.config_hash(cfg.to_dict())
+    own = checkpoint.newest(folder)
     report = folder / "result.json"
     if report.is_file():
         try:
@@ -152,11 +160,18 @@ def finished(cfg) -> bool:
         if cfg.get("resume"):
             if found.get("status") == "done" and same:
                 return True
+            if found.get("status") == "done" and own is None:
+                raise ValueError(f"{folder} holds the result of a finished run of another config or seed, and no "
+                                 "checkpoint that it could go on from; give another --work-dir")
         else:
             raise ValueError(f"{folder} holds a finished run (status {found.get('status')}); give another --work-dir "
                              "or --seed, or --resume to leave it at that")
     elif not cfg.get("resume") and any(folder.glob("*.pth")):
         raise ValueError(f"{folder} holds an unfinished run; --resume continues it, or give another --work-dir")
+    source = cfg.get("resume")
+    if isinstance(source, (str, Path)) and own and Path(source).resolve().parent != folder.resolve():
+        raise ValueError(f"{folder} holds a run of its own, which going on from {source} would overwrite; give "
+                         "another --work-dir, or --resume alone to continue the run that is there")
     return False
 
 

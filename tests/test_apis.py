@@ -68,7 +68,10 @@ def test_configs_are_listed_without_their_bases():
     ("configs/cifar100/r18_mixup.py", "work_dirs/cifar100/r18_mixup/seed2"),
     ("/else/configs/a/b/c.json", "work_dirs/a/b/c/seed2"),
     ("/configs/old/configs/new/x.py", "work_dirs/new/x/seed2"),
-    ("/tmp/mine.py", "work_dirs/mine/seed2"),
+    ("/p/exp1/train.py", "work_dirs/p/exp1/train/seed2"),  # two of one name never share a folder
+    ("/p/exp2/train.py", "work_dirs/p/exp2/train/seed2"),
+    ("mine.py", "work_dirs/mine/seed2"),
+    ("exp1/../exp2/mine.py", "work_dirs/exp2/mine/seed2"),
 ])
 def test_work_dirs_mirror_the_path_of_the_config(path, expected):
     assert apis.default_work_dir(path, 2) == str(Path(expected))

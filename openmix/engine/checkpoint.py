@@ -179,31 +179,42 @@ def newest(work_dir) -> Path | None:
 def newest_valid(work_dir, warn: Callable[[str], None] | None = None) -> Path | None:
     """The checkpoint to resume from; None where the run has saved none yet. Call it with the work dir locked.
 
-    Damaged files are renamed ``*.corrupt`` and reported to ``warn`` (a warning by default); what a crashed save left
-    is removed.
+    Nothing is touched, as the run may yet be refused; damaged files are reported to ``warn`` (a warning by default).
 
     Raises:
         ValueError: there were checkpoints and none is valid. A run never starts again silently.
     """
     work_dir, warn = Path(work_dir), warn or (lambda message: warnings.warn(message, stacklevel=3))
+    for _, path in _checkpoints(work_dir):
+        try:
+            load(path)
+            return path
+        except ValueError as error:
+            warn(f"{error}. Trying the one before")
+    damaged = sorted(p.name for p in work_dir.glob("*.pth*") if NAME.fullmatch(p.name.removesuffix(".corrupt")))
+    if damaged:
+        raise ValueError(f"{work_dir} has no valid checkpoint left, only {', '.join(damaged)}; to train from the "
+                         "beginning remove them or choose another --work-dir")
+    return None
+
+
+def set_aside(work_dir, resumed: Path | None, warn: Callable[[str], None]) -> None:
+    """Once a run goes on from ``resumed``: rename newer checkpoints, which are damaged, ``*.corrupt``, and say so.
+
+    What a crashed save left is removed.
+    """
+    work_dir = Path(work_dir)
     for tmp in (*work_dir.glob("*.pth.tmp"), *work_dir.glob("*.pth.sha256.tmp")):
         tmp.unlink()
     for side in work_dir.glob("*.pth.sha256"):
         if not side.with_suffix("").exists():
             side.unlink()
     for _, path in _checkpoints(work_dir):
-        try:
-            load(path)
-            return path
-        except ValueError as error:
-            corrupt = path.replace(path.with_name(path.name + ".corrupt"))
-            side_file(path).unlink(missing_ok=True)
-            warn(f"{error}. Renamed {corrupt.name}; trying the one before")
-    damaged = sorted(p.name for p in work_dir.glob("*.pth.corrupt"))
-    if damaged:
-        raise ValueError(f"{work_dir} has no valid checkpoint left, only {', '.join(damaged)}; to train from the "
-                         "beginning remove them or choose another --work-dir")
-    return None
+        if path == resumed:
+            return
+        corrupt = path.replace(path.with_name(path.name + ".corrupt"))
+        side_file(path).unlink(missing_ok=True)
+        warn(f"{path} is damaged: renamed {corrupt.name}")
 
 
 def prune(work_dir, keep: int) -> None:

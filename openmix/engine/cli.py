@@ -1,6 +1,5 @@
 """The command line of ``tools/train.py`` and ``tools/test.py``. Imports nothing heavy until the arguments are right."""
 import argparse
-import errno
 import json
 import os
 import sys
@@ -9,11 +8,12 @@ from pathlib import Path
 
 from ..arguments import seed, typed_path
 from .options import parse_options
+from .output import until_closed
+from .workdir import DISK
 
 AMP = ("auto", "bf16", "fp16", "off")
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 OK, FAILED, WRONG_INPUT, DIVERGED = 0, 1, 2, 3
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def common_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -71,10 +71,13 @@ def configure(args):
     cfg.config_name = str(args.config)
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or default_work_dir(args.config, cfg.randomness.get("seed", 0))
     resume = getattr(args, "resume", None)
-    if not resume and any(int(os.environ.get(f"{who}_RESTART_COUNT", 0)) for who in ("TORCHELASTIC", "SLURM")):
+    again = any(int(os.environ.get(f"{who}_RESTART_COUNT", 0)) for who in ("TORCHELASTIC", "SLURM"))
+    if again and (not resume or any(Path(cfg.work_dir).glob("*.pth"))):
         resume = "auto"  # the launcher or SLURM runs the same line again after a failure
     if resume:
         cfg.resume = True if resume == "auto" else resume
+    if resume == "auto" and not args.work_dir:
+        refuse_moved(args.config, cfg.work_dir)
     if getattr(args, "load_from", None):
         cfg.load_from = args.load_from
     for path in (cfg.get("load_from"), cfg.get("resume"), getattr(args, "checkpoint", None)):
@@ -101,25 +104,56 @@ def check_checkpoint(path: str) -> None:
         raise FileNotFoundError(f"no checkpoint {path}")
 
 
+def refuse_moved(config, work_dir) -> None:
+    """The config in a work dir names that work dir: where the folder was moved, the run would start anew elsewhere."""
+    from .workdir import holds_run
+
+    here = Path(config).resolve().parent
+    if Path(work_dir).resolve() != here and holds_run(here) and not holds_run(work_dir):
+        raise ValueError(f"{config} lies in a run's folder, but its work_dir {work_dir} holds no run; if the "
+                         f"folder was moved, go on with --work-dir {here}")
+
+
 def show_result(record: dict) -> None:
-    """The row of one run, as the tables will show it."""
+    """The row of one run, as the tables will show it; accuracies that were not evaluated are "-"."""
     from prettytable import PrettyTable
 
-    if not record.get("networks"):
+    from .result import main_metric, median_last
+
+    networks = record.get("networks") or {}
+    curves = {name: {metric: curve for metric, curve in found.items()
+                     if isinstance(curve, list) and any(value is not None for value in curve)}
+              for name, found in networks.items()}
+    metrics = dict.fromkeys(metric for found in curves.values() for metric in found)
+    main = main_metric(metrics)
+    if main is None:
         print("trained without evaluation; tools/test.py CONFIG CHECKPOINT tells the accuracy")
         return
-    table = PrettyTable(["network", "top-1 last", "top-1 best", "top-1 median of last 10", "top-5 last", "img/s"])
-    for name, found in record.get("networks", {}).items():
-        median, best, last = found["median_last10"], found["best"], found["last"]
-        mark = " *" if name == record["primary"] and len(record["networks"]) > 1 else ""
-        table.add_row([name + mark, f"{last['top1']:.2f}", f"{best['top1']:.2f}",
-                       "-" if median is None else f"{median:.2f}", f"{last['top5']:.2f}",
-                       f"{record['img_s']:,.0f}"])
+    others = [metric for metric in {**metrics, **({"top5": None} if main == "top1" else {})} if metric != main]
+    title = {metric: metric.replace("top", "top-") for metric in (main, *others)}
+    table = PrettyTable(["network", f"{title[main]} last", f"{title[main]} best", f"{title[main]} median of last 10",
+                         *(f"{title[metric]} last" for metric in others), "img/s"])
+
+    def shown(value, form=".2f"):
+        return "-" if value is None else format(value, form)
+
+    for name, found in curves.items():
+        values = {metric: [v for v in found.get(metric, []) if v is not None] for metric in (main, *others)}
+        mark = " *" if name == record["primary"] and len(networks) > 1 else ""
+        table.add_row([name + mark, shown(next(reversed(values[main]), None)), shown(max(values[main], default=None)),
+                       shown(median_last(found.get(main, []))),
+                       *(shown(next(reversed(values[metric]), None)) for metric in others),
+                       shown(record.get("img_s"), ",.0f")])
     print(table)
 
 
 def run(action: str, args) -> int:
     """Do it and return the exit code: 0 done, 1 failed, 2 wrong input, 3 diverged, 128 + signal after a stop."""
+    with until_closed():
+        return _run(action, args)
+
+
+def _run(action: str, args) -> int:
     try:
         cfg = configure(args)
         if action == "train" and (code := _ended_for_good(cfg.work_dir)):

@@ -184,9 +184,18 @@ def check_loops(cfg) -> None:
                                stop_after=1).items():
             if given.get(key) is not None:
                 check_count(f"{name}.{key}", given[key], least)
+    train = cfg.get("train_cfg") or {}
+    off, epochs = train.get("mixup_off_epochs") or 0, train.get("max_epochs")
+    if epochs is not None and off >= epochs:
+        raise ValueError(f"train_cfg.mixup_off_epochs={off} of max_epochs={epochs} trains without any mixing; lower "
+                         "it, or take model.mixup=dict(type='Vanilla') if that is meant")
     for name in ("val_evaluator", "test_evaluator"):
         if cfg.get(name) is not None:
             METRICS.check(cfg[name], name, filled=())
+            try:
+                METRICS.build(dict(cfg[name]))
+            except (ValueError, TypeError) as error:
+                raise type(error)(f"{name}: {error}") from error
 
 
 def check_hooks(cfg) -> None:

@@ -201,10 +201,11 @@ class Captured:
             self.programs.clear()
         self.host_state = found
 
-    def __call__(self, row: dict, progress, mixing: bool, update: bool, stop: bool, followers) -> tuple[dict, bool]:
+    def __call__(self, row: dict, progress, mixing: bool, update: bool, stop: bool, followers,
+                 window: int = 1) -> tuple[dict, bool]:
         if not self.ready:
             self.prepare()
-        key = (program(self.step, row, mixing), update, tuple(id(follower) for follower in followers))
+        key = (program(self.step, row, mixing), update, tuple(id(follower) for follower in followers), window)
         found = self.programs.setdefault(key, Program())
         found.calls += 1
 
@@ -212,7 +213,7 @@ class Captured:
             """The eager form, fed by the row alone."""
             for group, lr in zip(self.step.optimizer.param_groups, row["lr"].unbind(), strict=True):
                 group["lr"].copy_(lr)
-            return self.eager(row, row["progress"], mixing, update, False, followers)[0]
+            return self.eager(row, row["progress"], mixing, update, False, followers, window)[0]
 
         if found.state == "checked":
             found.static.load(row)

@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 from ..momentum import follow
 from .launch import agree, average_buffers
 from .logs import is_plain, train_line
+from .result import main_metric
 from .step import unwrap
 
 __all__ = ["CheckpointHook", "EMAHook", "LoggerHook", "MixPreviewHook", "ProgressHook"]
@@ -58,7 +59,8 @@ class CheckpointHook(Hook):
         interval: every so many epochs; the last epoch always.
         min_seconds: but not more often than this, so that short epochs are not spent on the disk.
         max_keep: how many of the newest to keep; -1 keeps all.
-        save_best: keep the weights with the best accuracy of the run's network as ``best.pth``.
+        save_best: keep the weights with the best accuracy of the run's network as ``best.pth``: top-1, or of the
+            smallest k that is evaluated.
     """
 
     priority = "VERY_LOW"
@@ -71,9 +73,10 @@ class CheckpointHook(Hook):
 
     def after_epoch(self, runner, entry, force=False):
         if self.save_best and entry["val"] is not None:
-            top1 = entry["val"][runner.val_loop.primary]["top1"]
-            before = [h["val"][runner.val_loop.primary]["top1"] for h in runner.history[:-1] if h["val"]]
-            if all(top1 > b for b in before):
+            found = entry["val"][runner.val_loop.primary]
+            metric = main_metric(found)
+            before = [h["val"][runner.val_loop.primary][metric] for h in runner.history[:-1] if h["val"]]
+            if metric and all(found[metric] > b for b in before):
                 runner.save_run("best.pth")
         due = entry["epoch"] % self.interval == 0 and time.monotonic() - self._saved >= self.min_seconds
         if agree(due or force):  # clocks differ, and saving is a meeting of all processes

@@ -3,7 +3,10 @@
 mmengine's own takes more than a small step does (copies of its configuration and of the scalars, a file opened anew).
 """
 import contextlib
+import functools
 import json
+import logging
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +15,23 @@ import torch
 from mmengine.runner import LogProcessor
 
 __all__ = ["LocalVisBackend"]
+
+
+def brief_errors(logger: logging.Logger) -> logging.Logger:
+    """``logger``, whose handlers say once and in one line that the disk is full, and not with a traceback a record."""
+    def handle_error(handler, record):
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            return logging.Handler.handleError(handler, record)
+        if handler not in failed:
+            failed.append(handler)
+            print(f"warning: could not write {getattr(handler, 'baseFilename', 'the log')}: {error.strerror or error}",
+                  file=sys.stderr)
+
+    failed = []
+    for handler in logger.handlers:
+        handler.handleError = functools.partial(handle_error, handler)
+    return logger
 
 
 def is_plain(processor) -> bool:

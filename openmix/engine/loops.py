@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from mmengine.runner import BaseLoop
 
+from .finite import not_finite, state_tensors
 from .launch import average_buffers
 from .optim import build_optimizer
 from .schedules import lr_table
@@ -73,6 +74,7 @@ class EpochLoop(BaseLoop):
         self._epoch = self._iter = self.first_iter = 0  # first_iter: of this part of the run
         self._told = 0.0
         self.means = []  # (steps, means) of the epoch's logging intervals so far
+        self.exempt = set()  # tensors that are not finite by design, such as a mask of a network
         self.late = runner.device.type == "cuda"  # a log line is written when the next interval has been queued
 
         config = runner.cfg.optim_wrapper
@@ -107,6 +109,7 @@ class EpochLoop(BaseLoop):
         self.observers = [h for h, o in zip(hooks, observes, strict=True) if o]
         self.actors = [h for h, o in zip(hooks, observes, strict=True) if not o]
         self.followers = [h for h in runner.hooks if hasattr(h, "follow")]
+        self.exempt = set(self.not_finite())
         runner.call_hook("before_train")
 
     def run(self):
@@ -134,14 +137,16 @@ class EpochLoop(BaseLoop):
             for hook in actors:
                 hook.before_train_iter(runner, batch_idx=index, data_batch=None)
             last = index + 1 == self.steps
-            update = last or (index + 1) % accumulate == 0
+            begun = index % accumulate  # batches of this window before this one; an epoch's last window is shorter
+            window = min(accumulate, self.steps - index + begun)
+            update = begun + 1 == window
             if "graph" not in step.form:
                 self.set_lr(self._iter)
             planned = self.stop_after is not None and self._iter + 1 >= self.stop_after
-            followers = [f for f in self.followers if f.due(self._iter)] if self.followers else ()
+            followers = self.due(begun) if update and self.followers else ()
             try:
                 losses, stop = step(row, self._iter / self._max_iters, mixing, update, bool(runner.stop_signal.number),
-                                    followers)
+                                    followers, window)
             except Diverged as error:
                 raise self.diverged(error, self._iter) from None
             if actors and "graph" in step.form:  # a graph writes to the same tensors each time, and hooks may keep them
@@ -156,6 +161,11 @@ class EpochLoop(BaseLoop):
             if stopping and update and not last:
                 self.stop()
         self.end_epoch(stopping)
+
+    def due(self, begun: int) -> list:
+        """Those that follow this iteration's update: due at it, or at one of the ``begun`` before in its window."""
+        window = range(self._iter - begun, self._iter + 1)
+        return [f for f in self.followers if any(f.due(iteration) for iteration in window)]
 
     def columns(self) -> dict:
         """Learning rates and progress of an epoch's steps, for the forms of the step that read them on the device."""
@@ -239,10 +249,14 @@ class EpochLoop(BaseLoop):
         entry = dict(epoch=self._epoch + 1, lr=self.lr(self._iter - 1), seconds=seconds,
                      img_s=images / seconds, train=self.epoch_means(), val=None)
         runner.call_hook("after_train_epoch")
+        self.check_finite()
         self._epoch += 1
         last = self._epoch == self._max_epochs
         if runner.val_loop is not None and (last or self._epoch % self.val_interval == 0):
-            entry["val"] = runner.val_loop.run()
+            try:
+                entry["val"] = runner.val_loop.run()
+            except Diverged as error:
+                raise self.diverged(error, self._iter - 1) from None
         runner.history.append(entry)
         if runner.world_size == 1:  # several processes agree at the next step on what came during evaluation
             stop = stop or bool(runner.stop_signal.number)
@@ -268,6 +282,21 @@ class EpochLoop(BaseLoop):
         average_buffers(self.runner.model)
         self.runner.save_run(f"iter_{self._iter}.pth")
         raise Stopped(self.runner.stop_signal.number)
+
+    def not_finite(self) -> list[str]:
+        """Names of tensors of the run's state that hold an infinity or a NaN."""
+        return not_finite(state_tensors(self.runner.model, self.optimizer, self.runner.hook_networks()))
+
+    def check_finite(self) -> None:
+        """Raise Diverged if the last update left numbers that must not be saved or evaluated. All processes call it."""
+        wrong = [name for name in self.not_finite() if name not in self.exempt]
+        flag = torch.tensor(float(bool(wrong)), device=self.runner.device)
+        if self.runner.world_size > 1:
+            dist.all_reduce(flag)
+        if flag.item():
+            names = ", ".join(wrong[:2]) + (f" and {len(wrong) - 2} more" if len(wrong) > 2 else "")
+            raise self.diverged(Diverged(f"weights or states of the optimizer are not finite ({names or 'elsewhere'})"),
+                                self._iter - 1)
 
     def diverged(self, error: Diverged, iteration: int) -> Diverged:
         epoch, lr = iteration // self.steps + 1, self.lr(min(iteration, self._max_iters - 1))

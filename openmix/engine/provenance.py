@@ -13,14 +13,22 @@ from pathlib import Path
 from ..checks import plain
 from ..version import __version__
 
-# What may change between the start and the resume of a run: a plain name at any depth, a dotted one only there.
+# Which kernels run, and in which order they add: other values change the rounding of a run and nothing else.
+KERNELS = ("env_cfg.num_threads", "env_cfg.cudnn_benchmark", "env_cfg.channels_last", "env_cfg.step",
+           "randomness.deterministic")
+# What does not matter to training, so that the hash leaves it out: a plain name at any depth, a dotted one only there.
 RUN_ONLY = (
+    *KERNELS,
     "work_dir", "launcher", "resume", "config_name", "experiment_name", "log_level", "log_interval", "log_processor",
     "visualizer", "vis_backends", "dist_cfg", "data_root", "download", "num_workers", "persistent_workers",
-    "pin_memory", "prefetch_factor", "find_unused_parameters", "env_cfg.num_threads", "env_cfg.cudnn_benchmark",
-    "env_cfg.channels_last", "env_cfg.step", "randomness.deterministic", "train_cfg.stop_after", "default_hooks.logger",
-    "default_hooks.timer", "default_hooks.checkpoint", "default_hooks.preview", "default_hooks.progress",
+    "pin_memory", "prefetch_factor", "find_unused_parameters", "val_dataloader.batch_size", "train_cfg.stop_after",
+    "default_hooks.logger", "default_hooks.timer", "default_hooks.checkpoint", "default_hooks.preview",
+    "default_hooks.progress",
 )
+# What, beside that, may change between the start and the resume of a run: nothing in training reads it, or (resident)
+# both values give the same batches, or (max_epochs) the rest of the run follows it.
+RESUMABLE = (*RUN_ONLY, "test_dataloader", "test_cfg", "test_evaluator", "auto_scale_lr", "custom_imports",
+             "default_scope", "resident", "train_cfg.max_epochs")
 SECRET = re.compile(r"api_?key|secret|passw(or)?d|access_?key|private_?key|credential|(^|_|auth|access)token$", re.I)
 VARIABLES = (  # environment variables that are recorded: they change numbers or speed, and none can be a secret
     "CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG", "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF",
@@ -83,8 +91,8 @@ def _git(root: Path) -> dict | None:
         return None
 
 
-def canonical(config, prefix: str = ""):
-    """The training-relevant part of a config as plain data, without :data:`RUN_ONLY`; idempotent.
+def canonical(config, prefix: str = "", left_out=RUN_ONLY):
+    """The training-relevant part of a config as plain data, without what is ``left_out``; idempotent.
 
     Numbers that are equal (1, 1.0) and sequences that are equal (tuple, list) come out the same.
     """
@@ -93,10 +101,10 @@ def canonical(config, prefix: str = ""):
     config = plain(config)
     if isinstance(config, Mapping):
         dotted = {k: f"{prefix}.{k}" if prefix else str(k) for k in config}
-        return {str(k): canonical(v, dotted[k]) for k, v in config.items()
-                if k not in RUN_ONLY and dotted[k] not in RUN_ONLY and k != "_delete_"}
+        return {str(k): canonical(v, dotted[k], left_out) for k, v in config.items()
+                if k not in left_out and dotted[k] not in left_out and k != "_delete_"}
     if isinstance(config, (list, tuple)):
-        return [canonical(v, f"{prefix}[{i}]") for i, v in enumerate(config)]
+        return [canonical(v, f"{prefix}[{i}]", left_out) for i, v in enumerate(config)]
     if isinstance(config, float) and config.is_integer():
         return int(config)
     if config is None or isinstance(config, (bool, int, float, str)):
@@ -127,9 +135,14 @@ def _leaves(value, prefix: str = "") -> dict:
     return {key: leaf for name, item in items for key, leaf in _leaves(item, name).items()}
 
 
-def config_difference(old, new) -> list[str]:
-    """One readable line for each training-relevant key (the seed is one) in which two configs differ."""
-    old, new = _leaves(canonical(old)), _leaves(canonical(new))
+def kernels(config) -> dict:
+    """Values of those of :data:`KERNELS` that a config sets, by dotted key."""
+    return {key: value for key, value in _leaves(canonical(config, left_out=())).items() if key in KERNELS}
+
+
+def config_difference(old, new, left_out=RUN_ONLY) -> list[str]:
+    """One readable line for each key (the seed is one) in which two configs differ, except what is ``left_out``."""
+    old, new = (_leaves(canonical(config, left_out=left_out)) for config in (old, new))
     lines = []
     for key in sorted(old.keys() | new.keys()):
         if key not in new:

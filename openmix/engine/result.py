@@ -57,8 +57,12 @@ def build(history: Iterable[dict], *, status: str, config: str, config_hash: str
 
 
 def _summary(rows: list[dict], split: str) -> dict:
-    """One network: accuracies of each epoch, the median of exactly the last ten, best and last."""
-    curves = {key: [row.get(key) for row in rows] for key in ("top1", "top5")}
+    """One network: accuracies of each epoch, the median of exactly the last ten, best and last.
+
+    These three are of top-1, and None where the evaluator did not count it: no other accuracy may be taken for it.
+    """
+    names = dict.fromkeys(("top1", "top5", *(key for row in rows for key in row if key != "count")))
+    curves = {key: [row.get(key) for row in rows] for key in names}
     measured = [(top1, epoch) for epoch, top1 in enumerate(curves["top1"], 1) if top1 is not None]
     best = max(measured, key=lambda pair: (pair[0], -pair[1]), default=None)  # the earliest of equals
     last = measured[-1] if measured else None
@@ -66,6 +70,13 @@ def _summary(rows: list[dict], split: str) -> dict:
         **curves, median_last10=median_last(curves["top1"]),
         best=best and dict(top1=best[0], epoch=best[1], split=split),
         last=last and dict(top1=last[0], top5=curves["top5"][last[1] - 1], epoch=last[1], split=split))
+
+
+def main_metric(names: Iterable[str]) -> str | None:
+    """The accuracy a run is judged by, of those that were evaluated: ``top<k>`` of the smallest k, else the first."""
+    names = [name for name in names if name != "count"]
+    counted = [name for name in names if name.removeprefix("top").isdecimal()]
+    return min(counted, key=lambda name: int(name.removeprefix("top")), default=next(iter(names), None))
 
 
 def median_last(curve: list, window: int = WINDOW) -> float | None:

@@ -3,8 +3,10 @@
 What mmengine gives: the configuration, hooks, log lines, visual backends. What is ours: how processes start on any
 device, what is saved (plain data, checksummed, written atomically) and how a run resumes, ends and reports.
 """
+import logging
 import os
 import random
+import shutil
 import time
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +21,7 @@ from ..errors import did_you_mean
 from ..registry import DATASETS, HOOKS, LOOPS, MODELS, VISBACKENDS, VISUALIZERS
 from . import agreement, launch, slurm, state, summary, syncbn, workdir
 from .config import check_config
+from .logs import brief_errors
 from .loops import Stopped
 from .plain import config_text, plain_config
 from .step import Diverged, unwrap
@@ -49,9 +52,18 @@ class Runner(mmengine.runner.Runner):
         for name in ("val_cfg", "test_cfg"):
             network, known = (cfg.get(name) or {}).get("network"), runner.networks()
             if network is not None and network not in known:
+                runner.withdraw()
                 raise ValueError(f"{name}.network: no network {network!r} is evaluated here; "
                                  f"{did_you_mean(network, known)}")
         return runner
+
+    def __init__(self, *args, **kwargs):
+        try:
+            with workdir.naming(kwargs["work_dir"]):
+                super().__init__(*args, **kwargs)
+        except BaseException:
+            self.withdraw()
+            raise
 
     # -- building, in the order of mmengine's constructor ------------------------------------------------------
 
@@ -65,6 +77,7 @@ class Runner(mmengine.runner.Runner):
         self.amp_dtype = launch.amp_dtype(env_cfg.get("amp", "auto"), self.device)
         self.autocast = launch.autocast(self.device, self.amp_dtype)
         self._timestamp = launch.agree(datetime.now().strftime("%Y%m%d_%H%M%S_%f"))  # names this part of the run
+        self.goes_on, self.begun = launch.agree(workdir.holds_run(self.work_dir)), False
         self.history, self.stop_signal, self._seconds, self.peak_memory = [], launch.StopSignal(), 0.0, 0.0
         if env_cfg.get("num_threads"):
             torch.set_num_threads(env_cfg["num_threads"])
@@ -124,6 +137,9 @@ class Runner(mmengine.runner.Runner):
             priority = hook.pop("priority", priority)
             hook = HOOKS.build(hook)
         super().register_hook(hook, priority)
+
+    def build_logger(self, *args, **kwargs):
+        return brief_errors(super().build_logger(*args, **kwargs))
 
     def build_log_processor(self, log_processor):
         # the loop hands over means of an interval already: no second averaging over intervals
@@ -227,11 +243,18 @@ class Runner(mmengine.runner.Runner):
             Stopped: after a signal; everything is saved and ``--resume`` continues.
             Diverged: the loss was not finite; ``result.json`` says so.
         """
-        with self.stop_signal, workdir.Lock(self.work_dir, self.rank, wait=2):
-            self.set_status("running", epoch=0, step=0)
+        try:
+            lock = workdir.Lock(self.work_dir, self.rank, wait=2)
+        except workdir.InUse:
+            self.withdraw()
+            raise
+        with self.stop_signal, lock:
+            if not self.goes_on:
+                self.set_status("running", epoch=0, step=0)
             try:
-                self._train()
-                self.finish("done")
+                with workdir.naming(self.work_dir):
+                    self._train()
+                    self.finish("done")
             except Stopped as stop:
                 self.set_status("preempted", reason=str(stop), epoch=self.epoch, step=self.iter)
                 slurm.requeue_after(stop.signal if self.rank == 0 else 0)
@@ -243,7 +266,7 @@ class Runner(mmengine.runner.Runner):
                 self.set_status("oom", reason=f"{str(error).splitlines()[0]}; try a smaller total_batch")
                 raise
             except (ValueError, TypeError, FileNotFoundError) as error:
-                self.set_status("invalid", reason=str(error))
+                self.refuse(error, lock)
                 raise
             except BaseException as error:
                 self.set_status("failed", reason=f"{type(error).__name__}: {error}")
@@ -252,28 +275,60 @@ class Runner(mmengine.runner.Runner):
 
     def _train(self):
         started = time.perf_counter()
-        if not any(Path(self.work_dir).glob("*.py")):  # a table can tell whose run failed if its data cannot be read
-            self.write_config()
+        if not self.goes_on and not any(Path(self.work_dir).glob("*.py")):
+            self.write_config()  # a table can tell whose run failed if its data cannot be read
         self._train_loop = self.build_train_loop(self._train_loop)
         if self._val_loop is not None:
             self._val_loop = self.build_val_loop(self._val_loop)
-        if self.rank == 0:
-            info = workdir.environment(self.world_size, self.seed, self.device)
-            workdir.write_json(Path(self.work_dir) / "env.json", info)
         self.data_records = agreement.records(self)
         self.call_hook("before_run")
         self.load_or_resume()
-        self.write_config()
+        self.begin()
         self.log_plan()
         self._seconds_before, self._started = self._seconds, started
         self._train_loop.run()
         self.call_hook("after_run")
 
+    def begin(self) -> None:
+        """Nothing has been refused: from here on the files of the work dir are this run's."""
+        self.begun = True
+        self.set_status("running", epoch=self.epoch, step=self.iter)
+        if self.rank == 0:
+            info = workdir.environment(self.world_size, self.seed, self.device)
+            workdir.write_json(Path(self.work_dir) / "env.json", info)
+        self.write_config()
+
+    def refuse(self, error: Exception, lock) -> None:
+        """A start that cannot be: its status says why, but a run that was there already stays as it was."""
+        if self.begun or not self.goes_on:
+            self.set_status("invalid", reason=str(error))
+        else:
+            lock.release(untouched=True)
+        if not self.begun:
+            self.withdraw()
+
+    def withdraw(self) -> None:
+        """Remove the folder of logs of a start that was refused; no other run or process writes there."""
+        folder = getattr(self, "_log_dir", None)
+        if folder is None:
+            return
+        for handler in [h for h in getattr(self, "logger", logging.root).handlers if hasattr(h, "baseFilename")]:
+            if Path(handler.baseFilename).is_relative_to(Path(folder).resolve()):
+                self.logger.removeHandler(handler)
+                handler.close()
+        if hasattr(self, "visualizer"):
+            self.visualizer.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
     def test(self) -> dict:
         """Evaluate on ``test_dataloader``: {network: {"top1": %, ...}}."""
-        self._test_loop = self.build_test_loop(self._test_loop)
-        self.call_hook("before_run")
-        self.load_or_resume()
+        try:
+            self._test_loop = self.build_test_loop(self._test_loop)
+            self.call_hook("before_run")
+            self.load_or_resume()
+        except (ValueError, TypeError, FileNotFoundError):
+            self.withdraw()
+            raise
         self.logger.info(f"testing on {agreement.evaluated_on(self.test_loop.dataloader)}")
         return self.test_loop.run()
 

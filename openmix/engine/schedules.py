@@ -113,7 +113,8 @@ SCHEDULES = dict(CosineAnnealingLR=cosine, LinearLR=linear, ConstantLR=constant,
                  ExponentialLR=exponential, PolyLR=poly, OneCycleLR=one_cycle)
 
 
-def _as_list(param_scheduler) -> list:
+def as_list(param_scheduler) -> list:
+    """The schedules of a config: one dict, a list of them, or None."""
     if param_scheduler is None:
         return []
     return list(param_scheduler) if isinstance(param_scheduler, (list, tuple)) else [param_scheduler]
@@ -126,7 +127,7 @@ def check_schedule(param_scheduler) -> None:
         TypeError: no dict with a ``type``, or a value of the wrong type.
         ValueError: unknown type or key (naming the nearest), a missing key or a value out of its range.
     """
-    for i, cfg in enumerate(_as_list(param_scheduler)):
+    for i, cfg in enumerate(as_list(param_scheduler)):
         where = f"param_scheduler[{i}]" if isinstance(param_scheduler, (list, tuple)) else "param_scheduler"
         if not isinstance(cfg, dict) or "type" not in cfg:
             raise TypeError(f"{where} must be a dict with a 'type', got {cfg!r}; known types: {', '.join(SCHEDULES)}")
@@ -182,7 +183,7 @@ def lr_table(param_scheduler, base_lr: float, epochs: int, steps_per_epoch: int)
     check_schedule(param_scheduler)
     total = epochs * steps_per_epoch
     chain = []
-    for cfg in _as_list(param_scheduler):
+    for cfg in as_list(param_scheduler):
         by_epoch = cfg.get("by_epoch", True)
         unit = steps_per_epoch if cfg.get("convert_to_iter_based") else 1
         begin, end = cfg.get("begin", 0), cfg.get("end")

@@ -9,13 +9,18 @@ from .step import unwrap
 
 
 def save_run(runner, name: str, keep: int | None = None) -> None:
-    """Write everything a resume needs to ``work_dir/name``; with ``keep``, prune older ones afterwards."""
+    """Write everything a resume needs to ``work_dir/name``; with ``keep``, prune older ones afterwards.
+
+    Raises:
+        Diverged: a weight or a state of the optimizer is not finite; nothing is written.
+    """
     loop = runner.train_loop
+    loop.check_finite()
     content = dict(
         meta=dict(epoch=runner.epoch, iter=runner.iter, seed=runner.seed, processes=runner.world_size,
                   total_batch=loop.dataloader.total_batch, seconds=runner.wall_seconds(),
-                  config=workdir.canonical(runner.cfg.to_dict()), data=data_facts(loop.dataloader),
-                  data_sets=runner.data_records, openmix=workdir.version()),
+                  config=workdir.canonical(runner.cfg.to_dict()), kernels=workdir.kernels(runner.cfg.to_dict()),
+                  data=data_facts(loop.dataloader), data_sets=runner.data_records, openmix=workdir.version()),
         state_dict=unwrap(runner.model).state_dict(), optimizer=portable_state(loop.optimizer), loop=loop.state(),
         history_json=json.dumps(runner.history))
     runner.call_hook("before_save_checkpoint", checkpoint=content)
@@ -55,12 +60,16 @@ def load_optimizer(optimizer, state: dict) -> None:
 
 
 def load_or_resume(runner) -> None:
-    """Do what the config's ``resume`` (True or a path) and ``load_from`` say, once."""
+    """Do what the config's ``resume`` (True or a path) and ``load_from`` say, once.
+
+    No file is touched unless the run does go on: whatever is refused leaves the work dir as it was.
+    """
     if runner._has_loaded:
         return
     runner._has_loaded = True
     path = runner._resume
-    if path is True:  # the first process looks (and sets damaged files aside), all load what it found
+    searched = path is True
+    if searched:  # the first process looks, all load what it found
         first = runner.rank == 0
         path = launch.agree(checkpoint.newest_valid(runner.work_dir, runner.logger.warning) if first else None)
         if path is None:
@@ -69,6 +78,8 @@ def load_or_resume(runner) -> None:
         runner.resume(path)
     elif runner._load_from is not None:
         runner.load_weights(runner._load_from, strict=runner._train_loop is None)
+    if searched and runner.rank == 0:
+        checkpoint.set_aside(runner.work_dir, path, runner.logger.warning)
 
 
 def load_weights(runner, path, strict: bool = False) -> None:
@@ -124,6 +135,15 @@ def load_weights(runner, path, strict: bool = False) -> None:
                        f"{[*lacking, *unused][:6]}")
 
 
+def refuse_shorter(loop, path, meta: dict, done: int) -> None:
+    """Raise ValueError where nothing is left to train and the run was planned longer: its result would be false."""
+    planned = meta["config"]["train_cfg"]["max_epochs"]
+    if done > loop.max_iters or done == loop.max_iters and planned != loop.max_epochs:
+        raise ValueError(f"{path} has done {done / loop.steps:g} of {planned} epochs, so a run of train_cfg.max_epochs="
+                         f"{loop.max_epochs} cannot go on from it; give more epochs, or train it with another "
+                         "--work-dir")
+
+
 def resume(runner, path, *args, **kwargs) -> None:
     """Continue from ``path``: bit-exactly where processes, config and versions are the same."""
     found = checkpoint.load(path)
@@ -133,12 +153,17 @@ def resume(runner, path, *args, **kwargs) -> None:
     if meta["processes"] != runner.world_size and mid_epoch:
         raise ValueError(f"{path} was saved in the middle of an epoch by {meta['processes']} processes and cannot "
                          f"go on with {runner.world_size}; use {meta['processes']}, or a checkpoint of an epoch end")
-    now = workdir.canonical(runner.cfg.to_dict())
-    changed = [d for d in workdir.config_difference(meta["config"], now) if "train_cfg.max_epochs" not in d]
+    now = runner.cfg.to_dict()
+    changed = workdir.config_difference(meta["config"], now, workdir.RESUMABLE)
     if changed:
         raise ValueError("the config changed since the run was started:\n  " + "\n  ".join(changed) + "\n"
                          "resume with the same config, or start a new run with another --work-dir")
     agreement.check_resumed(meta.get("data_sets"), runner.data_records, path, runner.logger.warning)
+    refuse_shorter(runner.train_loop, path, meta, found["loop"]["iter"])
+    rounding = workdir.config_difference(meta["kernels"], workdir.kernels(now), ()) if "kernels" in meta else []
+    if rounding:
+        runner.logger.warning("other kernels than before: the rest of the run is rounded otherwise, and not bit by bit "
+                              f"the run that was not stopped ({'; '.join(rounding)})")
     unwrap(runner.model).load_state_dict(found["state_dict"])
     load_optimizer(runner.train_loop.optimizer, found["optimizer"])
     runner.train_loop.load_state(found["loop"])

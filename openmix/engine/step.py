@@ -63,7 +63,7 @@ class Step:
         batch: row of the epoch plan -> (images, labels) on the device, e.g. ``ResidentLoader.batch``.
         dtype: autocast dtype, None for float32.
         clip_grad: ``dict(max_norm=..., norm_type=2)`` of ``torch.nn.utils.clip_grad_norm_``.
-        accumulate: micro batches an update is made of; gradients are averaged over them.
+        accumulate: micro batches an update is made of, if not another number of them is given with a step.
     """
 
     form = "eager"
@@ -121,7 +121,8 @@ class Step:
             parameter.grad = None
         unwrap(self.model).after_step(progress)
 
-    def run(self, row: dict, progress, mixing: bool, update: bool, stop: bool, followers) -> tuple[dict, bool]:
+    def run(self, row: dict, progress, mixing: bool, update: bool, stop: bool, followers,
+            window: int = 1) -> tuple[dict, bool]:
         """All of a step that happens on the device; ``progress`` is a number, or a tensor where it is captured."""
         with contextlib.nullcontext() if update or self.world == 1 else self.model.no_sync():
             losses = self.forward(row, progress, mixing)
@@ -130,7 +131,7 @@ class Step:
             if self.world > 1:
                 losses, stop = self.agree(losses, stop)
             self.latch.check(losses["loss"])
-            scaled = loss / self.accumulate if self.accumulate > 1 else loss
+            scaled = loss / window if window > 1 else loss
             (self.scaler.scale(scaled) if self.scaler else scaled).backward()
         if update:
             self.update(progress)
@@ -140,7 +141,7 @@ class Step:
         return losses, stop
 
     def __call__(self, row: dict, progress: float, mixing: bool = True, update: bool = True, stop: bool = False,
-                 followers=()) -> tuple[dict[str, Tensor], bool]:
+                 followers=(), window: int | None = None) -> tuple[dict[str, Tensor], bool]:
         """One step.
 
         Args:
@@ -150,12 +151,13 @@ class Step:
             update: False adds gradients up for a later step.
             stop: whether this process was asked to stop.
             followers: objects whose ``follow()`` is called after an update: device work alone (averaged weights).
+            window: batches that the update averages over, this one among them; ``accumulate`` by default.
 
         Returns:
             Detached scalars, and whether any process was asked to stop.
         """
         self.seed(row["seed"])
-        losses, stop = self.run(row, progress, mixing, update, stop, followers)
+        losses, stop = self.run(row, progress, mixing, update, stop, followers, window or self.accumulate)
         self.sums.note(losses.keys())
         return losses, stop
 

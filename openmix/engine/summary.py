@@ -5,11 +5,12 @@ from pathlib import Path
 import torch
 
 from . import agreement, result, workdir
+from .beyond import beyond_the_run
 from .step import unwrap
 
 
 def log_plan(runner) -> None:
-    """One line of what is about to be trained."""
+    """One line of what is about to be trained, and warnings of what in the config never happens."""
     loop, loader = runner.train_loop, runner.train_loop.dataloader
     scale = runner.cfg.get("auto_scale_lr") or {}
     base = scale.get("base_batch_size", loader.total_batch)
@@ -22,6 +23,8 @@ def log_plan(runner) -> None:
     if loader.total_batch != scale.get("scaled_to", base):
         runner.logger.warning(f"total batch {loader.total_batch} is not the recipe's {base} and lr is not scaled; "
                               "--auto-scale-lr scales it linearly")
+    for line in beyond_the_run(runner.cfg, loop.max_epochs, loop.steps, runner.hooks):
+        runner.logger.warning(line)
 
 
 def count_parameters(runner) -> int:

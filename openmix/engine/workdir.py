@@ -1,4 +1,6 @@
 """The folder of one run: files that are written whole or not at all, its lock and its status."""
+import contextlib
+import errno
 import fcntl
 import json
 import math
@@ -14,15 +16,19 @@ from pathlib import Path
 
 from ..errors import did_you_mean
 from .provenance import (  # noqa: F401  what the files of a work dir say about the run
+    RESUMABLE,
     canonical,
     config_difference,
     config_hash,
     environment,
     hardware,
+    kernels,
     refuse_secrets,
     version,
 )
 
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # errors of a disk that is full or fails
+ROOM = 64 * 2**10  # bytes that the start of a run writes
 TERMINAL = ("done", "diverged", "oom", "invalid", "failed")
 STATES = ("running", "preempted", *TERMINAL)
 STARTED = round(time.time(), 3)  # with pid and host: which process this is (pids repeat in containers)
@@ -88,21 +94,46 @@ def _finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+@contextlib.contextmanager
+def naming(folder):
+    """An error of the disk in here names ``folder`` and the room there, unless it does so already."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK or "bytes are free" in str(error):
+            raise
+        reason = f"cannot write in {folder}: {error.strerror or error}{_room(Path(folder))}"
+        raise OSError(error.errno, reason) from error
+
+
 def check_writable(work_dir) -> Path:
     """Make ``work_dir`` and check that files can be written in it.
 
     Raises:
-        ValueError: it cannot be made or written to.
+        ValueError: it cannot be made or written to. OSError: the disk is full.
     """
     work_dir = Path(work_dir)
     try:
-        work_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=work_dir):
-            pass
+        with naming(work_dir):
+            work_dir.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=work_dir) as file:
+                file.write(bytes(ROOM))
+                file.flush()
+                os.fsync(file.fileno())
     except OSError as error:
+        if error.errno in DISK:
+            raise
         raise ValueError(f"cannot use {work_dir} as work dir: {error.strerror or error}; "
                          "name a folder you may write to with --work-dir") from error
     return work_dir
+
+
+def holds_run(work_dir) -> bool:
+    """Whether a run has begun in ``work_dir``: it left a checkpoint or a result, or its status says more than refused.
+    """
+    work_dir = Path(work_dir)
+    begun = read_status(work_dir).get("state") in {*STATES} - {"invalid"}
+    return begun or (work_dir / "result.json").is_file() or any(work_dir.glob("*.pth*"))
 
 
 class InUse(RuntimeError):
@@ -128,7 +159,7 @@ class Lock:
     """
 
     def __init__(self, work_dir, rank: int = 0, wait: float = 0.0, name: str = ".lock"):
-        self.path, self.file = Path(work_dir) / name, None
+        self.path, self.file, self.before = Path(work_dir) / name, None, None
         if rank == 0:
             self._acquire(wait)
 
@@ -142,8 +173,13 @@ class Lock:
                 self.file.close()
                 raise InUse(self.path.parent, holder)
             time.sleep(0.1)
+        self.file.seek(0)
+        self.before = self.file.read(), os.fstat(self.file.fileno()).st_mtime_ns
+        self._note(f"pid {os.getpid()} on {socket.gethostname()}\n")
+
+    def _note(self, text: str) -> None:
         self.file.truncate(0)
-        self.file.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
+        self.file.write(text)
         self.file.flush()
 
     def _take(self) -> bool:
@@ -156,9 +192,13 @@ class Lock:
                           stacklevel=3)
         return True
 
-    def release(self) -> None:
+    def release(self, untouched: bool = False) -> None:
+        """Let others in. ``untouched`` leaves the file as it was before, with its time."""
         if self.file is not None and not self.file.closed:
-            self.file.truncate(0)
+            text, modified = self.before if untouched else ("", None)
+            self._note(text)
+            if untouched:
+                os.utime(self.path, ns=(modified, modified))
             fcntl.flock(self.file, fcntl.LOCK_UN)
             self.file.close()
 

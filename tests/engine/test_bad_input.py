@@ -221,6 +221,25 @@ def test_a_full_disk_keeps_the_older_checkpoint_and_the_run_goes_on_later(train,
     assert_equal_state(a, b)
 
 
+@pytest.mark.parametrize("size", [5_000, 40_000])
+def test_a_disk_that_is_full_at_the_start_is_one_line_with_path_and_room(train, tmp_path, limited, size):
+    limited(size)
+    code, message = train(config("unused", epochs=1))
+    limited(resource.RLIM_INFINITY)
+    assert code == 1 and message.count("\n") == 1
+    assert f"cannot write in {tmp_path / 'run'}: File too large" in message and "bytes are free there" in message
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_disk_that_fills_up_during_the_start_is_named_as_well(train, tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(LocalVisBackend, "add_config", full)
+    code, message = train(config("unused", epochs=1))
+    assert code == 1 and f"cannot write in {tmp_path / 'run'}: No space left" in message and "bytes are" in message
+
+
 def test_a_full_disk_costs_log_lines_and_pictures_but_not_the_run(train, tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
@@ -281,9 +300,10 @@ def test_a_damaged_newest_checkpoint_costs_an_epoch(train, interrupted, run, dam
 def test_with_every_checkpoint_damaged_nothing_starts_again_silently(refused, interrupted):
     for path in interrupted.glob("*.pth"):
         cut(path)
-    assert "no valid checkpoint left" in refused(config("unused", epochs=3), "--resume")
-    assert sorted(p.name for p in interrupted.glob("*.corrupt")) == ["epoch_1.pth.corrupt", "epoch_2.pth.corrupt"]
-    assert "no valid checkpoint left" in refused(config("unused", epochs=3), "--resume")
+    before = {p.name: p.read_bytes() for p in interrupted.iterdir()}
+    for _ in range(2):
+        assert "no valid checkpoint left" in refused(config("unused", epochs=3), "--resume")
+        assert {p.name: p.read_bytes() for p in interrupted.iterdir() if p.name != ".lock"} == before
 
 
 @pytest.mark.parametrize("flag", ["--load-from", "--resume"])

@@ -154,7 +154,9 @@ def test_kill_9_at_any_moment_loses_nothing(tmp_path):
         child.join()
         assert done.value > before
         best = checkpoint.load(tmp_path / "best.pth")
-        newest = checkpoint.load(checkpoint.newest_valid(tmp_path))
+        resumed = checkpoint.newest_valid(tmp_path)
+        checkpoint.set_aside(tmp_path, resumed, pytest.fail)
+        newest = checkpoint.load(resumed)
         for found in (best, newest):
             assert found["meta"]["epoch"] in (done.value, done.value + 1)
             assert torch.equal(found["state_dict"]["weight"], torch.full((200_000,), float(found["meta"]["epoch"])))
@@ -247,9 +249,12 @@ def test_next_older_is_taken_and_the_damaged_one_reported(tmp_path, damage):
     damage(tmp_path / "epoch_3.pth")
     reports = []
     assert checkpoint.newest_valid(tmp_path, reports.append).name == "epoch_2.pth"
-    assert len(reports) == 1 and "epoch_3.pth is damaged" in reports[0] and "epoch_3.pth.corrupt" in reports[0]
+    assert len(reports) == 1 and "epoch_3.pth is damaged" in reports[0]
+    assert "epoch_3.pth" in names(tmp_path), "looking touches nothing"
+    checkpoint.set_aside(tmp_path, tmp_path / "epoch_2.pth", reports.append)
+    assert len(reports) == 2 and "epoch_3.pth.corrupt" in reports[1]
     assert "epoch_3.pth.corrupt" in names(tmp_path) and "epoch_3.pth" not in names(tmp_path)
-    assert checkpoint.newest_valid(tmp_path, reports.append).name == "epoch_2.pth" and len(reports) == 1
+    assert checkpoint.newest_valid(tmp_path, reports.append).name == "epoch_2.pth" and len(reports) == 2
 
 
 def test_without_a_logger_damage_is_a_warning(tmp_path):
@@ -264,8 +269,10 @@ def test_never_a_silent_restart(tmp_path):
     for path in tmp_path.glob("*.pth"):
         flip(path)
     for _ in range(2):  # the second start must not forget that there was a run
-        with pytest.raises(ValueError, match=r"no valid checkpoint left, only epoch_1\.pth\.corrupt, epoch_2"):
+        with pytest.raises(ValueError, match=r"no valid checkpoint left, only epoch_1\.pth(\.corrupt)?, epoch_2"):
             checkpoint.newest_valid(tmp_path, lambda message: None)
+        for path in tmp_path.glob("*.pth"):  # as an earlier start may have done
+            path.rename(f"{path}.corrupt")
 
 
 def test_new_work_dir_has_nothing_to_resume(tmp_path):
@@ -274,6 +281,7 @@ def test_new_work_dir_has_nothing_to_resume(tmp_path):
     (tmp_path / "epoch_1.pth.tmp").write_bytes(b"half")
     (tmp_path / "epoch_1.pth.sha256").write_text("of a save that crashed")
     assert checkpoint.newest_valid(tmp_path) is None
+    checkpoint.set_aside(tmp_path, None, pytest.fail)
     assert names(tmp_path) == ["best.pth", "best.pth.sha256"]
 
 
@@ -336,7 +344,7 @@ def test_malicious_file_is_refused_and_not_executed(tmp_path, form):
         checkpoint.newest_valid(tmp_path, lambda message: None)
     assert not (tmp_path / "marker").exists()
     with contextlib.suppress(RuntimeError):  # a bare pickle is none of torch's forms, but runs before that is seen
-        torch.load(tmp_path / "epoch_1.pth.corrupt", weights_only=False)
+        torch.load(tmp_path / "epoch_1.pth", weights_only=False)
     assert (tmp_path / "marker").exists()  # the file is what it claims to be
 
 

@@ -20,7 +20,7 @@ from openmix.engine import checkpoint, cli, launch, workdir
 from openmix.engine.config import load_config
 
 from .console import main, write
-from .tiny import ROOT, assert_equal_state, config
+from .tiny import ROOT, assert_equal_state, config, train
 
 PARSE = cli.train_parser(Parser()).parse_args
 SMALL = [f"{part}_dataloader.dataset.num_images={n}" for part, n in (("train", 300), ("val", 20), ("test", 20))]
@@ -199,6 +199,18 @@ def test_longer_training_continues_a_finished_run(tiny, tmp_path):
     assert record(tmp_path / "run")["epochs"] == 2
 
 
+def test_a_moved_work_dir_goes_on_where_it_is_now(tiny, tmp_path, capsys):
+    stop = ["--cfg-options", "train_cfg.stop_after=2"]
+    assert main("train", tiny, "--work-dir", tmp_path / "old", *stop) == 128
+    (tmp_path / "old").rename(tmp_path / "new")
+    line = ["train", tmp_path / "new" / "tiny.py", "--resume", "--cfg-options", "train_cfg.stop_after=None"]
+    assert main(*line) == 2
+    assert f"go on with --work-dir {tmp_path / 'new'}" in capsys.readouterr().err and not (tmp_path / "old").exists()
+    assert main(*line, "--work-dir", tmp_path / "new") == 0
+    assert record(tmp_path / "new")["status"] == "done" and not (tmp_path / "old").exists()
+    assert main(*line) == 0, "its config names the new place from then on"
+
+
 def test_a_work_dir_in_use_is_left_alone(tiny, tmp_path, capsys):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "tiny.py").write_text("# the other run's config")
@@ -261,6 +273,51 @@ def test_without_validation_the_result_has_no_accuracy(tiny, tmp_path, capsys):
     assert found["status"] == "done" and found["networks"] == {} and found["primary"] is None
     assert "trained without evaluation" in capsys.readouterr().out
     assert not (tmp_path / "run" / "best.pth").exists() and (tmp_path / "run" / "epoch_1.pth").exists()
+
+
+@pytest.mark.parametrize("topk, titles", [
+    ([1], ["top-1 last", "top-1 best", "top-1 median of last 10", "top-5 last"]),
+    ([5], ["top-5 last", "top-5 best", "top-5 median of last 10"]),
+    ([2, 1], ["top-1 last", "top-1 best", "top-1 median of last 10", "top-2 last", "top-5 last"]),
+    ([7, 3], ["top-3 last", "top-3 best", "top-3 median of last 10", "top-7 last"])], ids=str)
+def test_any_topk_trains_shows_its_row_and_resumes_to_it(tmp_path, capsys, topk, titles):
+    path = write(config("unused", epochs=2, custom_hooks=[], **{"val_evaluator.topk": topk, "test_evaluator.topk": 3}),
+                 tmp_path / "tiny.json")
+    assert main("train", path, "--work-dir", tmp_path / "run") == 0
+    first = capsys.readouterr().out.splitlines()[-6:]
+    head, row = ([cell.strip() for cell in line.strip("|").split("|")] for line in (first[1], first[3]))
+    assert head == ["network", *titles, "img/s"]
+    found = record(tmp_path / "run")["networks"]["net"]
+    for title, shown in zip(head, row, strict=True):
+        name, _, kind = title.partition(" ")
+        if kind == "last":
+            curve = found[name.replace("-", "")] if name.replace("-", "") in found else [None]
+            assert shown == ("-" if curve[-1] is None else f"{curve[-1]:.2f}")
+    assert all(f"top{k}" in found and len(found[f"top{k}"]) == 2 for k in topk)
+    assert (found["last"] is None) == (1 not in topk)
+    best = checkpoint.load(tmp_path / "run" / "best.pth")["meta"]["epoch"]
+    curve = found[f"top{min(topk)}"]
+    assert curve[best - 1] == max(curve)
+    assert main("train", path, "--work-dir", tmp_path / "run", "--resume") == 0
+    assert capsys.readouterr().out.splitlines()[-6:] == first
+    assert main("test", path, tmp_path / "run/epoch_2.pth", "--work-dir", tmp_path / "test") == 0
+    assert "net: top3 " in capsys.readouterr().out
+
+
+def test_a_run_without_top_1_is_no_trouble_for_tables(tmp_path):
+    from openmix.benchmark.records import read_records
+
+    train(config(tmp_path / "run", epochs=1, custom_hooks=[], **{"val_evaluator.topk": [3]}))
+    found, = read_records(tmp_path, cached=False)
+    assert found.state == "done" and not found.problems and found.primary["last"] is None
+
+
+@pytest.mark.parametrize("topk, word", [([10], "topk=10 of 10 classes is always 100 %"), ([0], "topk must be whole"),
+                                        ([], "topk must be whole")])
+def test_a_topk_that_says_nothing_is_refused_before_training(tmp_path, capsys, topk, word):
+    path = write(config("unused", epochs=1, **{"val_evaluator.topk": topk}), tmp_path / "tiny.json")
+    assert main("train", path, "--work-dir", tmp_path / "run") == 2
+    assert word in capsys.readouterr().err and not list(tmp_path.glob("run/*.pth"))
 
 
 def test_a_diverged_run_exits_with_3(tiny, tmp_path, capsys):

@@ -92,6 +92,18 @@ def test_a_step_compiles_to_one_graph_a_program_and_trains_as_the_eager_one(tmp_
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
+def test_a_compiled_step_averages_over_the_same_windows_as_the_eager_one(tmp_path):
+    torch._dynamo.reset()
+    changes = {"optim_wrapper.accumulative_counts": 4}  # six batches an epoch
+    eager = run(build(tmp_path / "eager", "MixUp", **changes))
+    loop = build(tmp_path / "compiled", "MixUp", **changes)
+    loop.step.form = "compile"
+    loop.step.forward = Compiled(loop.step, print, backend=Counting())
+    run(loop)
+    for a, b in zip(eager.runner.model.parameters(), loop.runner.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
 class AsksTheHost(MixUp):
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
         losses = super().loss(net, images, labels, criterion, draws, progress)

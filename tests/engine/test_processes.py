@@ -74,7 +74,7 @@ def ranks_agree(tmp_path, cfg):
 
 
 def test_parameters_stay_equal_with_gradient_accumulation(tmp_path):
-    ranks_agree(tmp_path, config(tmp_path / "run", images=60, **{"optim_wrapper.accumulative_counts": 2}))
+    ranks_agree(tmp_path, config(tmp_path / "run", images=60, **{"optim_wrapper.accumulative_counts": 4}))
 
 
 def test_a_choice_of_a_learned_and_a_static_method_runs_on_two_ranks(tmp_path):

@@ -1,4 +1,7 @@
 """A run that was cut and resumed is the run that was not: bit by bit, for every registered method."""
+import json
+import shutil
+
 import pytest
 import torch
 from torch import nn
@@ -80,8 +83,12 @@ def test_the_wrong_epoch_key_after_a_resume_is_noticed(tmp_path, monkeypatch):
     assert not torch.equal(whole["state_dict"]["net.head.fc.weight"], parts["state_dict"]["net.head.fc.weight"])
 
 
-def test_accumulated_gradients_resume_at_an_update(tmp_path):
-    (whole, _), (parts, _) = straight_and_cut(tmp_path, 5, **{"optim_wrapper.accumulative_counts": 2})
+@pytest.mark.parametrize("accumulate, interval", [(2, 1), (3, 2), (3, 4)])
+def test_accumulated_gradients_and_due_averages_resume_at_an_update(tmp_path, accumulate, interval):
+    """Cut in the second window of an epoch; one with a last window of one batch, and an average due inside windows."""
+    average = [dict(type="EMAHook", momentum=0.1, interval=interval)]
+    (whole, _), (parts, _) = straight_and_cut(tmp_path, 5, custom_hooks=average,
+                                              **{"optim_wrapper.accumulative_counts": accumulate})
     for part in PARTS:
         assert_equal_state(whole[part], parts[part])
 
@@ -101,6 +108,65 @@ def test_resume_refuses_another_config(tmp_path):
     cfg.resume, cfg.optim_wrapper.optimizer.lr = True, 0.01
     with pytest.raises(ValueError, match=r"optimizer.lr: 0.05 -> 0.01"):
         train(cfg)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A run of AutoMix stopped in the middle of an epoch, and the final checkpoint of one that was not."""
+    folder = tmp_path_factory.mktemp("stopped")
+    train(config(folder / "whole", mixup="AutoMix"))
+    with pytest.raises(Stopped):
+        train(config(folder / "run", mixup="AutoMix", **{"train_cfg.stop_after": 6}))
+    return folder / "run", checkpoint.load(folder / "whole" / LAST)
+
+
+CHANGES_NO_BIT = [
+    {"val_dataloader.batch_size": 7}, {"test_dataloader.batch_size": 3}, {"test_dataloader.dataset.num_images": 9},
+    {"test_dataloader": None, "test_cfg": None, "test_evaluator": None}, {"test_evaluator.topk": 2},
+    {"test_cfg.network": "ema"}, {"train_dataloader.num_workers": 1}, {"find_unused_parameters": True},
+    {"auto_scale_lr": dict(base_batch_size=10)}, {"custom_imports": dict(imports=["json"])},
+    {"default_scope": "mmengine"}, {"log_level": "WARNING"},
+    {"default_hooks.logger.interval": 1}, {"default_hooks.preview": dict(_delete_=True, interval=1)},
+    {"default_hooks.checkpoint.save_best": False}, {"default_hooks.progress": None}, {"experiment_name": "other"},
+    {"visualizer": dict(vis_backends=[])}, {"log_processor": dict(window_size=1)}, {"randomness.deterministic": False}]
+
+
+@pytest.mark.parametrize("change", CHANGES_NO_BIT, ids=str)
+def test_what_may_change_between_a_stop_and_a_resume_changes_no_bit(tmp_path, stopped, change):
+    run, whole = stopped
+    shutil.copytree(run, tmp_path / "run")
+    runner = train(config(tmp_path / "run", mixup="AutoMix", resume=True, **change))
+    parts = checkpoint.load(tmp_path / "run" / LAST)
+    for part in PARTS:
+        assert_equal_state(whole[part], parts[part])
+    assert [entry["val"] for entry in runner.history] == [entry["val"] for entry in json.loads(whole["history_json"])]
+
+
+@pytest.mark.parametrize("change", [
+    {"env_cfg.channels_last": True}, {"env_cfg.step": "eager"}, {"env_cfg.num_threads": 1},
+    {"env_cfg.cudnn_benchmark": False}])
+def test_other_kernels_are_allowed_and_said_not_to_be_bit_by_bit(tmp_path, stopped, capsys, change):
+    shutil.copytree(stopped[0], tmp_path / "run")
+    train(config(tmp_path / "run", mixup="AutoMix", resume=True, **change))
+    log = next(p for p in tmp_path.glob("run/*/*.log") if "resumed" in p.read_text()).read_text()
+    assert "not bit by bit" in log and next(iter(change)) in log
+
+
+def test_the_same_kernels_are_nothing_to_speak_of(tmp_path, stopped):
+    """Negative control."""
+    shutil.copytree(stopped[0], tmp_path / "run")
+    train(config(tmp_path / "run", mixup="AutoMix", resume=True))
+    assert not any("not bit by bit" in p.read_text() for p in tmp_path.glob("run/*/*.log"))
+
+
+@pytest.mark.parametrize("change", [
+    {"train_dataloader.total_batch": 20}, {"train_dataloader.augment.flip": 0.0}, {"val_cfg.network": "ema"},
+    {"val_dataloader.dataset.num_images": 20}, {"optim_wrapper.accumulative_counts": 2}, {"env_cfg.amp": "bf16"},
+    {"train_cfg.mixup_off_epochs": 1}, {"sync_bn": True}, {"randomness.seed": 1}], ids=str)
+def test_what_changes_a_run_or_its_result_is_refused(tmp_path, stopped, change):
+    shutil.copytree(stopped[0], tmp_path / "run")
+    with pytest.raises(ValueError, match=next(iter(change)).replace(".", r"\.")):
+        train(config(tmp_path / "run", mixup="AutoMix", resume=True, **change))
 
 
 def test_a_longer_run_continues_with_the_longer_schedule(tmp_path):

@@ -11,8 +11,9 @@ from mmengine.hooks import Hook
 
 from openmix import apis
 from openmix.engine import checkpoint
+from openmix.engine.hooks import EMAHook
 from openmix.engine.loops import Stopped
-from openmix.engine.step import Diverged
+from openmix.engine.step import Diverged, Step
 from openmix.registry import HOOKS
 
 from .tiny import METHODS, config, train
@@ -65,6 +66,75 @@ def test_a_diverged_run_says_so_and_keeps_its_last_good_checkpoint(tmp_path):
     assert "lr" in json.loads((tmp_path / "status.json").read_text())["reason"]
 
 
+class Explosion(Hook):
+    """Spoils numbers after the last update of the second epoch, where no loss of that epoch shows it."""
+
+    def __init__(self, spoil, iteration=7):
+        self.spoil, self.iteration = spoil, iteration
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter == self.iteration:
+            with torch.no_grad():
+                self.spoil(runner)
+
+
+def average(runner):
+    return next(h for h in runner.hooks if isinstance(h, EMAHook)).net
+
+
+SPOILT = {
+    "weight": lambda r: r.model.net.head.fc.weight[0, 0].fill_(math.nan),
+    "infinite bias": lambda r: r.model.net.head.fc.bias[3].fill_(-math.inf),
+    "buffer": lambda r: next(b for b in r.model.net.buffers() if b.is_floating_point())[0].fill_(math.inf),
+    "average": lambda r: average(r).head.fc.weight[0, 0].fill_(math.nan),
+    "teacher": lambda r: r.model.mixup.teacher.head.fc.weight[0, 0].fill_(math.nan),
+    "momentum": lambda r: list(r.train_loop.optimizer.state.values())[0]["momentum_buffer"].fill_(math.inf),
+    "finite but useless": lambda r: [p.mul_(1e30) for p in r.model.net.parameters()],
+}
+
+
+@pytest.mark.parametrize("epochs", [2, 3], ids=["last epoch", "epoch before"])
+@pytest.mark.parametrize("what", SPOILT)
+def test_an_explosion_in_an_epochs_last_update_is_neither_saved_nor_evaluated(tmp_path, what, epochs):
+    cfg = config(tmp_path, mixup="AutoMix" if what == "teacher" else "MixUp", epochs=epochs,
+                 **{"default_hooks.checkpoint": dict(min_seconds=0, max_keep=1)})
+    runner, after_first = apis_runner(cfg), {}
+
+    class Look(Hook):
+        priority = "LOWEST"
+
+        def after_epoch(self, runner, entry, force=False):
+            after_first.update({p.name: p.read_bytes() for p in tmp_path.glob("*.pth*")})
+
+    runner.register_hook(Look())
+    runner.register_hook(Explosion(SPOILT[what]), "LOWEST")
+    with pytest.raises(Diverged, match=r"not finite.* at iteration 8 \(epoch 2, lr .*the last good checkpoint is kept"):
+        runner.train()
+    assert {p.name: p.read_bytes() for p in tmp_path.glob("*.pth*")} == after_first and "epoch_1.pth" in after_first
+    found = result(tmp_path)
+    assert found["status"] == "diverged" and found["epochs"] == 1
+    assert len(found["networks"][found["primary"]]["top1"]) == 1
+    assert json.loads((tmp_path / "status.json").read_text())["state"] == "diverged"
+
+
+def test_an_explosion_before_a_stop_is_not_saved(tmp_path):
+    cfg = config(tmp_path, **{"train_cfg.stop_after": 6})
+    runner = apis_runner(cfg)
+    runner.register_hook(Explosion(SPOILT["weight"], iteration=5), "LOWEST")
+    with pytest.raises(Diverged, match="net.head.fc.weight"):
+        runner.train()
+    assert not list(tmp_path.glob("iter_*")) and (tmp_path / "epoch_1.pth").is_file()
+
+
+def test_a_network_with_infinities_by_design_trains(tmp_path):
+    """Negative control: masks of minus infinity, and logits of classes that a head masks."""
+    runner = apis_runner(config(tmp_path, epochs=1, custom_hooks=[]))
+    runner.model.net.register_buffer("mask", torch.tensor([0.0] * 9 + [-math.inf]))
+    runner.model.net.register_forward_hook(lambda net, _, logits: logits + net.mask if not net.training else logits)
+    runner.train()
+    assert result(tmp_path)["status"] == "done"
+
+
 def test_no_update_happens_once_the_loss_is_not_finite(tmp_path):
     cfg = config(tmp_path)
     runner = apis_runner(cfg)
@@ -114,6 +184,52 @@ def test_accumulation_equals_one_large_batch_without_batchnorm_coupling(tmp_path
         (runner.model(images[part], labels[part], draws)["loss"] / 2).backward()
     for a, b in zip(whole, runner.model.parameters(), strict=True):
         torch.testing.assert_close(a, b.grad, atol=1e-6, rtol=1e-4)
+
+
+def gradients_of_updates(work_dir, accumulate, **changes):
+    """The gradient of each update of an epoch of four batches, at weights that stay as they are."""
+    runner = apis_runner(config(work_dir, mixup="Vanilla", epochs=1, custom_hooks=[], val_cfg=None, val_dataloader=None,
+                                val_evaluator=None, **{"optim_wrapper.accumulative_counts": accumulate,
+                                "optim_wrapper.optimizer.lr": 0.0, **changes}))
+    found, update = [], Step.update
+
+    def spy(self, progress):
+        found.append(torch.cat([p.grad.flatten() for p in self.parameters]))
+        update(self, progress)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Step, "update", spy)
+        runner.train()
+    return found
+
+
+@pytest.mark.parametrize("accumulate, limit, windows", [
+    (3, None, [(0, 1, 2), (3,)]), (9, None, [(0, 1, 2, 3)]), (2, 3, [(0, 1), (2,)]), (2, None, [(0, 1), (2, 3)])])
+def test_an_update_averages_over_the_real_length_of_its_window(tmp_path, accumulate, limit, windows):
+    each = gradients_of_updates(tmp_path / "each", 1)
+    found = gradients_of_updates(tmp_path / "found", accumulate, **{"train_cfg.limit": limit})
+    assert len(each) == 4 and len(found) == len(windows)
+    for gradient, window in zip(found, windows, strict=True):
+        torch.testing.assert_close(gradient, torch.stack([each[i] for i in window]).mean(0), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("accumulate, interval, updates", [
+    (1, 3, [2, 5]),        # every update that is due
+    (2, 3, [3, 5, 8]),     # due at 2, 5, 8 of five batches an epoch; updates come after 1, 3, 4, 6, 8, 9
+    (4, 1, [3, 4, 8, 9]),  # several in one window count once
+    (3, 5, [4, 9]),        # in the last, shorter window of an epoch
+    (9, 2, [4, 9]),        # windows of a whole epoch
+    (2, 11, []),           # never due
+])
+def test_an_average_that_is_due_between_two_updates_follows_at_the_next(tmp_path, accumulate, interval, updates):
+    total = 5 if accumulate > 1 else 4
+    cfg = config(tmp_path, images=10 * total, custom_hooks=[dict(type="EMAHook", interval=interval)],
+                 **{"optim_wrapper.accumulative_counts": accumulate})
+    runner, followed = apis_runner(cfg), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EMAHook, "follow", lambda hook: followed.append(runner.iter))
+        runner.train()
+    assert followed == updates
 
 
 @pytest.mark.parametrize("mixup, epochs, options, expected", [
