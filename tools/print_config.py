@@ -14,17 +14,16 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(args) -> int:
-    try:
-        cfg = configure(args)
-    except (ValueError, TypeError, ImportError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     from openmix.engine.workdir import config_hash
 
+    cfg = configure(args)
     print(cfg.pretty_text.rstrip())
     print(f"# config hash {config_hash(cfg)}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(make_parser().parse_args()))
+    from openmix.benchmark.console import run
+
+    arguments = make_parser().parse_args()
+    sys.exit(run(lambda: main(arguments)))

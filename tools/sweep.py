@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout wo
 
 from openmix.benchmark.slurm import add_arguments  # noqa: E402
 
-OK, FAILED, WRONG_INPUT = 0, 1, 2
+OK, FAILED = 0, 1
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -88,9 +88,10 @@ def run(args) -> int:
 
 
 def train(name: str, jobs: list, problems: dict, args) -> int:
+    from openmix.benchmark.console import warn
     from openmix.benchmark.jobs import DRIVER
     from openmix.benchmark.pool import Pool
-    from openmix.benchmark.progress import Lines, Screen, counts, stand, together
+    from openmix.benchmark.progress import FINAL, Lines, Screen, counts, stand, together
     from openmix.benchmark.slots import make_slots
     from openmix.engine.workdir import InUse, Lock
 
@@ -106,8 +107,8 @@ def train(name: str, jobs: list, problems: dict, args) -> int:
         stopped = pool.run()
     print(counts(map(stand, jobs)))
     for line in together((job.name, pool.failed[job.name]) for job in jobs if job.name in pool.failed):
-        print(line, file=sys.stderr)
-    if any(not why.startswith("stale") for why in pool.failed.values()):
+        warn(line)
+    if any(not why.startswith(FINAL) for why in pool.failed.values()):
         print("once the cause is gone, --failed starts these again", file=sys.stderr)
     return 128 + stopped if stopped else FAILED if pool.failed else OK
 
@@ -121,15 +122,11 @@ def status(args) -> int:
 
 
 def main(argv=None) -> int:
+    from openmix.benchmark import console
+
     args = make_parser().parse_args(argv)
-    try:
-        return dict(make=make, run=run, status=status)[args.action](args)
-    except BrokenPipeError:  # whoever reads has enough
-        sys.stdout = None
-        return OK
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return WRONG_INPUT
+    action = dict(make=make, run=run, status=status)[args.action]
+    return console.run(lambda: action(args))
 
 
 if __name__ == "__main__":

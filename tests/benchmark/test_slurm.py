@@ -19,6 +19,8 @@ from openmix.benchmark import element, slurm
 from openmix.benchmark.jobs import Job, state
 from openmix.engine import workdir
 
+from .made import small_result
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = dict(
     sbatch='echo "$@" >> $D/sbatch; if [ -e $D/refuse ]; then echo "no such partition" >&2; exit 1; fi; '
@@ -123,7 +125,7 @@ def test_what_is_done_running_or_queued_is_not_submitted(cluster, capsys):
     for name in ("done", "failed", "stopped"):
         Path("runs", name).mkdir(parents=True)
         workdir.write_status(f"runs/{name}", dict(stopped="preempted").get(name, name))
-    workdir.write_json("runs/done/result.json", dict(schema=1, status="done"))
+    workdir.write_json("runs/done/result.json", small_result(50.0))
     Path("runs/running").mkdir()
     capsys.readouterr()
     with workdir.Lock("runs/running"):
@@ -294,7 +296,7 @@ def test_what_several_processes_left_tells_whether_one_was_killed(end, code, kil
     Path(job.work_dir).mkdir(parents=True)
     workdir.write_status(job.work_dir, end)
     if end == "done":
-        workdir.write_json(Path(job.work_dir, "result.json"), dict(schema=1, status="done"))
+        workdir.write_json(Path(job.work_dir, "result.json"), small_result(50.0))
     assert element.was_killed(job, code) is killed
 
 
