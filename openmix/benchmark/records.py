@@ -202,7 +202,7 @@ def _contradiction(config: dict | None, result: dict) -> str:
     planned = (config or {}).get("train_cfg")
     planned = planned.get("max_epochs") if isinstance(planned, dict) else None
     if result["status"] == "done" and fits(planned, int) and planned != result["epochs"]:
-        return f"result.json is wrong: it says done after {result['epochs']} epochs, its config has {planned}"
+        return f"result.json is wrong: it says done after {result['epochs']} epochs, its config has {shown(planned)}"
     return ""
 
 

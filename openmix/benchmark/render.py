@@ -55,6 +55,7 @@ def render(part: Part, style: str) -> str:
         if table.folded and style == "latex":
             continue
         if table.folded:
+            # a line of HTML in Markdown too
             blocks.append(f"<details><summary>{texts.escaped_html(table.title)}</summary>\n\n{text}\n\n</details>")
         else:
             blocks.append(f"{_paragraph(_cell(table.title, style), style)}\n\n{text}" if table.title else text)

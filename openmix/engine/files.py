@@ -124,8 +124,8 @@ def fits(value, kind) -> bool:
 
 
 def whole(least: int = 0) -> Callable:
-    """A kind: whole numbers of at least ``least``."""
-    return lambda value: fits(value, int) and value >= least
+    """A kind: whole numbers of at least ``least`` and at most 64 bits."""
+    return lambda value: fits(value, int) and least <= value < 2**64
 
 
 def number(least: float, most: float) -> Callable:
