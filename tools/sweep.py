@@ -89,12 +89,14 @@ def run(args) -> int:
 
 def train(name: str, jobs: list, problems: dict, args) -> int:
     from openmix.benchmark.console import warn
-    from openmix.benchmark.jobs import DRIVER
+    from openmix.benchmark.jobs import DRIVER, moved
     from openmix.benchmark.pool import Pool
     from openmix.benchmark.progress import FINAL, Lines, Screen, counts, stand, together
     from openmix.benchmark.slots import make_slots
     from openmix.engine.workdir import InUse, Lock
 
+    if note := moved(name, jobs):
+        warn(note)
     slots = make_slots(args.gpus, args.jobs_per_gpu, args.slots)
     try:
         lock = Lock(Path("configs", "sweeps", name), wait=2, name=DRIVER)
@@ -114,10 +116,14 @@ def train(name: str, jobs: list, problems: dict, args) -> int:
 
 
 def status(args) -> int:
-    from openmix.benchmark.jobs import load_jobs
+    from openmix.benchmark.console import warn
+    from openmix.benchmark.jobs import load_jobs, moved, sweep_name
     from openmix.benchmark.progress import stand, table
 
-    print(table(map(stand, select(load_jobs(args.grid), args.only))))
+    jobs = load_jobs(args.grid)
+    print(table(map(stand, select(jobs, args.only))))
+    if note := moved(sweep_name(args.grid), jobs):
+        warn(note)
     return OK
 
 

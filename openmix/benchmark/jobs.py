@@ -131,6 +131,14 @@ def load_jobs(path) -> list[Job]:
     return read_list(path)["jobs"]
 
 
+def moved(name: str, jobs: list[Job]) -> str:
+    """What to do where a sweep was run but none of its work dirs is here any more; empty otherwise."""
+    if not jobs or not os.path.exists(SWEEPS / name / DRIVER) or any(Path(job.work_dir).is_dir() for job in jobs):
+        return ""
+    return (f"the sweep {name} was run before, but none of its work dirs is here, such as {jobs[0].work_dir}; if they "
+            "were moved or renamed, move them back, else they are trained anew")
+
+
 def write_list(path, jobs: list[Job], **more) -> None:
     """Write a run list with ``more`` facts about how it was made."""
     write_json(path, dict(schema=SCHEMA, **more, jobs=[asdict(job) for job in jobs]))
