@@ -24,8 +24,8 @@ time.sleep(float(sys.argv[2]))
 open(sys.argv[1] + "/result.json", "w").write(json.dumps(dict(json.loads(sys.argv[3]), span=[begin, time.time()])))
 """
 RESULT = json.dumps(result.build(
-    [dict(epoch=1)], status="done", config="", config_hash="", data={}, seed=0, processes=1, total_batch=1, parameters=1,
-    max_epochs=1, wall_s=0.0, peak_memory_mib=0.0))
+    [dict(epoch=1)], status="done", config="", config_hash="", data={}, seed=0, processes=1, total_batch=1,
+    parameters=1, max_epochs=1, wall_s=0.0, peak_memory_mib=0.0))
 
 
 def span(job: Job) -> tuple[float, float]:
