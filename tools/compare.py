@@ -21,20 +21,25 @@ def make_parser() -> Parser:
 
 def main(args) -> int:
     from openmix.benchmark.compare import as_part, compare, gather
+    from openmix.benchmark.console import warn
+    from openmix.benchmark.records import damaged
     from openmix.benchmark.render import layout, render
+    from openmix.engine.workdir import write_atomic
 
-    try:
-        part = as_part(compare(gather(args.a), gather(args.b)), args.a, args.b)
-        text = layout(part.tables[0], "csv") if args.format == "csv" else render(part, args.format)
-        if args.out:
-            Path(args.out).write_text(text)
-        else:
-            print(text, end="")
-    except (ValueError, ImportError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    a, b = gather(args.a), gather(args.b)
+    for line in damaged([*a, *b]):
+        warn(line)
+    part = as_part(compare(a, b), args.a, args.b)
+    text = layout(part.tables[0], "csv") if args.format == "csv" else render(part, args.format)
+    if args.out:
+        write_atomic(args.out, text.encode())
+    else:
+        sys.stdout.write(text)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(make_parser().parse_args()))
+    from openmix.benchmark.console import run
+
+    arguments = make_parser().parse_args()
+    sys.exit(run(lambda: main(arguments)))

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # What dist_train.sh and dist_test.sh share: launch.sh SCRIPT CONFIG GPUS [arguments]
 set -euo pipefail
-if [ $# -lt 3 ] || ! [[ "$3" =~ ^[1-9][0-9]*$ ]]; then
+. "$(dirname "$0")/arguments.sh"
+if [ $# -lt 3 ] || ! (a_path CONFIG "$2"; a_number GPUS "$3" 1); then
   echo "usage: dist_${1%.py}.sh CONFIG GPUS [arguments]" >&2; exit 2
 fi
+a_number NODE_RANK "${NODE_RANK:-0}" 0; a_number PORT "${PORT:-29500}" 1; a_number MAX_RESTARTS "${MAX_RESTARTS:-0}" 0
+a_number NNODES "${NNODES:-1}" 1; a_name MASTER_ADDR "${MASTER_ADDR:-127.0.0.1}"
 here=$(cd "$(dirname "$0")" && pwd) script=$1 config=$2 processes=$3; shift 3
 python=${PYTHON:-$(command -v python || command -v python3)}
 nodes=${NNODES:-1} master=${MASTER_ADDR:-127.0.0.1}

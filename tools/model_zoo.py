@@ -36,17 +36,16 @@ def make_parser() -> Parser:
 
 
 def main(argv=None) -> int:
+    from openmix.benchmark import console
+
     args = make_parser().parse_args(argv)
-    try:
-        return run(args)
-    except (ValueError, TypeError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return console.run(lambda: run(args))
 
 
 def run(args) -> int:
     from openmix.benchmark.cells import is_placed, make_cells
-    from openmix.benchmark.records import gather
+    from openmix.benchmark.console import warn
+    from openmix.benchmark.records import damaged, gather
 
     if args.files and not (args.write or args.check):
         raise ValueError("--files belongs to --write or --check")
@@ -54,6 +53,8 @@ def run(args) -> int:
         raise ValueError("--out, --part and --format are for printing; leave them out with --write and --check")
     records = gather(args.runs)
     cells = make_cells(records)
+    for line in damaged(records):
+        warn(line)
     lost = [r for r in records if not is_placed(r)]
     if lost:
         print(f"{len(lost)} of {len(records)} runs are in no table, their files do not tell which; see --part unplaced",

@@ -14,18 +14,17 @@ def make_parser() -> Parser:
 
 
 def main(args) -> int:
-    try:
-        cfg = configure(args)
-    except (ValueError, TypeError, ImportError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     from openmix.engine.plain import config_text
     from openmix.engine.workdir import config_hash
 
-    print(config_text(cfg), end="")
+    cfg = configure(args)
+    print(config_text(cfg).rstrip())
     print(f"# config hash {config_hash(cfg)}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(make_parser().parse_args()))
+    from openmix.benchmark.console import run
+
+    arguments = make_parser().parse_args()
+    sys.exit(run(lambda: main(arguments)))

@@ -20,14 +20,12 @@ def make_parser() -> Parser:
 def main(args) -> int:
     from openmix.engine.publish import publish
 
-    try:
-        path = publish(args.source, args.out_dir, args.network, args.name)
-    except (ValueError, TypeError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(path)
+    print(publish(args.source, args.out_dir, args.network, args.name))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(make_parser().parse_args()))
+    from openmix.benchmark.console import run
+
+    arguments = make_parser().parse_args()
+    sys.exit(run(lambda: main(arguments)))

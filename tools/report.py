@@ -18,16 +18,16 @@ def make_parser() -> Parser:
 
 
 def main(args) -> int:
-    try:
-        from openmix.visualization.report import write_report
+    from openmix.benchmark.text import printable
+    from openmix.visualization.report import write_report
 
-        path = write_report(args.roots, args.out, title=args.title, pictures=not args.no_pictures)
-    except (ValueError, ImportError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")
+    path = write_report(args.roots, args.out, title=args.title, pictures=not args.no_pictures)
+    print(f"{printable(path)}: {path.stat().st_size / 2**20:.1f} MiB")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(make_parser().parse_args()))
+    from openmix.benchmark.console import run
+
+    arguments = make_parser().parse_args()
+    sys.exit(run(lambda: main(arguments)))

@@ -23,30 +23,31 @@ def main(args) -> int:
     import shlex
 
     from openmix.benchmark import rerun
+    from openmix.benchmark.text import printable
 
-    try:
-        code, records = 0, rerun.find(args.run, args.trust)
-        for record in records:
-            folder = rerun.new_folder(record) if args.work_dir is None else Path(args.work_dir)
-            if args.work_dir is not None and len(records) > 1:
-                folder = folder / Path(record.folder).name
-            if args.dry_run:
-                print(shlex.join(rerun.command(record, folder)))
-                continue
-            new = rerun.rerun(record, folder)
-            lines = rerun.differences(record, new)
-            print(f"{record.folder} -> {new.folder}: {'differs' if lines else 'the same, bit by bit'}")
-            for line in lines + [f"({line})" for line in rerun.circumstances(record, new)]:
-                print(f"  {line}")
-            code |= bool(lines)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the same line goes on with --work-dir", file=sys.stderr)
-        return 130
+    code, records = 0, rerun.find(args.run, args.trust)
+    for record in records:
+        folder = rerun.new_folder(record) if args.work_dir is None else Path(args.work_dir)
+        if args.work_dir is not None and len(records) > 1:
+            folder = folder / Path(record.folder).name
+        if args.dry_run:
+            print(shlex.join(rerun.command(record, folder)))
+            continue
+        new = rerun.rerun(record, folder)
+        lines = rerun.differences(record, new)
+        print(printable(f"{record.folder} -> {new.folder}: {'differs' if lines else 'the same, bit by bit'}"))
+        for line in lines + [f"({line})" for line in rerun.circumstances(record, new)]:
+            print(f"  {printable(line)}")
+        code |= bool(lines)
     return code
 
 
 if __name__ == "__main__":
-    sys.exit(main(make_parser().parse_args()))
+    from openmix.benchmark.console import run
+
+    arguments = make_parser().parse_args()
+    try:
+        sys.exit(run(lambda: main(arguments)))
+    except KeyboardInterrupt:
+        print("stopped; the same line goes on with --work-dir", file=sys.stderr)
+        sys.exit(130)

@@ -7,7 +7,8 @@
 # "-- --resume" continues. Ends with 0 if all runs succeeded, 1 if not, 128 + signal after a stop.
 set -uo pipefail
 usage() { sed -n '2s/^# /usage: /p' "$0" >&2; exit 2; }
-[ $# -ge 2 ] && [[ "$1" =~ ^[1-9][0-9]*$ ]] || usage
+. "$(dirname "$0")/arguments.sh"
+[ $# -ge 2 ] && [[ "$1" =~ ^[1-9][0-9]{0,5}$ ]] || usage
 at_once=$1; shift
 runs=() common=()
 while [ $# -gt 0 ]; do
@@ -20,10 +21,17 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ ${#runs[@]} -gt 0 ] || usage
+for run in "${runs[@]}"; do   # a line each: all of them before anything starts
+  case ${run//$'\t'/ } in
+    *[[:cntrl:]]*) printf 'a run is one line of text, got %q\n' "$run" >&2; exit 2 ;;
+  esac
+  read -ra line <<< "$run"
+  a_path CONFIG "${line[0]-}"
+done
 
 here=$(cd "$(dirname "$0")" && pwd) python=${PYTHON:-$(command -v python || command -v python3)}
 logs=${LOGS:-work_dirs/side_by_side/$(date +%Y%m%d_%H%M%S)_$$}
-mkdir -p "$logs" || exit 1
+mkdir -p -- "$logs" || exit 1
 cores=$(getconf _NPROCESSORS_ONLN) side=$(( at_once < ${#runs[@]} ? at_once : ${#runs[@]} ))
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(( cores > side ? cores / side : 1 ))}
 
@@ -73,7 +81,7 @@ for i in "${!runs[@]}"; do
   while [ ${#running[@]} -ge "$at_once" ]; do wait -n; reap; done
   [ "$signal" = 0 ] || break
   read -ra line <<< "${runs[$i]}"
-  log=$logs/$(printf %02d "$i")_$(basename "${line[0]}" .py).log
+  log=$logs/$(printf %02d "$i")_$(basename -- "${line[0]}" .py).log
   "$python" "$here/train.py" "${line[@]}" ${common[@]+"${common[@]}"} < /dev/null > "$log" 2>&1 &
   running+=($!) named[$!]="${runs[$i]} (log: $log)"
   echo "started: ${runs[$i]} (log: $log)"

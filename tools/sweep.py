@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout wo
 from openmix.arguments import Parser, typed_path  # noqa: E402
 from openmix.benchmark.slurm import add_arguments  # noqa: E402
 
-OK, FAILED, WRONG_INPUT = 0, 1, 2
+OK, FAILED = 0, 1
 
 
 def make_parser() -> Parser:
@@ -90,12 +90,15 @@ def run(args) -> int:
 
 
 def train(name: str, jobs: list, problems: dict, args) -> int:
-    from openmix.benchmark.jobs import DRIVER
+    from openmix.benchmark.console import warn
+    from openmix.benchmark.jobs import DRIVER, moved
     from openmix.benchmark.pool import Pool
-    from openmix.benchmark.progress import Lines, Screen, counts, stand, together
+    from openmix.benchmark.progress import FINAL, Lines, Screen, counts, stand, together
     from openmix.benchmark.slots import make_slots
     from openmix.engine.workdir import InUse, Lock
 
+    if note := moved(name, jobs):
+        warn(note)
     slots = make_slots(args.gpus, args.jobs_per_gpu, args.slots)
     try:
         lock = Lock(Path("configs", "sweeps", name), wait=2, name=DRIVER)
@@ -108,30 +111,30 @@ def train(name: str, jobs: list, problems: dict, args) -> int:
         stopped = pool.run()
     print(counts(map(stand, jobs)))
     for line in together((job.name, pool.failed[job.name]) for job in jobs if job.name in pool.failed):
-        print(line, file=sys.stderr)
-    if any(not why.startswith("stale") for why in pool.failed.values()):
+        warn(line)
+    if any(not why.startswith(FINAL) for why in pool.failed.values()):
         print("once the cause is gone, --failed starts these again", file=sys.stderr)
     return 128 + stopped if stopped else FAILED if pool.failed else OK
 
 
 def status(args) -> int:
-    from openmix.benchmark.jobs import load_jobs
+    from openmix.benchmark.console import warn
+    from openmix.benchmark.jobs import load_jobs, moved, sweep_name
     from openmix.benchmark.progress import stand, table
 
-    print(table(map(stand, select(load_jobs(args.grid), args.only))))
+    jobs = load_jobs(args.grid)
+    print(table(map(stand, select(jobs, args.only))))
+    if note := moved(sweep_name(args.grid), jobs):
+        warn(note)
     return OK
 
 
 def main(argv=None) -> int:
+    from openmix.benchmark import console
+
     args = make_parser().parse_args(argv)
-    try:
-        return dict(make=make, run=run, status=status)[args.action](args)
-    except BrokenPipeError:  # whoever reads has enough
-        sys.stdout = None
-        return OK
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return WRONG_INPUT
+    action = dict(make=make, run=run, status=status)[args.action]
+    return console.run(lambda: action(args))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 # two cores. DATA_ROOT holds CIFAR-100 (data); what needs it fails without. PYTHON names the interpreter.
 set -uo pipefail
 [ $# -ge 1 ] || { sed -n '2s/^# /usage: /p' "$0" >&2; exit 2; }
-mkdir -p "$1" && OUT=$(realpath "$1") DATA=$(realpath "${2:-data}")
+mkdir -p -- "$1" && OUT=$(realpath -- "$1") DATA=$(realpath -- "${2:-data}")
 . "$(dirname "$0")/parts.sh"
 export OMP_NUM_THREADS=1
 

@@ -15,13 +15,17 @@ from openmix.benchmark.jobs import Job
 from openmix.benchmark.pool import Pool
 from openmix.benchmark.progress import Lines
 from openmix.benchmark.slots import CPU, Slots
+from openmix.engine import result
 
 JOB = """
 import json, sys, time
 begin = time.time()
 time.sleep(float(sys.argv[2]))
-open(sys.argv[1] + "/result.json", "w").write(json.dumps(dict(schema=1, status="done", span=[begin, time.time()])))
+open(sys.argv[1] + "/result.json", "w").write(json.dumps(dict(json.loads(sys.argv[3]), span=[begin, time.time()])))
 """
+RESULT = json.dumps(result.build(
+    [dict(epoch=1)], status="done", config="", config_hash="", data={}, seed=0, processes=1, total_batch=1,
+    parameters=1, max_epochs=1, wall_s=0.0, peak_memory_mib=0.0))
 
 
 def span(job: Job) -> tuple[float, float]:
@@ -38,7 +42,7 @@ def main(argv=None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         jobs = [Job(f"job{i}/seed0", "stub", 0, f"{folder}/{i}") for i in range(args.jobs)]
         pool = Pool(jobs, Slots([CPU] * args.slots), screen=Lines(lambda _: None), make_command=lambda job: [
-            sys.executable, "-S", "-c", JOB, job.work_dir, str(args.seconds)])
+            sys.executable, "-S", "-c", JOB, job.work_dir, str(args.seconds), RESULT])
         start = time.time()
         pool.run()
         wall = time.time() - start

@@ -6,9 +6,10 @@
 # gives it: PEAKS="--tflops 312 --tbs 2.0". PYTHON names the interpreter.
 set -uo pipefail
 [ $# -ge 1 ] || { sed -n '2s/^# /usage: /p' "$0" >&2; exit 2; }
-mkdir -p "$1" && OUT=$(realpath "$1") DATA=()
-[ $# -lt 2 ] || DATA=(--data-root "$(realpath "$2")")
+mkdir -p -- "$1" && OUT=$(realpath -- "$1") DATA=()
+[ $# -lt 2 ] || DATA=(--data-root "$(realpath -- "$2")")
 . "$(dirname "$0")/parts.sh"
+a_number MINUTES "${MINUTES:-10}" 1
 SECONDS=0 DEADLINE=$(( ${MINUTES:-10} * 60 - 10 ))
 "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || { echo "no GPU is seen by torch" >&2; exit 2; }
 

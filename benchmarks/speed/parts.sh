@@ -1,13 +1,15 @@
 # sourced by all.sh and gpu.sh: each benchmark writes a Markdown file of its own into OUT, and a failing one stops nothing
 # part NAME SECONDS SCRIPT [arguments]: at most so long, and never beyond the DEADLINE (in seconds of SECONDS)
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. tools/arguments.sh
+a_number DEADLINE "${DEADLINE:-999999}" 0
 python=${PYTHON:-$(command -v python || command -v python3)} failed=()
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 mkdir -p "$OUT" || exit 1
 
 part() {
   local name=$1 limit=$2 script=$3; shift 3
-  local left=$(( ${DEADLINE:-1000000} - SECONDS ))
+  local left=$(( ${DEADLINE:-999999} - SECONDS ))
   [ "$left" -gt 5 ] || { failed+=("$name: no time left"); return; }
   [ "$limit" -lt "$left" ] || limit=$left
   local begun=$SECONDS code=0

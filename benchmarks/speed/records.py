@@ -1,4 +1,4 @@
-"""Listing many runs: seconds to read a thousand work dirs, with and without the index.
+"""Listing many runs: seconds to read a thousand work dirs.
 
     python benchmarks/speed/records.py
     python benchmarks/speed/records.py --runs 200 --epochs 1200
@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from measure import interleaved, print_setting, print_table  # noqa: E402
 
 from openmix.apis import config_root  # noqa: E402
-from openmix.benchmark import index  # noqa: E402
 from openmix.benchmark.cells import make_cells  # noqa: E402
 from openmix.benchmark.records import read_records  # noqa: E402
 from openmix.engine import result  # noqa: E402
@@ -62,25 +61,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         make_runs(root, args.runs, args.epochs)
-        start = time.process_time()
         records = read_records(root)
-        first = time.process_time() - start
         tool = [sys.executable, str(Path(__file__).resolve().parents[2] / "tools" / "model_zoo.py"), folder]
-        touched = root / METHODS[0] / "seed0" / "status.json"
         found = interleaved({
-            "all files, no index": lambda: read_records(root, cached=False),
-            "index, nothing changed": lambda: read_records(root),
-            "index, one run changed": lambda: (touched.write_text(touched.read_text()), read_records(root)),
+            "all files": lambda: read_records(root),
             "cells of the table": lambda: make_cells(records)}, args.rounds, clock=time.process_time)
-        found |= interleaved({
-            "command, nothing changed": lambda: subprocess.run(tool, capture_output=True, check=True)}, args.rounds)
-        size = (root / index.NAME).stat().st_size / 2**20
+        found |= interleaved({"command": lambda: subprocess.run(tool, capture_output=True, check=True)}, args.rounds)
     print_setting(runs=args.runs, epochs=args.epochs)
-    base = found["all files, no index"]
     print_table(["listing", "seconds", "relative"],
-                [["all files, making the index (once)", first, first / base],
-                 *([name, seconds, seconds / base] for name, seconds in found.items())])
-    print(f"index: {size:.1f} MiB")
+                [[name, seconds, seconds / found["all files"]] for name, seconds in found.items()])
 
 
 if __name__ == "__main__":

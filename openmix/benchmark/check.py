@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import did_you_mean
-from .jobs import Job
+from .jobs import Job, typed
 
 
 def check(jobs: list[Job], draft: Path | None = None) -> list[Job]:
@@ -41,7 +41,7 @@ def _facts(job: Job, built: set[str]) -> dict:
     from ..apis import scale_lr
     from ..engine import cli, workdir
 
-    arguments = [job.config, "--seed", str(job.seed), "--work-dir", job.work_dir]
+    arguments = [typed(job.config), "--seed", str(job.seed), "--work-dir", typed(job.work_dir)]
     cfg = cli.configure(cli.train_parser(argparse.ArgumentParser()).parse_args(arguments))
     if cfg.get("train_cfg") is None:
         raise ValueError("the config does not train: it has no train_cfg")

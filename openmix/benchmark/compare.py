@@ -55,7 +55,7 @@ def gather(where: str) -> list[Record]:
         records = gather_runs([where])
     else:
         found = [path for path in sorted(glob.glob(str(where), recursive=True)) if os.path.isdir(path)]
-        records = gather_runs(found, cached=False)
+        records = gather_runs(found)
     if not records:
         raise FileNotFoundError(f"no run in {where}; give a folder that holds runs, or a pattern in quotes that finds "
                                 "such folders, e.g. 'work_dirs/cifar100/r18_*'")

@@ -56,7 +56,7 @@ def rewrite(text: str, make: Callable[[str], str], where: str = "the file") -> s
 
 def find_documents(root) -> list[Path]:
     """The files below ``root`` that hold markers, or lines that only look like one."""
-    files = sorted(path for pattern in DOCUMENTS for path in Path(root).glob(pattern))
+    files = sorted(path for pattern in DOCUMENTS for path in Path(root).glob(pattern) if path.is_file())
     return [path for path in files if _is_marked(_read(path))]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..engine import slurm
 from ..engine.workdir import TERMINAL, read_status
 from .jobs import Job, command, settle, state
-from .pool import LOG, last_line
+from .pool import LOG, last_line, open_log
 
 TIME_LIMIT = (signal.SIGUSR1, signal.SIGUSR2)
 
@@ -72,7 +72,7 @@ def train(job: Job, log: Path, start: int) -> int:
     environment = {"OMP_NUM_THREADS": str(max(1, cores // job.processes)), **os.environ, slurm.WATCHED: "1",
                    "PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2"}  # of torchrun
     log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "ab") as file:
+    with open_log(log) as file:
         return subprocess.call(command(job, *meeting(job, start)), env=environment, stdin=subprocess.DEVNULL,
                                stdout=file, stderr=file)
 

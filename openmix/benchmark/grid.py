@@ -14,6 +14,7 @@ from string import Formatter
 
 from ..checks import check_count, is_whole, plain
 from ..errors import did_you_mean
+from .jobs import check_name, sweep_name
 
 KEYS = ("base", "backbones", "mixups", "epochs", "seeds", "vary", "zipped", "overrides", "exclude", "processes",
         "nodes")
@@ -62,6 +63,7 @@ def read_grid(path) -> Grid:
             and the nearest that is known.
     """
     path = Path(path)
+    name = sweep_name(path)
     if path.suffix != ".py" or not path.is_file():
         known = [p.name for p in (path.parent if path.parent.is_dir() else Path()).glob("*.py")]
         problem = f"no grid {path}" if path.suffix == ".py" else f"a grid is a .py file, got {path}"
@@ -72,7 +74,7 @@ def read_grid(path) -> Grid:
         raise ValueError(f"{path} cannot be read as a grid ({type(error).__name__}: {error})") from error
     keys = {k: v for k, v in found.items() if not k.startswith("_") and not isinstance(v, type(re))}
     try:
-        return parse(keys, path.stem, path.as_posix())
+        return parse(keys, name, path.as_posix())
     except (ValueError, TypeError) as error:
         raise type(error)(f"{path}: {error}") from error
 
@@ -182,11 +184,11 @@ def _mixups(where: str, entry, placed: bool):
 def _row_name(pattern: str, base: str, point: Mapping) -> str:
     """The name of the base, with what it lacks of the row's axes."""
     file = Path(pattern).name
-    parts = ["" if "{backbone}" in file or not point["backbone"] else _text(point["backbone"]), Path(base).stem,
+    parts = ["" if "{backbone}" in file or not point["backbone"] else _text(point["backbone"]), _text(Path(base).stem),
              "" if "{mixup}" in file or not point["mixup"] else _text(point["mixup"].lower()), point["label"],
              _label({k.split(".")[-1]: v for k, v in point["vary"].items()}),
              f"ep{point['epochs']}" if point["epochs"] else ""]
-    return "_".join(filter(None, parts))
+    return check_name("a row", "_".join(filter(None, parts)))
 
 
 def _label(options: Mapping) -> str:
@@ -199,7 +201,7 @@ def _text(value) -> str:
         return f"{value:g}"
     if isinstance(value, (list, tuple)):
         return "-".join(map(_text, value)) or "none"
-    return re.sub(r"[^\w.+-]+", "-", str(value)).strip("-") or "x"
+    return re.sub(r"[^\w.+-]+", "-", str(value), flags=re.A).strip("-") or "x"
 
 
 # -- rules -----------------------------------------------------------------------------------------------------

@@ -1,19 +1,24 @@
 """The runs of a sweep: the command of each, and what became of it, told by the files of its work dir alone."""
+import contextlib
 import fcntl
-import json
+import os
+import re
 import sys
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
 from pathlib import Path
 
+from ..engine.files import dict_of, fits, open_regular, read_json, shown, whole
 from ..engine.workdir import TERMINAL, read_status, write_json, write_status
 from ..errors import did_you_mean
 
 SWEEPS = Path("configs", "sweeps")
 DRIVER = ".driver"  # in the folder of a sweep: the lock of whoever runs it
-TRAIN = Path(__file__).resolve().parents[2] / "tools" / "train.py"
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+TRAIN, PROCESSES = TOOLS / "train.py", TOOLS / "processes.py"
 OPEN = ("waiting", "running", "preempted", "interrupted")  # states of a run that has not come to an end
 SCHEMA = 1
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")  # of sweeps and configs: they reach paths and batch scripts
 SILENCE = 300  # seconds without a heartbeat after which a run is taken for dead where locks do not work
 
 
@@ -40,10 +45,33 @@ class Job:
     config_hash: str = ""
 
 
+KINDS = dict(  # of the fields of a job
+    name=lambda value: fits(value, str) and all(NAME.fullmatch(part) for part in value.split("/")), seed=whole(),
+    config=lambda value: _is_path(value), work_dir=lambda value: _is_path(value), processes=whole(1), nodes=whole(1),
+    epochs=whole(), config_hash=str)
+
+
+def _is_path(value) -> bool:
+    return fits(value, str) and value != "" and value.isprintable()
+
+
+def check_name(what: str, name: str) -> str:
+    """``name``, if it may stand in paths and batch scripts; else ValueError."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{what} is called {shown(name)}; such names take up to 200 letters (a to z), digits and "
+                         ". _ + -, with a letter or digit first")
+    return name
+
+
 def sweep_name(sweep) -> str:
-    """``cifar100_r18`` for that name itself, a grid file called so, its folder of configs or its run list."""
+    """``cifar100_r18`` for that name itself, a grid file called so, its folder of configs or its run list.
+
+    Raises:
+        ValueError: names of sweeps are of other characters (:func:`check_name`).
+    """
     path = Path(sweep)
-    return path.parent.name if path.name == "runs.json" else path.stem if path.suffix == ".py" else path.name
+    path = path.absolute().parent if path.name == "runs.json" else path
+    return check_name(f"the sweep {shown(str(sweep))}", path.stem if path.suffix == ".py" else path.name)
 
 
 def run_list(sweep) -> Path:
@@ -60,22 +88,34 @@ def read_list(path) -> dict:
             another grid file of the same name.
     """
     given, path = Path(path), run_list(path)
-    if not path.is_file():
-        made = [p.parent.name for p in SWEEPS.glob("*/runs.json")]
+    if not os.path.lexists(path):
+        made = [p.parent.name for p in SWEEPS.glob("*/runs.json") if NAME.fullmatch(p.parent.name)]
         raise FileNotFoundError(f"no run list {path}; write it with: python tools/sweep.py make GRID (from the folder "
                                 f"where you train). Sweeps made here: {did_you_mean(sweep_name(path), made)}")
     try:
-        found = json.loads(path.read_text())
+        found = read_json(path)
         if found["schema"] != SCHEMA:
-            raise ValueError(f"schema {found['schema']!r}, this version reads {SCHEMA}")
-        known = {field.name for field in fields(Job)}
-        found["jobs"] = [Job(**{k: v for k, v in job.items() if k in known}) for job in found["jobs"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"schema {shown(found['schema'])}, this version reads {SCHEMA}")
+        for key, kind in dict(jobs=list, grid=str, grid_sum=str, checked=dict_of(str)).items():
+            if key in found and not fits(found[key], kind):
+                raise ValueError(f"{key} is {shown(found[key])}")
+        found["jobs"] = [_job(i, job) for i, job in enumerate(found["jobs"])]
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise ValueError(f"{path} is no run list ({type(error).__name__}: {error}); write it anew with: "
                          "python tools/sweep.py make GRID") from error
     if given.suffix == ".py":
         refuse_other(found, given, path)
     return found
+
+
+def _job(number: int, found) -> Job:
+    if not isinstance(found, dict):
+        raise ValueError(f"jobs[{number}] is {shown(found)}")
+    known = {field.name: found[field.name] for field in fields(Job) if field.name in found}
+    for key, value in known.items():
+        if not fits(value, KINDS[key]):
+            raise ValueError(f"jobs[{number}].{key} is {shown(value)}")
+    return Job(**known)
 
 
 def refuse_other(found: dict, grid: Path, path: Path) -> None:
@@ -91,6 +131,14 @@ def load_jobs(path) -> list[Job]:
     return read_list(path)["jobs"]
 
 
+def moved(name: str, jobs: list[Job]) -> str:
+    """What to do where a sweep was run but none of its work dirs is here any more; empty otherwise."""
+    if not jobs or not os.path.exists(SWEEPS / name / DRIVER) or any(Path(job.work_dir).is_dir() for job in jobs):
+        return ""
+    return (f"the sweep {name} was run before, but none of its work dirs is here, such as {jobs[0].work_dir}; if they "
+            "were moved or renamed, move them back, else they are trained anew")
+
+
 def write_list(path, jobs: list[Job], **more) -> None:
     """Write a run list with ``more`` facts about how it was made."""
     write_json(path, dict(schema=SCHEMA, **more, jobs=[asdict(job) for job in jobs]))
@@ -101,19 +149,21 @@ def command(job: Job, *torchrun: str, train=TRAIN) -> list[str]:
 
     Args:
         torchrun: its arguments for a job of several processes; on one node none are needed, any free port is taken.
+            They are started by ``tools/processes.py``, whose exit status tells whether a signal killed one of them.
     """
-    rest = [job.config, "--seed", str(job.seed), "--work-dir", job.work_dir, "--resume"]
+    rest = [typed(job.config), "--seed", str(job.seed), "--work-dir", typed(job.work_dir), "--resume"]
     if job.processes == job.nodes == 1:
-        return [sys.executable, shown(train), *rest]
+        return [sys.executable, typed(train), *rest]
     where = torchrun or ("--standalone",)
-    return [sys.executable, "-m", "torch.distributed.run", *where, f"--nnodes={job.nodes}",
-            f"--nproc_per_node={job.processes}", shown(train), *rest, "--launcher", "pytorch"]
+    return [sys.executable, typed(PROCESSES), *where, f"--nnodes={job.nodes}", f"--nproc_per_node={job.processes}",
+            typed(train), *rest, "--launcher", "pytorch"]
 
 
-def shown(path) -> str:
-    """A path as one would type it here: relative where it lies below."""
+def typed(path) -> str:
+    """A path as one would type it here: relative where it lies below, and never like an option (``./-x``)."""
     path, here = Path(path), Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    text = str(path.relative_to(here) if path.is_relative_to(here) else path)
+    return f"./{text}" if text.startswith("-") else text
 
 
 # -- what became of it -----------------------------------------------------------------------------------------
@@ -122,7 +172,7 @@ def shown(path) -> str:
 def is_alive(work_dir) -> bool:
     """Whether a process trains in ``work_dir`` now: it holds the lock, which the kernel takes away when it dies."""
     try:
-        with open(Path(work_dir) / ".lock") as file:
+        with open(open_regular(Path(work_dir) / ".lock")) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             fcntl.flock(file, fcntl.LOCK_UN)
             return False
@@ -143,12 +193,11 @@ def _silence(status: dict) -> float:
 
 
 def read_result(work_dir) -> dict:
-    """``result.json`` if there is a readable one, else nothing; :mod:`openmix.engine.result` reads it strictly."""
+    """``result.json`` if there is a readable one, else nothing; :mod:`openmix.benchmark.usable` reads it strictly."""
     try:
-        found = json.loads((Path(work_dir) / "result.json").read_text())
+        return read_json(Path(work_dir) / "result.json")
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def state(work_dir) -> str:
@@ -171,21 +220,24 @@ def settle(job: Job, code: int, message: str = "", before: dict | None = None) -
     """The state after a start of ``job`` has ended; where the run could not write it, it is written here.
 
     Args:
-        code: exit status, negative for a signal; torchrun's is 1 whatever happened to its processes.
+        code: exit status, negative for a signal; 128 + signal too, which says that one of several processes was killed.
         message: the last line the process wrote.
         before: ``status.json`` as it was at the start: what it says now may be of an earlier one.
     """
-    found, said = state(job.work_dir), read_status(job.work_dir) != (before or {})
-    if found == "done" or found == "running" or found in TERMINAL and said:
+    found, new = state(job.work_dir), read_status(job.work_dir) != (before or {})
+    several, killed = job.processes * job.nodes > 1, code < 0 or code >= 128
+    if several and killed and found == "failed":  # that is how the others ended, which lost the killed one
+        left = {k: v for k, v in read_status(job.work_dir).items() if k != "reason"}
+        with contextlib.suppress(OSError):
+            write_json(Path(job.work_dir) / "status.json", {**left, "state": "running"})  # as a killed run leaves it
+        return "interrupted"
+    if found == "done" or found == "running" or found in TERMINAL and new:
         return found
-    several = job.processes * job.nodes > 1
-    if code < 0 or code >= 128 or said and found == "preempted" or several and said and found == "interrupted":
+    if killed or new and found == "preempted" or several and new and found == "interrupted":
         return found if found == "preempted" else "interrupted"
     ended = {0: "failed", 2: "invalid", 3: "diverged"}.get(code, "failed")
     reason = message if code else f"ended with status 0 but did not finish; {message}"
-    try:
+    with contextlib.suppress(OSError):  # a full disk; whoever started the job still says it
         Path(job.work_dir).mkdir(parents=True, exist_ok=True)
         write_status(job.work_dir, ended, reason=reason or f"exit status {code}")
-    except OSError:  # a full disk; whoever started the job still says it
-        pass
     return ended

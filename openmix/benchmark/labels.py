@@ -8,10 +8,13 @@ import re
 from functools import cache
 from pathlib import Path
 
+from ..engine.files import MIB, check_text, read_bytes
+
 PACKAGE = Path(__file__).resolve().parent.parent
 # options that are no choice of a method or network
 FROM_THE_DATA = {"num_classes", "in_channels", "in_features", "image_size", "image_shape", "mean", "std"}
 SIZES = ("depth", "widen_factor", "growth_rate")  # part of a network's name: WideResNet-28-8, DenseNet-190-40
+LEVELS = 50  # nesting of the values of a config
 
 
 def read_config(path) -> dict:
@@ -22,38 +25,54 @@ def read_config(path) -> dict:
     """
     path = Path(path)
     try:
-        lines = ast.parse(path.read_text()).body
-    except (SyntaxError, UnicodeDecodeError, ValueError) as error:
+        lines = ast.parse(read_bytes(path, MIB).decode("utf-8-sig")).body
+        config = {}
+        for line in lines:
+            if isinstance(line, ast.Assign) and all(isinstance(target, ast.Name) for target in line.targets):
+                config |= {target.id: literal(line.value) for target in line.targets}
+            elif not isinstance(line, ast.Expr):
+                raise ValueError(f"line {line.lineno} is not `key = value`; a run writes a resolved config into its "
+                                 "work dir")
+    except (RecursionError, MemoryError) as error:  # of Python's parser
+        raise ValueError(f"{path} is torn or no config (it is nested too deeply)") from error
+    except (SyntaxError, ValueError) as error:
         raise ValueError(f"{path} is torn or no config ({type(error).__name__}: {error})") from error
-    config = {}
-    for line in lines:
-        if isinstance(line, ast.Assign) and all(isinstance(target, ast.Name) for target in line.targets):
-            config |= {target.id: literal(line.value) for target in line.targets}
-        elif not isinstance(line, ast.Expr):
-            raise ValueError(f"{path} is no resolved config: line {line.lineno} is not `key = value`; a run writes one "
-                             "into its work dir")
     return config
 
 
-def literal(node, names=None):
-    """The value of an expression, with the values of ``names`` filled in; code that is no literal stays text."""
+def literal(node, names=None, levels: int = LEVELS):
+    """The value of an expression, with the values of ``names`` filled in; code that is no literal stays text.
+
+    Raises:
+        ValueError: it is nested deeper than ``levels``, or holds text that no file can.
+    """
+    if not levels:
+        raise ValueError(f"values are nested deeper than {LEVELS} levels")
+
+    def inner(part):
+        return literal(part, names, levels - 1)
     match node:
-        case ast.Constant():
-            return node.value
+        case ast.Constant(value=str() as text):
+            check_text(text)
+            return text
+        case ast.Constant(value=None | bool() | int() | float() as value):
+            return value
         case ast.Name(id=name) if name in (names or ()):
             return names[name]
-        case ast.Dict() if None not in node.keys:
-            return {literal(k, names): literal(v, names) for k, v in zip(node.keys, node.values, strict=True)}
+        case ast.Dict(keys=keys) if all(isinstance(key, ast.Constant) for key in keys):
+            return {inner(k): inner(v) for k, v in zip(keys, node.values, strict=True)}
         case ast.List() | ast.Tuple():
-            values = [literal(item, names) for item in node.elts]
+            values = [inner(item) for item in node.elts]
             return values if isinstance(node, ast.List) else tuple(values)
-        case ast.Call(func=ast.Name(id="dict"), args=[]):
-            return {word.arg: literal(word.value, names) for word in node.keywords}
-        case ast.Call(func=ast.Name(id="float"), args=[ast.Constant()]):
-            return float(node.args[0].value)
+        case ast.Call(func=ast.Name(id="dict"), args=[]) if all(word.arg for word in node.keywords):
+            return {word.arg: inner(word.value) for word in node.keywords}
+        case ast.Call(func=ast.Name(id="float"), args=[ast.Constant(value=str() | float() as value)], keywords=[]):
+            return float(value)
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
             return -value
-    return ast.unparse(node)
+    text = ast.unparse(node)
+    check_text(text)
+    return text
 
 
 # -- what the source says of a class -------------------------------------------------------------------------------

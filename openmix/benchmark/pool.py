@@ -14,9 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..engine.files import open_regular, read_tail
 from ..engine.workdir import read_status
 from .jobs import Job, command, is_alive, settle
-from .progress import FAILED, Lines, Standing, stand
+from .progress import FAILED, FINAL, Lines, Standing, stand
 from .slots import Slots
 
 LOG = "output.log"  # in a work dir: what its processes wrote, over all starts
@@ -85,7 +86,7 @@ class Pool:
 
     def _left_alone(self, found: Standing) -> bool:
         """Whether a run has ended in a way that is not started again."""
-        return found.state == "stale" or found.state in FAILED and not self.again
+        return found.state in FINAL or found.state in FAILED and not self.again
 
     # -- the loop ----------------------------------------------------------------------------------------------
 
@@ -172,7 +173,7 @@ class Pool:
         job, before = entry.job, read_status(entry.job.work_dir)
         try:
             Path(job.work_dir).mkdir(parents=True, exist_ok=True)
-            with open(Path(job.work_dir, LOG), "ab") as log:
+            with open_log(Path(job.work_dir, LOG)) as log:
                 process = subprocess.Popen(self.command(job), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                            env={**os.environ, **self.slots.environment(job, devices)},
                                            start_new_session=True, preexec_fn=_die_with(os.getpid()))
@@ -198,6 +199,8 @@ class Pool:
 
     def _ended(self, child: Running, code: int) -> None:
         job, why = child.job, last_line(Path(child.job.work_dir, LOG))
+        if not Path(job.work_dir).is_dir():
+            why = f"{job.work_dir} was moved or deleted while it ran"
         found = settle(job, code, why, child.before)
         if found == "done":
             self._finished(job, time.monotonic() - child.started)
@@ -247,12 +250,12 @@ def _die_with(parent: int) -> Callable[[], None]:
     return call
 
 
+def open_log(path: Path):
+    """The file that the output of a start is added to. Raises OSError: it is a folder, a pipe ..., the disk is full."""
+    return open(open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
+
+
 def last_line(path: Path) -> str:
     """The last line with something in it, without ``error:``."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(max(0, path.stat().st_size - 4096))
-            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
-    except OSError:
-        return ""
+    lines = [line.strip() for line in read_tail(path, 4096)]
     return next((line.removeprefix("error: ") for line in reversed(lines) if line), "")

@@ -1,16 +1,20 @@
 """How far the runs of a sweep are, from their files: a line for each config, and the screen of the driver."""
-import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from ..engine.files import fits, number, parse_json, read_tail, whole
 from ..engine.workdir import TERMINAL, read_status
-from .jobs import Job, read_result, state
+from . import usable
+from .jobs import Job, state
+from .text import printable
 
 FAILED = tuple(s for s in TERMINAL if s != "done")
+FINAL = ("stale", "broken")  # neither done nor to be done
 TAIL = 16_384  # bytes at the end of a log in which the newest lines are looked for
+SECONDS = number(0, 1e9)  # of an iteration
 
 
 @dataclass
@@ -25,21 +29,26 @@ class Standing:
 
 
 def stand(job: Job) -> Standing:
-    """How a run stands. One that ended with another config than the job's is ``stale``: neither done nor to be done."""
-    found, status, result = state(job.work_dir), read_status(job.work_dir), read_result(job.work_dir)
+    """How a run stands. Two states are neither done nor to be done: ``stale`` (it ended with another config than the
+    job's) and ``broken`` (its result cannot be used)."""
+    found, status = state(job.work_dir), read_status(job.work_dir)
     epoch = status.get("epoch") or 0
     if found == "done":
-        if job.config_hash and result.get("config_hash") != job.config_hash:
+        try:
+            result = usable.read(Path(job.work_dir, "result.json"))
+        except (OSError, ValueError) as error:
+            return Standing(job, "broken", epoch, note=f"{error}; move {job.work_dir} away to train it again")
+        if job.config_hash and result["config_hash"] != job.config_hash:
             return Standing(job, "stale", epoch, note=f"finished with another config; move {job.work_dir} away to "
                                                       "train this one")
-        return Standing(job, found, result.get("epochs") or epoch, 0.0, _accuracy(result))
+        return Standing(job, found, result["epochs"], 0.0, _accuracy(result))
     if found == "running":
         return Standing(job, found, epoch, time_left(job))
-    return Standing(job, found, epoch, note=str(status.get("reason") or "") if found in FAILED else "")
+    return Standing(job, found, epoch, note=status.get("reason") or "" if found in FAILED else "")
 
 
 def _accuracy(result: dict) -> str:
-    network = (result.get("networks") or {}).get(result.get("primary")) or {}
+    network = result["networks"].get(result.get("primary")) or {}
     median, last = network.get("median_last10"), (network.get("last") or {}).get("top1")
     return f"{median:.2f} %" if median is not None else f"last {last:.2f} %" if last is not None else ""
 
@@ -48,41 +57,34 @@ def time_left(job: Job) -> float | None:
     """Seconds of training that are left, by the newest line of the log; None before the first epoch's end."""
     logs = sorted(Path(job.work_dir).glob("*/vis_data/scalars.json"))
     epoch = step = seconds = per_epoch = None
-    for line in (line for log in logs[-2:] for line in _tail(log)):
+    for line in (line for log in logs[-2:] for line in read_tail(log, TAIL)):
         try:
-            entry = json.loads(line)
-            if "epoch" in entry:
-                epoch, step, seconds = entry["epoch"], entry["step"], entry["time"]
-            elif epoch:  # an evaluation: the epoch is complete
-                per_epoch = entry["step"] / epoch
-        except (ValueError, KeyError, TypeError):  # torn
+            entry = parse_json(line)
+        except ValueError:  # torn
             continue
+        if not isinstance(entry, dict) or not fits(entry.get("step"), whole()):
+            continue
+        if fits(entry.get("epoch"), whole(1)) and fits(entry.get("time"), SECONDS):
+            epoch, step, seconds = entry["epoch"], entry["step"], entry["time"]
+        elif "epoch" not in entry and epoch:  # an evaluation: the epoch is complete
+            per_epoch = entry["step"] / epoch
     if not (per_epoch and seconds and job.epochs):
         return None
     return max(0.0, (job.epochs * per_epoch - step) * seconds)
-
-
-def _tail(path: Path) -> list[str]:
-    try:
-        with open(path, "rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL))
-            return file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return []
 
 
 def counts(standings: Iterable[Standing]) -> str:
     """``12 runs: 8 done, 2 running, 1 waiting, 1 failed``."""
     standings = list(standings)
     groups = dict(done=("done",), running=("running",), waiting=("waiting", "preempted", "interrupted"), failed=FAILED,
-                  stale=("stale",))
+                  stale=("stale",), broken=("broken",))
     numbers = {name: sum(s.state in states for s in standings) for name, states in groups.items()}
     told = [f"{n} {name}" for name, n in numbers.items() if n or name in ("done", "waiting")]
     return f"{len(standings)} runs: {', '.join(told)}"
 
 
 def clock(seconds: float | None) -> str:
-    return "?" if seconds is None else str(timedelta(seconds=round(seconds)))
+    return "?" if seconds is None else str(timedelta(seconds=round(min(seconds, 1e12))))
 
 
 def where(s: Standing) -> str:
@@ -106,11 +108,13 @@ def table(standings: Iterable[Standing]) -> str:
     text.right_padding_width = 2
     for name, row in rows.items():
         done = sum(s.state == "done" for s in row)
-        told = [f"{s.job.seed}: {where(s)}{f' {s.note}' if s.state == 'done' else ''}" for s in row]
+        told = [printable(f"{s.job.seed}: {where(s)}{f' {s.note}' if s.state == 'done' else ''}") for s in row]
         words = {where(s) for s in row}
-        text.add_row([name, f"{done}/{len(row)}", words.pop() if words == {"waiting"} else "   ".join(told)])
+        states = "waiting" if words == {"waiting"} else "   ".join(told)
+        text.add_row([printable(name), f"{done}/{len(row)}", states])
     lines = ["\n".join(line.rstrip() for line in str(text).splitlines())]
-    lines += together((s.job.name, f"{s.state}: {s.note}") for s in standings if s.state in (*FAILED, "stale"))
+    lines += map(printable, together((s.job.name, f"{s.state}: {s.note}") for s in standings
+                                     if s.state in (*FAILED, *FINAL)))
     return "\n".join([*lines, counts(standings)])
 
 
@@ -135,7 +139,7 @@ class Lines:
         pass
 
     def event(self, text: str) -> None:
-        self._try(self.say, f"{time.strftime('%H:%M:%S')} {text}")
+        self._try(self.say, f"{time.strftime('%H:%M:%S')} {printable(text)}")
 
     def refresh(self, pool) -> None:
         pass
@@ -184,5 +188,6 @@ class Screen(Lines):
         elsewhere = f", {n} running elsewhere" if (n := len(pool.elsewhere)) else ""
         head = (f"{pool.done}/{pool.total} done, {len(pool.running)} running, {len(pool.waiting)} waiting{elsewhere}, "
                 f"{len(pool.failed)} failed; {clock(pool.time_left())} to go")
-        failed = [Text(f"failed: {name}: {why}"[:300], style="red") for name, why in list(pool.failed.items())[-5:]]
+        failed = [Text(printable(f"failed: {name}: {why}")[:300], style="red")
+                  for name, why in list(pool.failed.items())[-5:]]
         return Group(Text(head), ProgressBar(total=max(1, pool.total), completed=pool.done, width=60), running, *failed)

@@ -4,18 +4,19 @@ Only files of the work dir are read: the resolved config, ``status.json``, ``env
 ``scalars.json`` of each start. Nothing is executed, and nothing heavy is imported.
 """
 import dataclasses
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from ..engine import provenance
-from ..engine import result as results
-from ..engine.workdir import TERMINAL
-from . import index, jobs, labels, usable
+from ..engine.files import fits, fitting, parse_json, read_bytes, read_json, shown, whole
+from ..engine.workdir import STATUS, TERMINAL
+from . import jobs, labels, usable
 
 SIGNS = {"status.json", "result.json", "env.json", ".lock"}  # a folder with one of these is a run
+SHORT, LONGEST_LOG = 2**24, 2**28  # bytes: status.json and env.json; a log
 BROKEN = "broken"  # beside the states of jobs.state: result.json is there and cannot be used
 
 
@@ -34,6 +35,7 @@ class Record:
         hardware, processes, precision, torch: what it ran with; "" or None where no file tells it.
         status, env: content of ``status.json`` and ``env.json``, {} without one.
         problems: what is wrong with its files, a line each.
+        damaged: whether one of them cannot be used; a missing one is no damage.
     """
 
     folder: str
@@ -54,6 +56,7 @@ class Record:
     status: dict = dataclasses.field(default_factory=dict)
     env: dict = dataclasses.field(default_factory=dict)
     problems: list[str] = dataclasses.field(default_factory=list)
+    damaged: bool = False
 
     @property
     def primary(self) -> dict:
@@ -75,7 +78,7 @@ def find_runs(root, unreadable: Callable[[OSError], None] | None = None) -> list
         raise FileNotFoundError(f"no folder {root}; name the folder that holds the runs, e.g. work_dirs")
     found = []
     for folder, below, files in os.walk(root, onerror=unreadable or _tell):
-        if SIGNS.intersection(files):
+        if SIGNS.intersection(files + below):
             found.append(folder)
             below.clear()
     return sorted(found)
@@ -85,33 +88,32 @@ def _tell(error: OSError) -> None:
     print(f"{error.filename} is left out: {error.strerror}", file=sys.stderr)
 
 
-def gather(roots: Iterable, cached: bool = True) -> list[Record]:
+def gather(roots: Iterable) -> list[Record]:
     """The runs below several folders, each once where they overlap (symbolic links resolved), sorted by folder."""
     found: dict[str, Record] = {}
     for root in roots:
-        for record in read_records(root, cached):
+        for record in read_records(root):
             found.setdefault(os.path.realpath(record.folder), record)
     return sorted(found.values(), key=lambda r: r.folder)
 
 
-def read_records(root, cached: bool = True) -> list[Record]:
+def read_records(root) -> list[Record]:
     """A record for every run at or below ``root``, sorted by folder.
-
-    Args:
-        cached: keep what was read in an index below ``root`` (see :mod:`openmix.benchmark.index`), so that only runs
-            that have changed are read again; without, or where it cannot be written, all files are read.
 
     Raises:
         FileNotFoundError: no such folder.
     """
-    folders = find_runs(root)
-    known = index.facts(root, folders, read_facts) if cached else map(read_facts, folders)
-    records = [make_record(folder, facts) for folder, facts in zip(folders, known, strict=True)]
-    told = {r.config_hash: r.dataset for r in records if r.result}  # a repetition that has not ended: the same data
+    records = [make_record(folder, read_facts(folder)) for folder in find_runs(root)]
+    known = {r.config_hash: r.dataset for r in records if r.result}  # a repetition that has not ended: the same data
     for record in records:
         if not record.result:
-            record.dataset = told.get(record.config_hash, record.dataset)
+            record.dataset = known.get(record.config_hash, record.dataset)
     return records
+
+
+def damaged(records: Iterable[Record]) -> list[str]:
+    """A line for each run with files that cannot be used: its folder, and what is wrong with them."""
+    return [f"{r.folder}: {'; '.join(r.problems)}" for r in records if r.damaged]
 
 
 def make_record(folder: str, facts: dict) -> Record:
@@ -125,19 +127,18 @@ def make_record(folder: str, facts: dict) -> Record:
         problems.append("status.json says done, but there is no result.json")
     file = facts["config_file"] and os.path.join(folder, facts["config_file"])
     record = Record(folder, state, result=result, config=config, config_file=file, status=status, env=env,
-                    problems=problems, config_hash=facts["config_hash"])
+                    problems=problems, config_hash=facts["config_hash"], damaged=facts["damaged"])
     for name, read in dict(method=_method, network=_network, dataset=_dataset, epochs=_epochs, seed=_seed).items():
         try:
             setattr(record, name, read(config, result or {}))
-        except (KeyError, TypeError, AttributeError, ValueError):
-            pass  # the problems say that the config is not there or no config
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if config:  # else the problems say that there is none
+                problems.append(f"its config has no {name} ({type(error).__name__}: {error})")
     given = result or {}
     record.hardware = str(given.get("hardware") or env.get("hardware") or "")
-    size = env.get("world_size")
-    record.processes = given.get("processes") or (size if isinstance(size, int) else None)
+    record.processes = given.get("processes") or env.get("world_size")
     record.precision = str(given.get("precision") or "").removeprefix("torch.")
-    versions = env.get("versions")
-    record.torch = str(versions.get("torch") or "") if isinstance(versions, dict) else ""
+    record.torch = str(env.get("versions", {}).get("torch") or "")
     return record
 
 
@@ -154,11 +155,17 @@ def _dataset(config, result):
 
 
 def _epochs(config, result):
-    return result["max_epochs"] if result else int(config["train_cfg"]["max_epochs"])
+    return result["max_epochs"] if result else _whole(config["train_cfg"]["max_epochs"], 1)
 
 
 def _seed(config, result):
-    return result["seed"] if result else int((config["randomness"] or {}).get("seed", 0))
+    return result["seed"] if result else _whole((config["randomness"] or {}).get("seed", 0), 0)
+
+
+def _whole(value, least: int) -> int:
+    if not fits(value, whole(least)):
+        raise ValueError(f"{shown(value)} is no whole number of at least {least}")
+    return value
 
 
 # -- files ---------------------------------------------------------------------------------------------------------
@@ -166,68 +173,68 @@ def _seed(config, result):
 
 def read_facts(folder) -> dict:
     """What the files of a work dir say, as plain data: config, its hash, status, env, result, problems."""
-    folder, problems = Path(folder), []
-    status, env = (_read_json(folder / name, problems) for name in ("status.json", "env.json"))
-    result = _read_result(folder / "result.json", problems)
-    broken = result is None and (folder / "result.json").exists()
-    file, config = _find_config(folder, result, problems)
+    folder, bad, problems = Path(folder), [], []
+    status, env = (_read(partial(_fields, kinds=kinds, bad=bad), folder / name, bad, problems)
+                   for name, kinds in (("status.json", STATUS), ("env.json", usable.ENV)))
+    result = _read(usable.read, folder / "result.json", bad)
+    file, config = _find_config(folder, result, bad, problems)
     config_hash = provenance.config_hash(config) if config is not None else ""
     if result and config is not None and result["config_hash"] != config_hash:
         problems.append(f"{file.name} is not the config of result.json: their hashes differ (edited since, or written "
                         "by another version)")
-    return dict(config=None if config is None else _plain(config), config_file=file and file.name,
-                status=status, env=env, result=result, broken=broken, problems=problems,
+    if result and (contradiction := _contradiction(config, result)):
+        bad.append(contradiction)
+        result = None
+    broken = result is None and os.path.lexists(folder / "result.json")
+    if not folder.is_dir():
+        bad, problems = ["the folder was moved or deleted while it was read"], []
+    return dict(config=config, config_file=file and file.name, status=status, env=env, result=result, broken=broken,
+                problems=bad + problems, damaged=bool(bad),
                 config_hash=result["config_hash"] if result else config_hash)
 
 
-def _plain(value):
-    """As JSON would hand it back, so that a record is the same from the files and from the index."""
-    return json.loads(json.dumps(value, default=str))
+def _fields(path: Path, kinds: dict, bad: list) -> dict:
+    return fitting(read_json(path, SHORT), kinds, lambda text: bad.append(f"{path.name} is wrong: {text}"))
 
 
-def _read_json(path: Path, problems: list) -> dict | None:
+def _contradiction(config: dict | None, result: dict) -> str:
+    """How a finished result and its config exclude each other; empty if they do not."""
+    planned = (config or {}).get("train_cfg")
+    planned = planned.get("max_epochs") if isinstance(planned, dict) else None
+    if result["status"] == "done" and fits(planned, int) and planned != result["epochs"]:
+        return f"result.json is wrong: it says done after {result['epochs']} epochs, its config has {shown(planned)}"
+    return ""
+
+
+def _read(read: Callable, path: Path, bad: list, missing: list | None = None):
+    """What ``read`` makes of a file, or None: why goes to ``bad``, or to ``missing`` if there is no such file."""
     try:
-        found = json.loads(path.read_text())
-        if not isinstance(found, dict):
-            raise ValueError(f"holds {type(found).__name__}, not an object")
-        return found
+        return read(path)
     except FileNotFoundError:
-        problems.append(f"{path.name} is missing")
-    except (OSError, ValueError) as error:
-        problems.append(f"{path.name} is torn or unreadable ({error})")
-    return None
-
-
-def _read_result(path: Path, problems: list) -> dict | None:
-    """``result.json`` if it can be used; what is wrong with it is appended to ``problems``."""
-    try:
-        found = results.read(path)
-        usable.check(found)
-        return found
-    except FileNotFoundError:
-        pass  # it has not ended
+        if os.path.islink(path):
+            bad.append(f"{path.name} is a link to nothing")
+        elif missing is not None:
+            missing.append(f"{path.name} is missing")
     except ValueError as error:
-        problems.append(str(error).replace(str(path), path.name))
+        text = str(error).replace(str(path), path.name)
+        bad.append(text if text.startswith(path.name) else f"{path.name} is torn or unreadable ({text})")
     except OSError as error:
-        problems.append(f"{path.name} cannot be read ({error.strerror or error})")
+        text = str(error.strerror or error).replace(str(path), path.name)
+        bad.append(text if text.startswith(path.name) else f"{path.name} cannot be read ({text})")
     return None
 
 
-def _find_config(folder: Path, result: dict | None, problems: list) -> tuple[Path | None, dict | None]:
+def _find_config(folder: Path, result: dict | None, bad: list, problems: list) -> tuple[Path | None, dict | None]:
     """The resolved config: of several the one that the result was made with."""
-    read = {}
-    for path in sorted(folder.glob("*.py")):
-        try:
-            read[path] = labels.read_config(path)
-        except (OSError, ValueError) as error:
-            problems.append(str(error).replace(str(path), path.name))
+    found = {path: _read(labels.read_config, path, bad) for path in sorted(folder.glob("*.py"))}
+    read = {path: config for path, config in found.items() if config is not None}
     if len(read) > 1:
         made = [p for p, config in read.items() if result and provenance.config_hash(config) == result["config_hash"]]
         chosen = (made or list(read))[-1]
         if not made:
             problems.append(f"several configs ({', '.join(p.name for p in read)}); {chosen.name} was taken")
         return chosen, read[chosen]
-    if not read and not any(folder.glob("*.py")):
+    if not found:
         problems.append("there is no config")
     return next(iter(read.items()), (None, None))
 
@@ -240,13 +247,19 @@ def read_scalars(folder, problems: list | None = None) -> list[dict]:
     """
     steps: dict = {}
     for path in sorted(Path(folder).glob("*/vis_data/scalars.json")):
-        torn = 0
-        for line in path.read_bytes().splitlines():
+        where, torn = path.relative_to(folder).as_posix(), 0
+        try:
+            lines = read_bytes(path, LONGEST_LOG).splitlines()
+        except (OSError, ValueError) as error:
+            if problems is not None:
+                problems.append(f"{where}: it was left out ({str(error).replace(str(path), path.name)})")
+            continue
+        for line in lines:
             try:
-                entry = json.loads(line)
-                steps.setdefault(int(entry["step"]), {}).update(entry)
+                entry = parse_json(line, finite=False)
+                steps.setdefault(_whole(entry["step"], 0), {}).update(entry)
             except (ValueError, KeyError, TypeError):
                 torn += bool(line.strip())
         if torn and problems is not None:
-            problems.append(f"{path.parent.parent.name}/vis_data/scalars.json: {torn} torn lines were left out")
+            problems.append(f"{where}: {torn} torn lines were left out")
     return [steps[step] for step in sorted(steps)]

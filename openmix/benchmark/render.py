@@ -1,19 +1,18 @@
-"""Tables as Markdown, HTML, LaTeX or CSV. The layout is prettytable's; here stand links and escapes of each format."""
-import html
+"""Tables as Markdown, HTML, LaTeX or CSV. The layout is prettytable's, the escapes are those of :mod:`.text`."""
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import quote
 
 from prettytable import PrettyTable, TableStyle
 
-FORMATS = ("markdown", "csv", "latex", "html")
-LATEX = str.maketrans({"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-                       "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-                       "±": r"$\pm$", "†": r"$\dagger$", "‡": r"$\ddagger$"})
+from . import text as texts
+
+ESCAPES = dict(markdown=texts.markdown, csv=texts.csv, latex=texts.latex, html=texts.escaped_html)
+FORMATS = tuple(ESCAPES)
 
 
 class Link(NamedTuple):
-    """A cell that leads to a file."""
+    """A cell, or a part of a caption, that leads to a file or to a page."""
 
     text: str
     path: str
@@ -31,10 +30,10 @@ class Table:
 
 @dataclass
 class Part:
-    """What stands between two markers: a title, what the numbers are, tables, notes numbered from 1."""
+    """What stands between two markers: a title, what the numbers are (texts and links), tables, notes from 1."""
 
     title: str
-    caption: str
+    caption: str | list
     tables: list[Table]
     notes: list[str] = field(default_factory=list)
 
@@ -47,28 +46,30 @@ def render(part: Part, style: str) -> str:
     """
     if style not in FORMATS or style == "csv":
         raise ValueError(f"a part can be written as markdown, latex or html, got {style!r}")
-    title = f"**{part.title}.**" if style == "markdown" else f"{part.title}."
-    blocks = [_paragraph(f"{title} {part.caption}", style)]
+    title = ESCAPES[style](f"{part.title}.")
+    caption = part.caption if isinstance(part.caption, list) else [part.caption]
+    blocks = [_paragraph(" ".join([f"**{title}**" if style == "markdown" else title,
+                                   *(_cell(piece, style) for piece in caption)]), style)]
     for table in part.tables:
         text = layout(table, style)
         if table.folded and style == "latex":
             continue
         if table.folded:
-            title = html.escape(table.title)
-            blocks.append(f"<details><summary>{title}</summary>\n\n{text}\n\n</details>")
+            # a line of HTML in Markdown too
+            blocks.append(f"<details><summary>{texts.escaped_html(table.title)}</summary>\n\n{text}\n\n</details>")
         else:
-            blocks.append(f"{_paragraph(table.title, style)}\n\n{text}" if table.title else text)
+            blocks.append(f"{_paragraph(_cell(table.title, style), style)}\n\n{text}" if table.title else text)
     notes = [f"[{i}] {note}." for i, note in enumerate(part.notes, 1)]
     end = {"markdown": "  ", "html": "", "latex": r" \\"}[style]  # a line break of each format
     if notes:
-        lines = f"{end}\n".join(_escape(note, style) for note in notes)
+        lines = f"{end}\n".join(_cell(note, style) for note in notes)
         blocks.append(f"<p>{lines.replace(chr(10), '<br>' + chr(10))}</p>" if style == "html" else lines)
     return "\n\n".join(blocks) + "\n"
 
 
 def layout(table: Table, style: str) -> str:
     """One table in one of :data:`FORMATS`, without its title."""
-    drawn = PrettyTable([_escape(name, style) for name in table.head])
+    drawn = PrettyTable([_cell(name, style) for name in table.head])
     drawn.add_rows([[_cell(value, style) for value in row] for row in table.rows])
     drawn.align = "r"
     drawn.align[drawn.field_names[0]] = "l"
@@ -84,23 +85,25 @@ def layout(table: Table, style: str) -> str:
     return drawn.get_string()
 
 
-def _paragraph(text: str, style: str) -> str:
-    escaped = _escape(text, style)
+def _paragraph(escaped: str, style: str) -> str:
     return f"<p>{escaped}</p>" if style == "html" else escaped
 
 
-def _escape(text: str, style: str) -> str:
-    text = " ".join(str(text).split())  # a message of several lines would break a table
-    if style == "markdown":
-        return text.replace("<", "&lt;").replace("|", r"\|")
-    return {"html": html.escape, "latex": lambda t: t.translate(LATEX), "csv": str}[style](text)
-
-
 def _cell(value, style: str) -> str:
+    """A text or a link with the escapes of a format: everything that is written comes through here."""
+    escape = ESCAPES[style]
     if not isinstance(value, Link):
-        return _escape(value, style)
-    text, path = _escape(value.text, style), quote(value.path)
+        return escape(value)
+    text, path = escape(value.text), _address(value.path)
     if style == "latex":
         path = path.replace("%", r"\%").replace("#", r"\#")
-    return {"markdown": f"[{text}]({path})", "html": f'<a href="{html.escape(path)}">{text}</a>',
-            "latex": rf"\href{{{path}}}{{{text}}}", "csv": value.path}[style]
+    return {"markdown": f"[{text}]({path})", "html": f'<a href="{path}">{text}</a>',
+            "latex": rf"\href{{{path}}}{{{text}}}", "csv": escape(value.path)}[style]
+
+
+def _address(path: str) -> str:
+    """A path, or the address of a page, as a link takes it."""
+    scheme, colon, rest = path.partition("://")
+    if scheme in ("http", "https") and colon:
+        return f"{scheme}://{quote(rest)}"
+    return quote(path.encode(errors="surrogateescape"))  # names of files may be no UTF-8

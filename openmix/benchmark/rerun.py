@@ -25,7 +25,7 @@ def find(where, trust: bool = False) -> list[Record]:
         FileNotFoundError: no folder, or no run in it. ValueError: runs of several cells, a run without its config, or
             one whose config would run other code.
     """
-    records = read_records(where, cached=False)
+    records = read_records(where)
     if not records:
         raise FileNotFoundError(f"no run in {where}; name a work dir, or a folder with the seeds of one cell")
     lost = [r.folder for r in records if not r.config or r.seed is None]
@@ -72,12 +72,12 @@ def rerun(record: Record, folder) -> Record:
         ValueError: ``folder`` holds another run.
     """
     if Path(folder).exists() and any(r.config_hash != record.config_hash or r.seed != record.seed
-                                     for r in read_records(folder, cached=False)):
+                                     for r in read_records(folder)):
         raise ValueError(f"{folder} holds another run; name another --work-dir")
     told = record.env.get("variables") or {}
     kept = {name: told[name] for name in KEPT if name in told}
     subprocess.run(command(record, folder), env={**os.environ, **kept}, check=False)
-    found = read_records(folder, cached=False) if Path(folder).is_dir() else []
+    found = read_records(folder) if Path(folder).is_dir() else []
     if not found:
         raise ValueError(f"the run wrote nothing to {folder}")
     return found[0]

@@ -5,20 +5,22 @@ asks for a checkpoint inside a signal handler and requeues at once, where a trai
 SIGTERM; and it knows nothing of a run that has ended. Our trainings save and resume by themselves, so that
 :mod:`openmix.benchmark.element` needs only to ask SLURM for the requeue.
 """
-import json
 import re
 import shlex
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+from ..engine.files import dict_of, list_of, read_json
 from ..engine.workdir import InUse, Lock, write_json
 from . import element
-from .jobs import DRIVER, OPEN, SWEEPS, Job, command, is_alive, settle
+from .console import warn
+from .jobs import DRIVER, OPEN, SWEEPS, Job, check_name, command, is_alive, settle
 from .progress import FAILED, stand
 
 TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
+VALUE = re.compile(r"[A-Za-z0-9_.,:@%+=/*&|()\[\]!<>~-]+")  # of an option: it stands in a batch script
+LOST = ", and without it jobs might be submitted twice; delete it once none of them is in the queue"
 OWN = ("array", "error", "nodes", "ntasks", "ntasks-per-node", "open-mode", "output", "signal", "time")
 CODE = Path(__file__).resolve().parents[2]  # what python needs to find openmix on a node
 
@@ -61,6 +63,9 @@ def options(pairs: list[str]) -> dict:
         if key in OWN or not re.fullmatch(r"[a-z][a-z0-9-]*", key):
             raise ValueError(f"--sbatch takes options of sbatch like account=vision, got {pair!r}; "
                              f"not {', '.join(OWN)}, which are set by the sweep")
+        if value and not VALUE.fullmatch(value):
+            raise ValueError(f"--sbatch {key}: its value takes letters (a to z), digits and . , : @ % + = / * & | ( ) "
+                             f"[ ] ! < > ~ _ -, got {value!r}")
         found[key] = value or True
     return found
 
@@ -102,7 +107,16 @@ def in_queue(name: str) -> set[str]:
 
 
 def _read(path: Path) -> dict:
-    return json.loads(path.read_text()) if path.is_file() else {}
+    """{name of a job: ids of its elements}; empty before the first submission."""
+    try:
+        found = read_json(path)
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} cannot be read ({error}){LOST}") from error
+    if not dict_of(list_of(str))(found):
+        raise ValueError(f"{path} is no list of elements{LOST}")
+    return found
 
 
 # -- submitting ------------------------------------------------------------------------------------------------
@@ -122,6 +136,7 @@ def submit(name: str, jobs: list[Job], problems: dict[str, str], args) -> int:
         ImportError: submitit is not installed.
     """
     check(args)
+    check_name("the sweep", name)
     jobs = [replace(job, nodes=args.nodes or job.nodes) for job in jobs]
     try:
         with Lock(SWEEPS / name, wait=2, name=DRIVER):
@@ -140,6 +155,11 @@ def check(args) -> None:
     if args.warning >= args.time * 60:
         raise ValueError(f"--warning {args.warning} s must be shorter than --time, {args.time} minutes")
     options(args.sbatch)
+    if args.partition is not None and (not VALUE.fullmatch(args.partition) or args.partition.startswith("-")):
+        raise ValueError(f"--partition takes the name of a partition, got {args.partition!r}")
+    here = str(Path().absolute())
+    if not here.isprintable():  # it stands in the batch script
+        raise ValueError(f"the name of this folder holds control characters: {here!r}; train in another one")
 
 
 def _submit(name: str, jobs: list[Job], problems: dict[str, str], args) -> int:
@@ -162,7 +182,7 @@ def _submit(name: str, jobs: list[Job], problems: dict[str, str], args) -> int:
         return 0
     for job in wrong:
         settle(job, 2, problems[job.config])
-        print(f"{job.name}: {problems[job.config]}", file=sys.stderr)
+        warn(f"{job.name}: {problems[job.config]}")
     print(f"how they are doing: python tools/sweep.py status {name}; what SLURM wrote: {folder(name)}")
     return int(bool(wrong))
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..apis import config_root, default_work_dir
+from ..engine.files import MIB, read_bytes
 from ..engine.workdir import write_atomic
 from ..errors import did_you_mean
 from .check import check, check_each
@@ -74,7 +75,7 @@ def _refuse_other(path: Path, grid: Path) -> None:
 
 def made_of(path: Path, content: str, force: bool, made: Made, texts: dict[Path, str]) -> None:
     """Note in ``texts`` one config to be written, unless it is there or was changed by hand; ``made`` tells which."""
-    old = path.read_text() if path.is_file() else None
+    old = _text(path) if path.is_file() else None
     if old == content:
         return
     if old is not None and not is_signed(old) and not force:
@@ -89,7 +90,7 @@ def _checked(jobs: list[Job], folder: Path, texts: dict[Path, str]) -> list[Job]
     beside = folder.resolve().parent
     beside.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=beside) as draft:
-        for path in folder.glob("*.py"):
+        for path in filter(Path.is_file, folder.glob("*.py")):
             shutil.copyfile(path, Path(draft, path.name))
         for path, content in texts.items():
             Path(draft, path.name).write_text(content)
@@ -164,6 +165,11 @@ def is_signed(content: str) -> bool:
     return bool(mark) and _sum(content[mark.end():]) == mark[1]
 
 
+def _text(path: Path) -> str:
+    """The text of a config, which somebody else may have written."""
+    return read_bytes(path, MIB).decode(errors="replace")
+
+
 def _sum(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
@@ -177,7 +183,7 @@ def _texts(path: Path, found: dict[Path, str]) -> dict[Path, str]:
     """The texts of a config and of its bases, as far as they are files; without mmengine, which takes long to load."""
     path = Path(os.path.normpath(path))
     if path not in found and path.is_file():
-        found[path] = path.read_text()
+        found[path] = _text(path)
         for bases in BASES.findall(found[path]):
             for base in re.findall(r"""["']([^"']+)["']""", bases):
                 _texts(path.parent / base, found)
@@ -200,7 +206,7 @@ def prepare(sweep, force: bool = False) -> tuple[str, list[Job], dict[str, str]]
     found = read_list(path)
     changed = _changed(found)
     source = grid or Path(found.get("grid") or "none")
-    if source.is_file() and any(not Path(c).is_file() or is_signed(Path(c).read_text()) for c in changed):
+    if source.is_file() and any(not Path(c).is_file() or is_signed(_text(Path(c))) for c in changed):
         make(source, force)  # the grid, and not what some earlier one left, says what these are
         found = read_list(path)
         changed = _changed(found)

@@ -59,20 +59,20 @@ def make_part(cells: list[Cell], dataset: str, network: str, base=".") -> Part:
     return Part(f"{network} on {dataset}", _caption(cells, dataset, network), tables, notes)
 
 
-def _caption(cells: list[Cell], dataset: str, network: str) -> str:
+def _caption(cells: list[Cell], dataset: str, network: str) -> list:
     lines = [CAPTION]
     lines += [LAST] if any(c.kind == "last" for c in cells) else []
     lines += [HELD_OUT] if any(c.held_out for c in cells) else []
     source = published.source(dataset, network)
     if source:
         caveats = "; ".join(published.general_caveats(dataset, network))
-        lines.append(f"Published: {source['name']} ({source['url']}), {source['reduction']}; {caveats}.")
+        lines += ["Published:", Link(source["name"], source["url"]), f"({source['reduction']}; {caveats})."]
     if dataset == SHAPES:
         lines.append("The data are the embedded shapes, a demonstration.")
     elif any(r.result["data"].get("official") is False for c in cells for r in c.counted):
         lines.append("Some runs read the data from files other than the official archive; their result.json has the "
                      "hash.")
-    return " ".join(lines)
+    return lines
 
 
 # -- accuracy ------------------------------------------------------------------------------------------------------

@@ -119,8 +119,8 @@ def config_hash(config) -> str:
     The seed (``randomness.seed``) is left out, so that the runs a mean is taken over agree.
     """
     plain = canonical(config)
-    if "randomness" in plain:
-        plain["randomness"] = {k: v for k, v in (plain["randomness"] or {}).items() if k != "seed"}
+    if isinstance(plain.get("randomness"), dict):
+        plain["randomness"] = {k: v for k, v in plain["randomness"].items() if k != "seed"}
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 

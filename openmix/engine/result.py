@@ -6,10 +6,10 @@ Accuracies are in percent. The history is a list with one plain dict an epoch, w
 
 ``val`` is None in epochs that were not evaluated.
 """
-import json
 import statistics
 from collections.abc import Iterable
-from pathlib import Path
+
+from .files import read_json, shown
 
 SCHEMA = 1
 WINDOW = 10  # epochs that the reported median is taken over
@@ -93,15 +93,15 @@ def read(path) -> dict:
     """Read a ``result.json``.
 
     Raises:
-        FileNotFoundError: there is none (the run has not ended).
+        FileNotFoundError: there is none (the run has not ended). OSError: it is no file, or cannot be read.
         Torn: it is no result. ValueError: it is of a schema this version does not know.
     """
     try:
-        found = json.loads(Path(path).read_text())
+        found = read_json(path)
         schema = found["schema"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError) as error:
         raise Torn(f"{path} is no result of a run ({type(error).__name__}: {error})") from error
-    if schema != SCHEMA:
-        raise ValueError(f"{path} has schema {schema!r}, this version of openmix reads {SCHEMA}; "
+    if isinstance(schema, bool) or schema != SCHEMA:
+        raise ValueError(f"{path} has schema {shown(schema)}, this version of openmix reads {SCHEMA}; "
                          "use the version that wrote it, or a newer one")
     return found

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ..errors import did_you_mean
+from .files import fits, fitting, number, read_json, whole
 from .provenance import (  # noqa: F401  what the files of a work dir say about the run
     RESUMABLE,
     canonical,
@@ -31,6 +32,9 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # errors of a disk 
 ROOM = 64 * 2**10  # bytes that the start of a run writes
 TERMINAL = ("done", "diverged", "oom", "invalid", "failed")
 STATES = ("running", "preempted", *TERMINAL)
+STATUS = dict(  # the kinds of the fields of status.json
+    state=lambda value: fits(value, str) and value in STATES, attempt=whole(), epoch=whole(), step=whole(), pid=whole(),
+    process_started=number(0, 1e12), host=str, heartbeat=str, reason=str)
 STARTED = round(time.time(), 3)  # with pid and host: which process this is (pids repeat in containers)
 
 # -- files -----------------------------------------------------------------------------------------------------
@@ -82,15 +86,17 @@ def _room(folder: Path) -> str:
 
 
 def write_json(path, data, durable: bool = True) -> None:
-    """``data`` as JSON, atomically; NaN and infinity, which JSON does not know, become null."""
-    write_atomic(path, (json.dumps(_finite(data), indent=2) + "\n").encode(), durable)
+    """``data`` as JSON, atomically. NaN and infinity become null, bytes of names that are no UTF-8 ``\\udcff``."""
+    write_atomic(path, (json.dumps(_plain(data), indent=2) + "\n").encode(), durable)
 
 
-def _finite(value):
+def _plain(value):
     if isinstance(value, Mapping):
-        return {str(k): _finite(v) for k, v in value.items()}
+        return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
+        return [_plain(v) for v in value]
+    if isinstance(value, str):  # a message may name a file whose name is no UTF-8
+        return value.encode(errors="backslashreplace").decode()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -212,12 +218,11 @@ class Lock:
 # -- status ----------------------------------------------------------------------------------------------------
 
 def read_status(work_dir) -> dict:
-    """The run's ``status.json``; empty where there is none (yet) or none that can be read."""
+    """The run's ``status.json``, without fields of a wrong kind; empty where there is none that can be read."""
     try:
-        found = json.loads((Path(work_dir) / "status.json").read_text())
+        return fitting(read_json(Path(work_dir) / "status.json"), STATUS)
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def write_status(work_dir, state: str, **info) -> dict:

@@ -2,6 +2,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..benchmark.text import printable
 from .curves import Curve
 
 HEIGHT, WIDTH = 380, 560  # pixels: of a plot, without its legend; of the narrowest it is made for
@@ -130,10 +131,13 @@ def as_item(figure, target: str) -> dict:
 
 
 def renumbered(value, names: dict):
-    """``value`` with the ids of its models counted from 0: Bokeh counts through all figures of a process."""
+    """Plain data with the ids of its models counted from 0 (Bokeh counts through all figures of a process), and with
+    texts in which every character is visible."""
     if isinstance(value, dict):
         return {k: names.setdefault(v, f"m{len(names)}") if k in ("id", "root_id") and isinstance(v, str)
                 else renumbered(v, names) for k, v in value.items()}
+    if isinstance(value, str):  # labels are drawn as they are: no control character, no turned direction of writing
+        return value if value.isprintable() else printable(value)
     return [renumbered(v, names) for v in value] if isinstance(value, (list, tuple)) else value
 
 

@@ -56,7 +56,7 @@ def read_run(record: Record) -> Run:
         epoch = max(1, math.ceil(entry["step"] / steps - 1e-9)) if steps else None
         if epoch and _is_number(entry.get("loss")):
             losses[epoch].append(entry["loss"])
-        if epoch and record.result is None and _is_number(entry.get("top1")):
+        if epoch and record.result is None and _is_number(entry.get("top1")) and 0 <= entry["top1"] <= 100:
             accuracy[epoch] = entry["top1"]
     return Run(record, accuracy, {epoch: statistics.mean(found) for epoch, found in losses.items()}, problems)
 

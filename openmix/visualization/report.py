@@ -8,11 +8,14 @@ from pathlib import Path
 from ..benchmark.cells import Cell, make_cells, place
 from ..benchmark.records import Record
 from ..benchmark.records import gather as gather_runs
+from ..benchmark.text import printable
+from ..engine.files import read_bytes
 from ..engine.workdir import write_atomic
 from . import charts
 from .curves import METRICS, make_curve, read_run
 from .tables import CELL_HEAD, RUN_HEAD, cell_rows, run_row, show_place
 
+DATA_URI = "data:image/png;base64,"
 PNG = b"\x89PNG\r\n\x1a\n"
 LARGEST = 2**20  # bytes of a picture; larger ones are named, not shown
 
@@ -74,9 +77,14 @@ def environment():
     from jinja2 import Environment, PackageLoader
 
     found = Environment(loader=PackageLoader("openmix.visualization", "."), autoescape=True, trim_blocks=True,
-                        lstrip_blocks=True)
+                        lstrip_blocks=True, finalize=_visible)  # called for all that the page writes
     found.policies["json.dumps_kwargs"] = dict(sort_keys=False)  # Bokeh defines a model where it first stands
     return found
+
+
+def _visible(value):
+    """Text without control characters; data URIs, numbers, and what the page marks as safe, as they are."""
+    return printable(value) if type(value) is str and not value.startswith(DATA_URI) else value
 
 
 def grouped(cells: list[Cell]) -> list[tuple[list[Cell], str]]:
@@ -146,11 +154,11 @@ def newest_pictures(cells: list[Cell]) -> list[dict]:
 def embedded(path: Path) -> dict:
     """``uri`` of a PNG file, or None and the reason in ``problem``."""
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, LARGEST)
     except OSError as error:
-        return dict(uri=None, problem=f"{path} cannot be read: {error.strerror}")
+        return dict(uri=None, problem=f"{path} cannot be read: {error.strerror or error}")
+    except ValueError as error:
+        return dict(uri=None, problem=f"{path} is left out: {error}")
     if not data.startswith(PNG):
         return dict(uri=None, problem=f"{path} is no PNG file")
-    if len(data) > LARGEST:
-        return dict(uri=None, problem=f"{path} is left out: {len(data) / 2**20:.1f} MiB")
-    return dict(uri=f"data:image/png;base64,{base64.b64encode(data).decode()}", problem=None)
+    return dict(uri=f"{DATA_URI}{base64.b64encode(data).decode()}", problem=None)

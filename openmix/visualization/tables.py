@@ -71,7 +71,7 @@ def run_row(record: Record, run: Run) -> list[tuple]:
     last = run.accuracy[max(run.accuracy)] if run.accuracy else None
     remarks = [*record.problems, *run.problems]
     if record.state not in ("done", "running") and record.status.get("reason"):
-        remarks.insert(0, str(record.status["reason"]))
+        remarks.insert(0, record.status["reason"])
     if not is_placed(record):
         remarks.append("in no cell: its files do not tell which")
     return [text(record.folder), text(record.method), text(record.network), text(record.dataset),

@@ -23,8 +23,9 @@ def write_run(folder, mixup="type='MixUp'", seed=0, top1=(), *, depth=20, epochs
     """One run.
 
     Args:
-        top1: accuracy of each epoch. epochs: planned; as many by default. status: "done", "diverged", or a state of
-            ``status.json`` without a result ("interrupted" leaves "running" behind, without a lock).
+        top1: accuracy of each epoch, None for one that was not evaluated. epochs: planned; as many by default.
+        status: "done", "diverged", or a state of ``status.json`` without a result ("interrupted" leaves "running"
+            behind, without a lock).
         losses: logged, one an epoch of 500 steps. picture: (epoch, bytes) of ``mixes/epoch_<n>.png``.
     """
     folder, epochs = Path(folder), epochs or len(top1)
@@ -37,7 +38,8 @@ def write_run(folder, mixup="type='MixUp'", seed=0, top1=(), *, depth=20, epochs
     state = {"interrupted": "running"}.get(status, status)
     (folder / "status.json").write_text(json.dumps(dict(state=state, epoch=len(top1))))
     (folder / "env.json").write_text(json.dumps(dict(versions=dict(torch="2.9.0"), hardware=hardware, world_size=1)))
-    history = [dict(epoch=i, img_s=img_s, val=dict(net=dict(top1=v, top5=v))) for i, v in enumerate(top1, 1)]
+    history = [dict(epoch=i, img_s=img_s, val=None if v is None else dict(net=dict(top1=v, top5=v)))
+               for i, v in enumerate(top1, 1)]
     if status in ("done", "diverged"):
         report = result.build(
             history, status=status, config=name, config_hash=config_hash, seed=seed, processes=1, total_batch=100,
@@ -48,7 +50,8 @@ def write_run(folder, mixup="type='MixUp'", seed=0, top1=(), *, depth=20, epochs
         for epoch, value in enumerate(top1, 1):
             if losses is not None:
                 file.write(json.dumps(dict(loss=losses[epoch - 1], epoch=epoch, step=500 * epoch)) + "\n")
-            file.write(json.dumps(dict(top1=value, step=500 * epoch)) + "\n")
+            if value is not None:
+                file.write(json.dumps(dict(top1=value, step=500 * epoch)) + "\n")
     if picture is not None:
         (folder / "mixes").mkdir()
         (folder / "mixes" / f"epoch_{picture[0]}.png").write_bytes(picture[1])

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from openmix.benchmark.grid import parse, read_grid
+from openmix.benchmark.jobs import sweep_name
 
 BASE = "configs/cifar100/{backbone}_{mixup}.py"
 
@@ -175,3 +176,16 @@ def test_the_grids_of_the_tables_hold_every_method_at_every_length_of_the_publis
     methods = {m.lower() for m in MIXUPS.known()} - {"randomchoice"}
     found = {(Path(row.base).stem, row.epochs) for row in read_grid(path).rows}
     assert found == {(f"{b}_{m}", e) for b in backbones for m in methods for e in epochs}
+
+
+@pytest.mark.parametrize("name", ["..py", "a;b.py", "$(x).py", "a\nb.py", "a b.py", "-x.py", ".x.py", "ä.py",
+                                  "a" * 300])
+def test_names_of_sweeps_reach_batch_scripts_and_are_plain(name, tmp_path):
+    for read in (read_grid, sweep_name):
+        with pytest.raises(ValueError, match="is called .* such names take .* letters"):
+            read(tmp_path / name)
+
+
+def test_names_of_rows_are_plain_whatever_the_base_is_called():
+    found = parse(dict(base="configs/-a b;$(x)ä.py", mixups=["mixup"], vary={"a.b": ["$(x)", "y\nz"]}), "g")
+    assert [row.name for row in found.rows] == ["a-b-x_mixup_b-x", "a-b-x_mixup_b-y-z"]

@@ -36,10 +36,11 @@ def test_the_command_is_plain_and_the_same_for_every_start():
 
 def test_several_processes_are_started_by_torchrun():
     job = Job("a/seed0", "c.py", 0, "w/a", processes=2)
-    assert command(job)[1:6] == ["-m", "torch.distributed.run", "--standalone", "--nnodes=1", "--nproc_per_node=2"]
+    assert command(job)[1].endswith("tools/processes.py")
+    assert command(job)[2:5] == ["--standalone", "--nnodes=1", "--nproc_per_node=2"]
     assert command(job)[-2:] == ["--launcher", "pytorch"]
     wide = command(Job("a/seed0", "c.py", 0, "w/a", nodes=2), "--rdzv-endpoint=host:29500")
-    assert wide[3:6] == ["--rdzv-endpoint=host:29500", "--nnodes=2", "--nproc_per_node=1"]
+    assert wide[2:5] == ["--rdzv-endpoint=host:29500", "--nnodes=2", "--nproc_per_node=1"]
 
 
 @pytest.mark.parametrize("named", ["s", "grids/s.py", "configs/sweeps/s", "configs/sweeps/s/runs.json"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from openmix.benchmark.jobs import Job, is_alive, state
+from openmix.benchmark.jobs import Job, is_alive, moved, state
 from openmix.benchmark.pool import Pool, last_line
 from openmix.benchmark.progress import Lines
 from openmix.benchmark.slots import CPU, Slots, make_slots
@@ -161,6 +161,22 @@ def test_a_finished_run_of_another_config_is_told_and_left_alone():
     job = Job("a/seed0", "a", 0, "runs/a", config_hash="another")
     made = Pool([job], Slots([CPU]), make_command=stub, screen=Lines(lambda _: None))
     assert made.run() == 0 and "another config" in made.failed["a/seed0"] and len(notes("a", "starts")) == 1
+
+
+def test_a_work_dir_that_is_moved_while_it_trains_is_named():
+    def move_then(job):
+        return ["sh", "-c", "mv runs/a elsewhere; exit 1"]
+    made = pool(["a"], command=move_then)
+    assert made.run() == 0 and made.failed == {"a/seed0": "failed: runs/a was moved or deleted while it ran"}
+
+
+def test_a_sweep_whose_work_dirs_are_gone_says_so():
+    assert moved("s", jobs(["a"])) == "", "it was never run"
+    Path("configs/sweeps/s").mkdir(parents=True)
+    Path("configs/sweeps/s/.driver").touch()
+    assert "none of its work dirs is here, such as runs/a; if they were moved" in moved("s", jobs(["a"]))
+    Path("runs/a").mkdir(parents=True)
+    assert moved("s", jobs(["a", "b"])) == ""
 
 
 @pytest.mark.parametrize("end", ["diverged", "failed", "invalid"])

@@ -19,6 +19,8 @@ from openmix.benchmark import element, slurm
 from openmix.benchmark.jobs import Job, state
 from openmix.engine import workdir
 
+from .made import small_result
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = dict(
     sbatch='echo "$@" >> $D/sbatch; if [ -e $D/refuse ]; then echo "no such partition" >&2; exit 1; fi; '
@@ -123,7 +125,7 @@ def test_what_is_done_running_or_queued_is_not_submitted(cluster, capsys):
     for name in ("done", "failed", "stopped"):
         Path("runs", name).mkdir(parents=True)
         workdir.write_status(f"runs/{name}", dict(stopped="preempted").get(name, name))
-    workdir.write_json("runs/done/result.json", dict(schema=1, status="done"))
+    workdir.write_json("runs/done/result.json", small_result(50.0))
     Path("runs/running").mkdir()
     capsys.readouterr()
     with workdir.Lock("runs/running"):
@@ -294,10 +296,32 @@ def test_what_several_processes_left_tells_whether_one_was_killed(end, code, kil
     Path(job.work_dir).mkdir(parents=True)
     workdir.write_status(job.work_dir, end)
     if end == "done":
-        workdir.write_json(Path(job.work_dir, "result.json"), dict(schema=1, status="done"))
+        workdir.write_json(Path(job.work_dir, "result.json"), small_result(50.0))
     assert element.was_killed(job, code) is killed
 
 
 def test_of_one_process_the_exit_status_tells_it():
     (job,) = made("a")
     assert [element.was_killed(job, code) for code in (-9, -11, 0, 1, 2, 3)] == [True, True, *[False] * 4]
+
+
+@pytest.mark.parametrize("words, says", [
+    (["--partition", "a\n#SBATCH --uid=0"], "--partition takes"), (["--partition", "a b"], "--partition takes"),
+    (["--partition=-x"], "--partition takes"), (["--sbatch", "account=a\ntouch x"], "--sbatch account"),
+    (["--sbatch", "comment=$(x)"], "--sbatch comment"), (["--sbatch", "comment=a;b"], "--sbatch comment"),
+    (["--sbatch", "comment='"], "--sbatch comment"), (["--sbatch", "a;b=1"], "--sbatch takes options"),
+    (["--sbatch", "account\n=1"], "--sbatch takes options")])
+def test_nothing_but_plain_values_reaches_the_batch_script(words, says, cluster):
+    with pytest.raises(ValueError, match=says):
+        submit(made("a"), *words)
+    with pytest.raises(ValueError, match="the sweep is called"):
+        slurm.submit("a;b", made("a"), {}, options())
+    assert not (cluster / "sbatch").exists()
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"a": 1}', '{"a": [1]}'])
+def test_a_damaged_list_of_elements_is_refused_with_the_way_out(content):
+    Path("work_dirs/sweeps/grid/.slurm").mkdir(parents=True)
+    Path("work_dirs/sweeps/grid/.slurm/elements.json").write_text(content)
+    with pytest.raises(ValueError, match="elements.json .* submitted twice; delete it once none"):
+        submit(made("a"))

@@ -16,6 +16,8 @@ from openmix.engine import workdir
 from openmix.engine.config import load_config
 from tests.engine import tiny
 
+from .made import small_result
+
 ROOT = Path(__file__).resolve().parents[2]
 GRID = """
 base = "configs/shapes/r20_{mixup}.py"
@@ -263,10 +265,9 @@ def test_the_time_that_is_left_is_that_of_the_steps_to_go():
 
 def test_the_table_tells_every_run_and_why_one_failed():
     jobs = [Job(f"{c}/seed{s}", f"{c}.py", s, f"w/{c}{s}", epochs=5) for c in ("cut", "mix") for s in (0, 1, 2)]
-    network = dict(median_last10=71.234, last=dict(top1=70.0))
     for job in jobs[:4]:
         Path(job.work_dir).mkdir(parents=True)
-    workdir.write_json("w/cut0/result.json", dict(schema=1, status="done", primary="net", networks=dict(net=network)))
+    workdir.write_json("w/cut0/result.json", small_result(*[71.234] * 10))
     workdir.write_status("w/cut1", "running", epoch=3)
     workdir.write_status("w/cut2", "diverged", reason="loss is nan at iteration 7", epoch=1)
     workdir.write_status("w/mix0", "preempted", epoch=2)

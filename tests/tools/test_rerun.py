@@ -53,8 +53,8 @@ def test_the_next_repetition_gets_a_folder_of_its_own(again):
 
 def test_differences_of_losses_accuracies_and_weights_are_named(again):
     home, _ = again
-    old, = read_records(home / "runs", cached=False)
-    new, = read_records(home / "reruns", cached=False)
+    old, = read_records(home / "runs")
+    new, = read_records(home / "reruns")
     assert rerun.differences(old, new) == []
     new.result["networks"]["net"]["top1"][1] += 0.5
     log, = Path(new.folder).glob("*/vis_data/scalars.json")
@@ -75,14 +75,14 @@ def test_differences_of_losses_accuracies_and_weights_are_named(again):
 def test_speed_is_no_difference(tmp_path):
     runs = [write_run(tmp_path / name / "seed0", top1=[1.0, 2.0], losses=[3.0, 2.0], img_s=speed)
             for name, speed in (("a", 10.0), ("b", 20.0))]
-    old, new = (read_records(folder, cached=False)[0] for folder in runs)
+    old, new = (read_records(folder)[0] for folder in runs)
     assert [line for line in rerun.differences(old, new) if not line.startswith("weights: not compared")] == []
 
 
 def test_the_circumstances_are_named(tmp_path):
     runs = [write_run(tmp_path / name / "seed0", top1=[1.0], hardware=hardware)
             for name, hardware in (("a", "GPU A"), ("b", "GPU B"))]
-    assert rerun.circumstances(*(read_records(folder, cached=False)[0] for folder in runs)) == [
+    assert rerun.circumstances(*(read_records(folder)[0] for folder in runs)) == [
         "hardware: GPU A -> GPU B"]
 
 

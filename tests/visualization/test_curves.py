@@ -12,7 +12,7 @@ from ..benchmark.fake_runs import write_run
 
 
 def curve_of(home, metric="accuracy"):
-    records = read_records(home, cached=False)
+    records = read_records(home)
     cell, = make_cells(records)
     return make_curve(cell, {r.folder: read_run(r) for r in records}, metric)
 
@@ -75,7 +75,7 @@ def test_torn_lines_and_losses_that_are_not_finite_are_left_out_and_told(tmp_pat
     run = write_run(tmp_path / "seed0", top1=[10.0, 20.0], losses=[2.0, float("nan")])
     with open(run / "part" / "vis_data" / "scalars.json", "a") as file:
         file.write('{"loss": 3.0, "ep')
-    record, = read_records(tmp_path, cached=False)
+    record, = read_records(tmp_path)
     found = read_run(record)
     assert found.loss == {1: 2.0} and found.accuracy == {1: 10.0, 2: 20.0}
     assert len(found.problems) == 1 and "1 torn lines" in found.problems[0]

@@ -1,0 +1,71 @@
+"""tools/processes.py: a run one of whose processes is killed goes on like a killed run of one process."""
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+from openmix.benchmark.jobs import Job, state
+from openmix.benchmark.pool import Pool
+from openmix.benchmark.progress import Lines
+from openmix.benchmark.slots import CPU, Slots
+from openmix.engine.workdir import read_status
+
+ROOT = Path(__file__).resolve().parents[2]
+TRAINING = """
+import os, signal, sys, time
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from openmix.engine import workdir
+from tests.benchmark.made import small_result
+
+how, folder, rank = sys.argv[1], Path(sys.argv[2]), int(os.environ["RANK"])
+if rank == 1:
+    starts = folder / "starts"
+    starts.write_text(starts.read_text() + "x" if starts.exists() else "x")
+    while not (folder / "status.json").exists():
+        time.sleep(0.01)
+    if how == "fails" or how == "killed" and len(starts.read_text()) == 1 or how == "always killed":
+        time.sleep(0.2)
+        if how != "fails":
+            os.kill(os.getpid(), signal.SIGKILL)
+        workdir.write_status(folder, "failed", reason="RuntimeError: out of luck")  # whoever fails says so
+        sys.exit(1)
+else:
+    with workdir.Lock(folder):
+        workdir.write_status(folder, "running")
+        time.sleep(0.3)
+        if how != "killed" or len((folder / "starts").read_text()) == 1:
+            workdir.write_status(folder, "failed", reason="RuntimeError: connection closed by peer")
+            sys.exit(1)
+        workdir.write_json(folder / "result.json", small_result(50.0))
+        workdir.write_status(folder, "done")
+"""
+
+
+@pytest.mark.parametrize("codes, number", [
+    ([-9], 9), ([1, -9], 9), ([-6, -9], 9), ([-11], 11), ([-15, -6], 15), ([1], 0), ([1, -6], 0), ([2, 1], 0)])
+def test_only_a_signal_that_nobody_caused_by_failing_counts(codes, number):
+    spec = spec_from_file_location("processes", ROOT / "tools" / "processes.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.killed_by(codes) == number
+
+
+@pytest.mark.parametrize("how, starts, ends", [("killed", 2, "done"), ("always killed", 2, "killed"),
+                                               ("fails", 1, "failed")])
+def test_a_run_whose_second_process_is_killed_is_started_again(how, starts, ends, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("openmix.benchmark.pool.AGAIN", 0.1)
+    Path("training.py").write_text(TRAINING.format(root=str(ROOT)))
+    job = Job("a/seed0", "c.py", 0, "w", processes=2)
+    line = [sys.executable, str(ROOT / "tools" / "processes.py"), "--standalone", "--nnodes=1", "--nproc_per_node=2",
+            "training.py", how, "w"]
+    pool = Pool([job], Slots([CPU, CPU]), retries=1, make_command=lambda _: line, screen=Lines(lambda _: None))
+    assert pool.run() == 0 and len(Path("w/starts").read_text()) == starts
+    if ends == "done":
+        assert pool.done == 1 and state("w") == "done"
+    else:
+        assert pool.failed["a/seed0"].startswith(ends)
+        assert state("w") == ("interrupted" if ends == "killed" else "failed"), "a later driver tries the killed one"
+        assert ("reason" in read_status("w")) == (ends == "failed")
