@@ -32,7 +32,7 @@ setup(
     # configs/ travels in the wheel as openmix/configs, so that list_configs() works after pip install
     packages=[*find_packages(include=["openmix", "openmix.*"]), "openmix.configs"],
     package_dir={"openmix.configs": "configs"},
-    package_data={"openmix": ["py.typed", "benchmark/*.json", "visualization/*.html"],
+    package_data={"openmix": ["py.typed", "results/*.json", "report/*.html"],
                   "openmix.configs": ["**/*.py", "*.py"]},
     install_requires=[
         "torch>=2.6",

@@ -1,14 +1,9 @@
 """The library in a few calls: what there is, and training or testing a config."""
-import copy
 import inspect
-import json
-import tempfile
-import warnings
 from fnmatch import fnmatchcase
-from importlib import resources
-from pathlib import Path
 
 from .errors import did_you_mean
+from .paths import config_root
 
 
 def match(names, pattern: str) -> list[str]:
@@ -62,7 +57,7 @@ def get_model(name: str, /, num_classes: int, pretrained=False, **kwargs):
         backbone |= _library_weights(BACKBONES.check(backbone, filled=()))
     net = build_net(backbone, num_classes=num_classes)
     if pretrained not in (False, None, True):
-        from .engine.weights import load_into
+        from .inference.weights import load_into
 
         load_into(net, pretrained)
     return net
@@ -78,12 +73,6 @@ def _library_weights(backbone) -> dict:
                      "pretrained=PATH, or take a network of torchvision or timm (TorchvisionModel, TimmModel)")
 
 
-def config_root() -> Path:
-    """The folder of shipped configs: beside the package in a checkout, inside it in an installed wheel."""
-    beside = Path(__file__).resolve().parent.parent / "configs"
-    return beside if (beside / "_base_").is_dir() else Path(str(resources.files("openmix"))) / "configs"
-
-
 def list_configs(pattern: str = "*") -> list[str]:
     """Shipped configs as ``cifar100/r18_mixup.py``; pass one to :func:`train` under :func:`config_root`.
 
@@ -94,179 +83,19 @@ def list_configs(pattern: str = "*") -> list[str]:
     return match([f for f in found if not f.startswith(("_base_", "sweeps/")) and "/_base_/" not in f], pattern)
 
 
-def default_work_dir(config_path, seed: int) -> str:
-    """``work_dirs/<config path>/seed<k>``: two configs or two seeds never share a folder.
-
-    The path counts from the innermost folder called ``configs``; without one, from the current folder, and for a config
-    that does not lie below it, from the root.
-    """
-    path, here = Path(config_path).resolve().with_suffix(""), Path.cwd()
-    parts = path.parts
-    if "configs" in parts:
-        inside = parts[len(parts) - parts[::-1].index("configs"):]
-    else:
-        inside = (path.relative_to(here) if path.is_relative_to(here) else path.relative_to(path.anchor)).parts
-    return str(Path("work_dirs", *inside, f"seed{seed}"))
-
-
-def scale_lr(cfg) -> None:
-    """Linear scaling where ``auto_scale_lr.enable`` asks for it: learning rates times total_batch / base_batch_size.
-
-    Nothing happens where they agree, and never twice: ``auto_scale_lr.scaled_to`` remembers the batch of the new ones.
-
-    Raises:
-        ValueError: the config does not say which batch its learning rate was made for.
-    """
-    scale = cfg.get("auto_scale_lr") or {}
-    if not scale.pop("enable", False):
-        return
-    total = cfg.train_dataloader.get("total_batch", 100)
-    if "base_batch_size" not in scale:
-        raise ValueError("--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config: the batch that "
-                         "its learning rate was made for")
-    factor = total / scale.get("scaled_to", scale["base_batch_size"])
-    schedule = cfg.get("param_scheduler") or []
-    schedules = schedule if isinstance(schedule, (list, tuple)) else [schedule]
-    for place, keys in ((cfg.optim_wrapper.optimizer, ("lr",)), *((s, ("eta_min", "eta_max")) for s in schedules)):
-        for key in keys:
-            if factor != 1 and place.get(key) is not None:
-                place[key] *= factor
-    if factor != 1:
-        scale["scaled_to"] = total
-
-
-def finished(cfg) -> bool:
-    """Whether ``cfg.work_dir`` holds the finished run of this very config.
-
-    Raises:
-        ValueError: it holds something a new run would overwrite.
-    """
-    from .engine import checkpoint, result, workdir
-
-    folder, config_hash = Path(cfg.work_dir), workdir.config_hash(cfg.to_dict())
-    own = checkpoint.newest(folder)
-    report = folder / "result.json"
-    if report.is_file():
-        try:
-            found = result.read(report)
-        except result.Torn as error:
-            if not cfg.get("resume"):
-                raise ValueError(f"{error}; --resume continues the run and writes it anew, or give another "
-                                 "--work-dir") from error
-            warnings.warn(f"{error}; the run goes on and writes it anew", stacklevel=2)
-            return False
-        seed = (cfg.get("randomness") or {}).get("seed", 0)
-        same = found.get("config_hash") == config_hash and found.get("seed") == seed
-        if cfg.get("resume"):
-            if found.get("status") == "done" and same:
-                return True
-            if found.get("status") == "done" and own is None:
-                raise ValueError(f"{folder} holds the result of a finished run of another config or seed, and no "
-                                 "checkpoint that it could go on from; give another --work-dir")
-        else:
-            raise ValueError(f"{folder} holds a finished run (status {found.get('status')}); give another --work-dir "
-                             "or --seed, or --resume to leave it at that")
-    elif not cfg.get("resume") and any(folder.glob("*.pth")):
-        raise ValueError(f"{folder} holds an unfinished run; --resume continues it, or give another --work-dir")
-    source = cfg.get("resume")
-    if isinstance(source, (str, Path)) and own and Path(source).resolve().parent != folder.resolve():
-        raise ValueError(f"{folder} holds a run of its own, which going on from {source} would overwrite; give "
-                         "another --work-dir, or --resume alone to continue the run that is there")
-    return False
-
-
-def _read(cfg):
-    """A Config of one's own, from a path or from a Config."""
-    from mmengine.config import Config
-
-    from .engine.plain import plain_config
-    from .engine.reading import load_config
-
-    if isinstance(cfg, Config):
-        return plain_config(copy.deepcopy(cfg))
-    path, cfg = cfg, load_config(cfg)
-    cfg.setdefault("work_dir", default_work_dir(path, cfg.get("randomness", {}).get("seed", 0)))
-    return cfg
-
-
-def train(cfg) -> dict:
-    """Train a config (a path, or a Config with ``work_dir`` set) and return its result record.
-
-    A run that has finished already is not repeated: with ``resume`` its record is returned at once.
-    """
-    from .engine.config import check_config
-    from .engine.runner import Runner
-
-    cfg = _read(cfg)
-    check_config(cfg)
-    scale_lr(cfg)
-    report = Path(cfg.work_dir) / "result.json"
-    if not finished(cfg):
-        Runner.from_cfg(cfg).train()
-    return json.loads(report.read_text()) if report.is_file() else {}
-
-
-def test(cfg, weights) -> dict:
-    """Accuracy of a checkpoint on the test set: {network: {"top1": %, "top5": %, "count": n}}.
-
-    ``cfg`` is a path, or a Config with ``work_dir`` set.
-    """
-    return tested(cfg, weights)[0]
-
-
-def tested(cfg, weights) -> tuple[dict, dict]:
-    """What :func:`test` returns, and which data that was measured on, as ``result.json`` records data."""
-    from .engine.config import check_config
-    from .engine.runner import Runner
-
-    cfg = _read(cfg)
-    check_config(cfg)
-    cfg.load_from, cfg.resume = str(weights), False
-    for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "val_dataloader", "val_cfg",
-                "val_evaluator"):
-        cfg.pop(key, None)
-    runner = Runner.from_cfg(cfg)
-    return runner.test(), runner.test_loop.dataloader.describe()
-
-
-def dry_run(cfg) -> dict:
-    """Two iterations of training and evaluation, a stop and a resume between them, and a test; in a temporary dir."""
-    from .engine import launch
-    from .engine.loops import Stopped
-    from .engine.runner import Runner
-    from .engine.schedules import lr_table
-
-    cfg = copy.deepcopy(cfg)
-    launch.init_distributed(cfg.get("launcher", "none"))
-    with tempfile.TemporaryDirectory() as own:
-        folder = launch.agree(own)  # the first process's, for all
-        cfg.work_dir, cfg.resume, cfg.visualizer = folder, False, None  # no trackers
-        scale_lr(cfg)
-        lr_table(cfg.get("param_scheduler"), 1.0, cfg.train_cfg.max_epochs, 1)  # whether it fits the real run
-        cfg.param_scheduler = None
-        cfg.train_cfg.update(max_epochs=1, val_interval=1, mixup_off_epochs=0, mixup_begin_epoch=0, limit=2,
-                             stop_after=1)
-        for key in ("val_cfg", "test_cfg"):
-            if cfg.get(key) is not None:
-                cfg[key].limit = 2
-        try:
-            Runner.from_cfg(cfg).train()
-        except Stopped as stop:
-            if stop.signal:
-                raise
-        cfg.resume = True
-        cfg.train_cfg.pop("stop_after")
-        Runner.from_cfg(cfg).train()
-        found = test(cfg, Path(folder) / "epoch_1.pth")
-        launch.wait_for_all()  # before the folder goes
-        return found
-
-
 def infer(model, images, **options):
     """Classify images: labels (N,), class names and probabilities (N, classes).
 
-    ``infer("work_dirs/cifar100/r18_mixup/seed0", ["cat.png"])``; see :func:`openmix.engine.inference.infer`.
+    ``infer("work_dirs/cifar100/r18_mixup/seed0", ["cat.png"])``; see :func:`openmix.inference.predict.infer`.
     """
-    from .engine.inference import infer
+    from .inference.predict import infer
 
     return infer(model, images, **options)
+
+
+def __getattr__(name):  # importing these takes mmengine and seconds
+    if name in ("train", "test", "tested", "dry_run", "scale_lr", "finished"):
+        from .engine import run
+
+        return getattr(run, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,12 +1,10 @@
-"""Checks of what users give: numbers in a range, pairs of numbers, switches.
-
-NumPy's numbers, and arrays and tensors without axes, count as Python's. A check names the value, says what was expected
-and what came, and returns the value as Python's own.
-"""
+"""Checks of what a user may type."""
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
+
+from .errors import did_you_mean
 
 
 def plain(value):
@@ -114,3 +112,23 @@ def switch(name: str, value) -> bool:
     if not isinstance(found, bool):
         raise ValueError(f"{name} must be True or False, got {value!r}")
     return found
+
+
+def check_dict(where: str, found) -> None:
+    """Raise TypeError unless ``found`` is a dict."""
+    if not isinstance(found, Mapping):
+        raise TypeError(f"{where} must be a dict, got {found!r}")
+
+
+def check_keys(where: str, found, known) -> None:
+    """Raise ValueError naming the first key of the dict ``found`` that is not known, with the nearest that is."""
+    check_dict(where, found)
+    for key in found:
+        if key not in known:
+            raise ValueError(f"{where}: unknown key {key!r}; {did_you_mean(key, known)}")
+
+
+def check_choice(where: str, value, known) -> None:
+    """Raise ValueError unless ``value`` is one of ``known``."""
+    if value not in known:
+        raise ValueError(f"{where} must be one of {', '.join(map(repr, known))}, got {value!r}")

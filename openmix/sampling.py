@@ -10,7 +10,6 @@ import torch
 from torch import Generator, Tensor
 
 from . import checks
-from .checks import is_whole
 
 MASK64 = (1 << 64) - 1
 
@@ -156,73 +155,3 @@ def resized_crops(key: Tensor, scale: Sequence[float], ratio: Sequence[float], t
     area, aspect, *place = keyed_uniform(key, (4, tries)).unbind(-2)
     low, high = (math.log(value) for value in ratio)
     return torch.stack([area * (scale[1] - scale[0]) + scale[0], (aspect * (high - low) + low).exp(), *place], -1)
-
-
-def check_batch(num_images: int, total_batch: int, world: int = 1) -> None:
-    """Raise ValueError unless ``num_images`` make a batch and ``world`` processes can share ``total_batch`` evenly."""
-    if not is_whole(total_batch, 1):
-        raise ValueError(f"total_batch must be a positive whole number, got {total_batch!r}")
-    if num_images < total_batch:
-        raise ValueError(f"{num_images} images make no batch of total_batch={total_batch}; lower total_batch")
-    if world < 1 or total_batch % world:
-        valid = ", ".join(str(k) for k in range(1, min(total_batch, 1024) + 1) if total_batch % k == 0)
-        raise ValueError(f"total_batch={total_batch} cannot be shared evenly by {world} processes; use one of {valid} "
-                         "processes, or another total_batch")
-
-
-def epoch_plan(seed: int, epoch: int, num_images: int, total_batch: int, method, size: Sequence[int], padding: int = 4,
-               flip: float = 0.5) -> dict:
-    """Everything random about an epoch of S = num_images // total_batch steps, on the CPU.
-
-    A function of its arguments alone: neither earlier epochs nor the number of processes change it. The images that
-    fill no whole batch are left out, others each epoch.
-
-    Args:
-        method: mixing method whose ``draw`` fills ``mix``. size: (H, W) of the images.
-        padding: border of the random crop. flip: chance that an image is mirrored.
-
-    Returns:
-        ``index`` (S, B) int64 images, ``crop`` (S, B, 2) int16 in [0, 2 * padding], ``flip`` (S, B) bool, ``mix`` the
-        method's draws for steps (S,), ``seed`` a list of S ints that reseed the default generators.
-
-    Raises:
-        ValueError: fewer images than one batch.
-    """
-    check_batch(num_images, total_batch)
-    steps = num_images // total_batch
-    order, augment, mix, step = (keyed_generator(seed, epoch, stream) for stream in (ORDER, AUGMENT, MIX, STEP))
-    shape = (steps, total_batch)
-    return dict(
-        index=torch.randperm(num_images, generator=order)[:steps * total_batch].view(shape),
-        crop=integers(2 * padding + 1, (*shape, 2), augment).to(torch.int16),
-        flip=uniform(0, 1, shape, augment) < flip,
-        mix=method.draw(total_batch, size, mix, steps=(steps,)),
-        seed=keys((steps,), step).tolist(),  # host numbers on purpose
-    )
-
-
-def slice_plan(plan: dict, rank: int, world: int) -> dict:
-    """The part of an :func:`epoch_plan` that process ``rank`` of ``world`` works on: a slice of each global batch.
-
-    Tensors (S, B, ...) are sliced, tensors (S, 1, ...) or (S,) and host values are everybody's; nested dicts too.
-
-    Raises:
-        ValueError: ``world`` does not divide the batch, or a tensor has another number of rows.
-    """
-    steps, batch = plan["index"].shape
-    check_batch(batch, batch, world)
-    if not 0 <= rank < world:
-        raise ValueError(f"rank must lie in [0, {world}), got {rank}")
-    low, high = batch * rank // world, batch * (rank + 1) // world
-
-    def part(value, name):
-        if isinstance(value, dict):
-            return {k: part(v, f"{name}.{k}") for k, v in value.items()}
-        if not isinstance(value, Tensor) or value.ndim < 2 or value.shape[1] == 1:
-            return value
-        if value.shape[1] != batch:
-            raise ValueError(f"{name[1:]} has shape {tuple(value.shape)}; draws for {steps} steps of {batch} images "
-                             f"must be ({steps}, {batch}, ...) or ({steps}, 1, ...)")
-        return value[:, low:high]
-
-    return part(plan, "")

@@ -6,10 +6,9 @@ import torch
 from mmengine.config import Config
 
 import openmix
-from openmix import apis
+from openmix import apis, paths
 from openmix.registry import MIXUPS
-
-from .engine.tiny import config
+from tests.engine.tiny import config
 
 
 def test_mixing_methods_are_listed_by_pattern_and_need():
@@ -74,7 +73,7 @@ def test_configs_are_listed_without_their_bases():
     ("exp1/../exp2/mine.py", "work_dirs/exp2/mine/seed2"),
 ])
 def test_work_dirs_mirror_the_path_of_the_config(path, expected):
-    assert apis.default_work_dir(path, 2) == str(Path(expected))
+    assert paths.default_work_dir(path, 2) == str(Path(expected))
 
 
 def test_a_config_is_trained_and_tested_in_two_calls(tmp_path):

@@ -48,8 +48,8 @@ def test_all_that_takes_check_counts_takes_numpys_and_tensors(kind):
     from openmix.datasets import Shapes
     from openmix.datasets.augment import check_padding
     from openmix.engine.metrics import TopK
-    from openmix.engine.schedules import lr_table
-    from openmix.sampling import check_batch
+    from openmix.engine.optim.schedules import lr_table
+    from openmix.plan import check_batch
 
     net = get_model("CifarResNet", num_classes=kind(7), depth=8)
     assert net.head.fc.out_features == 7 and net(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
@@ -61,9 +61,9 @@ def test_all_that_takes_check_counts_takes_numpys_and_tensors(kind):
 
 
 def test_grids_and_optimizers_take_numpys_numbers_and_write_pythons():
-    from openmix.benchmark.grid import parse
-    from openmix.benchmark.sweep import literal
-    from openmix.engine.optim import build_optimizer
+    from openmix.engine.optim.optimizers import build_optimizer
+    from openmix.sweep.configs import literal
+    from openmix.sweep.grid import parse
 
     keys = dict(base="configs/x.py", mixups=[dict(type="MixUp", alpha=np.float64(0.5))], seeds=np.int64(2),
                 epochs=[np.int32(3)], vary={"optim_wrapper.optimizer.lr": [np.float32(0.5)]})

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from openmix import apis
-from openmix.engine.config import check_config, load_config
-from openmix.engine.schedules import lr_table
+from openmix.engine.config.check import check_config
+from openmix.engine.config.load import load_config
+from openmix.engine.optim.schedules import lr_table
 from openmix.registry import MIXUPS, MODELS
 
 METHODS = ("vanilla", "mixup", "cutmix", "manifoldmix", "smoothmix", "saliencymix", "fmix", "puzzlemix", "gridmixup",
@@ -167,7 +168,7 @@ def test_residual_branches_start_at_zero_in_the_networks_of_the_tables():
 
 @pytest.mark.parametrize("epochs", [400, 800, 1200])
 def test_longer_training_is_one_option(epochs):
-    from openmix.engine.cli import parse_options
+    from openmix.engine.config.options import parse_options
 
     cfg = load_config(apis.config_root() / "cifar100/r18_mixup.py", parse_options([f"train_cfg.max_epochs={epochs}"]))
     curve = lr_table(cfg.param_scheduler, 0.1, cfg.train_cfg.max_epochs, 1)

@@ -20,8 +20,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from openmix.engine import cli, evaluation, hooks, loops, optim, schedules
-from openmix.engine import config as rules
+from openmix import cli
+from openmix.engine import eval_loop as evaluation
+from openmix.engine import hooks
+from openmix.engine import train_loop as loops
+from openmix.engine.config import check as rules
+from openmix.engine.config import load
+from openmix.engine.config.load import load_config
+from openmix.engine.optim import optimizers as optim
+from openmix.engine.optim import schedules
 from openmix.engine.runner import DEFAULT_HOOKS
 from openmix.registry import BACKBONES, DATASETS, LOSSES, MIXUPS
 
@@ -105,7 +112,7 @@ def test_configs_shown_are_right(path, folder, monkeypatch):
     write_files(path, folder)
     for name, code in files(path).items():
         if "_base_" in code:
-            cfg = rules.load_config(name)
+            cfg = load_config(name)
             cfg.setdefault("work_dir", "work_dirs/x")
             rules.check_config(cfg)
 
@@ -147,7 +154,7 @@ def understand(words: list[str]) -> None:
                 Path(word).parent.mkdir(parents=True, exist_ok=True)
                 Path(word).touch()
         make = cli.train_parser if script == "train.py" else cli.test_parser
-        cli.configure(make(argparse.ArgumentParser()).parse_args(rest))
+        load.configure(make(argparse.ArgumentParser()).parse_args(rest))
     elif script == "side_by_side.sh":
         assert int(rest[0]) > 0
         line = rest[1:rest.index("<")] if "<" in rest else rest[1:]
@@ -156,13 +163,13 @@ def understand(words: list[str]) -> None:
             config = "configs/cifar100/r18_mixup.py" if run == "-" else run
             understand(["python", "tools/train.py", *config.split(), *line[end + 1:]])
     elif script == "sweep.py":
-        from openmix.benchmark.grid import read_grid
+        from openmix.sweep.grid import read_grid
 
         args = tool(script).make_parser().parse_args(rest)
         if args.grid.endswith(".py"):
             read_grid(args.grid)
         else:
-            assert any(Path("benchmarks/grids").glob(f"{args.grid}.py")), f"no grid called {args.grid}"
+            assert any(Path("configs/grids").glob(f"{args.grid}.py")), f"no grid called {args.grid}"
     elif words[1] == "tests/browser/run.sh":
         assert not rest
     elif script == "run_tests.sh":

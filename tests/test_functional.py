@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from openmix import functional
+from openmix import functional, saliency
 
 
 def slow_mask(box, height, width):
@@ -156,9 +156,9 @@ def test_a_constant_is_made_once_for_real_tensors_and_anew_for_fake_ones():
 
 def test_a_constant_made_in_inference_mode_serves_training():
     with torch.inference_mode():
-        functional.gaussian_blur(torch.ones(1, 9, 9), 1.75)
+        saliency.gaussian_blur(torch.ones(1, 9, 9), 1.75)
     maps = torch.ones(1, 9, 9, requires_grad=True)
-    functional.gaussian_blur(maps, 1.75).sum().backward()
+    saliency.gaussian_blur(maps, 1.75).sum().backward()
     assert maps.grad.sum().item() == pytest.approx(81, rel=1e-5)
 
 

@@ -90,7 +90,7 @@ def test_a_wheel_holds_all_code_all_configs_and_the_marker_of_types(installed):
 def test_a_wheel_holds_the_data_files_of_the_package(installed):
     found = [p.relative_to(ROOT) for p in (ROOT / "openmix").rglob("*")
              if p.is_file() and p.suffix != ".py" and "__pycache__" not in p.parts]
-    assert Path("openmix/visualization/report.html") in found
+    assert Path("openmix/report/report.html") in found
     assert [path for path in found if not (installed / path).is_file()] == []
 
 
@@ -98,7 +98,8 @@ def test_an_installed_wheel_lists_and_reads_its_configs(installed, tmp_path):
     code = """
 import openmix
 from openmix import apis
-from openmix.engine.config import check_config, load_config
+from openmix.engine.config.check import check_config
+from openmix.engine.config.load import load_config
 assert apis.config_root() == __import__("pathlib").Path(openmix.__file__).parent / "configs"
 cfg = load_config(apis.config_root() / "cifar100" / "r18_mixup.py")
 cfg.work_dir = "unused"

@@ -20,11 +20,11 @@ def make_parser() -> Parser:
 
 
 def main(args) -> int:
-    from openmix.benchmark.compare import as_part, compare, gather
-    from openmix.benchmark.console import warn
-    from openmix.benchmark.records import damaged
-    from openmix.benchmark.render import layout, render
-    from openmix.engine.workdir import write_atomic
+    from openmix.console import warn
+    from openmix.results.compare import as_part, compare, gather
+    from openmix.results.records import damaged
+    from openmix.results.render import layout, render
+    from openmix.workdir.files import write_atomic
 
     a, b = gather(args.a), gather(args.b)
     for line in damaged([*a, *b]):
@@ -39,7 +39,7 @@ def main(args) -> int:
 
 
 if __name__ == "__main__":
-    from openmix.benchmark.console import run
+    from openmix.console import run
 
     arguments = make_parser().parse_args()
     sys.exit(run(lambda: main(arguments)))

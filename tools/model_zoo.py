@@ -36,16 +36,16 @@ def make_parser() -> Parser:
 
 
 def main(argv=None) -> int:
-    from openmix.benchmark import console
+    from openmix import console
 
     args = make_parser().parse_args(argv)
     return console.run(lambda: run(args))
 
 
 def run(args) -> int:
-    from openmix.benchmark.cells import is_placed, make_cells
-    from openmix.benchmark.console import warn
-    from openmix.benchmark.records import damaged, gather
+    from openmix.console import warn
+    from openmix.results.cells import is_placed, make_cells
+    from openmix.results.records import damaged, gather
 
     if args.files and not (args.write or args.check):
         raise ValueError("--files belongs to --write or --check")
@@ -64,10 +64,11 @@ def run(args) -> int:
 
 def show(args, records, cells) -> int:
     """Print tables."""
-    from openmix.benchmark import flat, zoo
-    from openmix.benchmark.render import layout, render
-    from openmix.engine.workdir import write_atomic
     from openmix.errors import did_you_mean
+    from openmix.results import csv_table as flat
+    from openmix.results import tables as zoo
+    from openmix.results.render import layout, render
+    from openmix.workdir.files import write_atomic
 
     base, known = Path(args.out).parent if args.out else Path("."), zoo.parts(cells)
     own = {(c.dataset, c.network) for c in cells}
@@ -90,8 +91,9 @@ def show(args, records, cells) -> int:
 
 def update(args, records, cells) -> int:
     """Rewrite files in place, or tell which would change."""
-    from openmix.benchmark import documents, zoo
-    from openmix.benchmark.render import render
+    from openmix.results import documents
+    from openmix.results import tables as zoo
+    from openmix.results.render import render
 
     def make(name, base):
         text = render(zoo.any_part(name, records, cells, base), "markdown")

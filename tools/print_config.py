@@ -6,7 +6,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
 
 from openmix.arguments import Parser  # noqa: E402
-from openmix.engine.cli import common_arguments, configure  # noqa: E402
+from openmix.cli import common_arguments  # noqa: E402
+from openmix.engine.config.load import configure  # noqa: E402
 
 
 def make_parser() -> Parser:
@@ -14,8 +15,8 @@ def make_parser() -> Parser:
 
 
 def main(args) -> int:
-    from openmix.engine.plain import config_text
-    from openmix.engine.workdir import config_hash
+    from openmix.engine.config.plain import config_text
+    from openmix.workdir import config_hash
 
     cfg = configure(args)
     print(config_text(cfg).rstrip())
@@ -24,7 +25,7 @@ def main(args) -> int:
 
 
 if __name__ == "__main__":
-    from openmix.benchmark.console import run
+    from openmix.console import run
 
     arguments = make_parser().parse_args()
     sys.exit(run(lambda: main(arguments)))

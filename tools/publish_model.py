@@ -18,14 +18,14 @@ def make_parser() -> Parser:
 
 
 def main(args) -> int:
-    from openmix.engine.publish import publish
+    from openmix.inference.publish import publish
 
     print(publish(args.source, args.out_dir, args.network, args.name))
     return 0
 
 
 if __name__ == "__main__":
-    from openmix.benchmark.console import run
+    from openmix.console import run
 
     arguments = make_parser().parse_args()
     sys.exit(run(lambda: main(arguments)))

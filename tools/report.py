@@ -18,8 +18,8 @@ def make_parser() -> Parser:
 
 
 def main(args) -> int:
-    from openmix.benchmark.text import printable
-    from openmix.visualization.report import write_report
+    from openmix.escape import printable
+    from openmix.report.page import write_report
 
     path = write_report(args.roots, args.out, title=args.title, pictures=not args.no_pictures)
     print(f"{printable(path)}: {path.stat().st_size / 2**20:.1f} MiB")
@@ -27,7 +27,7 @@ def main(args) -> int:
 
 
 if __name__ == "__main__":
-    from openmix.benchmark.console import run
+    from openmix.console import run
 
     arguments = make_parser().parse_args()
     sys.exit(run(lambda: main(arguments)))

@@ -22,8 +22,8 @@ def main(args) -> int:
     """0: every run came to the same, bit by bit; 1: something differs, each in a line; 2: wrong input."""
     import shlex
 
-    from openmix.benchmark import rerun
-    from openmix.benchmark.text import printable
+    from openmix.escape import printable
+    from openmix.results import rerun
 
     code, records = 0, rerun.find(args.run, args.trust)
     for record in records:
@@ -43,7 +43,7 @@ def main(args) -> int:
 
 
 if __name__ == "__main__":
-    from openmix.benchmark.console import run
+    from openmix.console import run
 
     arguments = make_parser().parse_args()
     try:

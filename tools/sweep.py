@@ -5,7 +5,7 @@
     python tools/sweep.py run GRID       train them, here or on a SLURM cluster; the same line again continues
     python tools/sweep.py status GRID    what is done, running, waiting, failed
 
-GRID is a grid file such as benchmarks/grids/shapes.py, or the name of a sweep made here before. See docs/sweeps.md.
+GRID is a grid file such as configs/grids/shapes.py, or the name of a sweep made here before. See docs/sweeps.md.
 """
 import argparse
 import shlex
@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
 
 from openmix.arguments import Parser, typed_path  # noqa: E402
-from openmix.benchmark.slurm import add_arguments  # noqa: E402
+from openmix.sweep.slurm import add_arguments  # noqa: E402
 
 OK, FAILED = 0, 1
 
@@ -56,7 +56,7 @@ def select(jobs: list, pattern: str | None) -> list:
 
 
 def make(args) -> int:
-    from openmix.benchmark.sweep import make
+    from openmix.sweep.configs import make
 
     made = make(args.grid, args.force)
     folder = f"configs/sweeps/{made.name}"
@@ -71,15 +71,15 @@ def make(args) -> int:
 
 
 def run(args) -> int:
-    from openmix.benchmark.jobs import command
-    from openmix.benchmark.sweep import prepare
+    from openmix.sweep.configs import prepare
+    from openmix.sweep.jobs import command
 
     if args.retries < 0:
         raise ValueError(f"--retries must be at least 0, got {args.retries}")
     name, jobs, problems = prepare(args.grid)
     jobs = select(jobs, args.only)
     if args.engine == "slurm":
-        from openmix.benchmark.slurm import submit
+        from openmix.sweep.slurm import submit
 
         return submit(name, jobs, problems, args)
     if args.dry_run:
@@ -90,12 +90,12 @@ def run(args) -> int:
 
 
 def train(name: str, jobs: list, problems: dict, args) -> int:
-    from openmix.benchmark.console import warn
-    from openmix.benchmark.jobs import DRIVER, moved
-    from openmix.benchmark.pool import Pool
-    from openmix.benchmark.progress import FINAL, Lines, Screen, counts, stand, together
-    from openmix.benchmark.slots import make_slots
-    from openmix.engine.workdir import InUse, Lock
+    from openmix.console import warn
+    from openmix.sweep.jobs import DRIVER, moved
+    from openmix.sweep.local import Pool
+    from openmix.sweep.progress import FINAL, Lines, Screen, counts, stand, together
+    from openmix.sweep.slots import make_slots
+    from openmix.workdir.lock import InUse, Lock
 
     if note := moved(name, jobs):
         warn(note)
@@ -118,9 +118,9 @@ def train(name: str, jobs: list, problems: dict, args) -> int:
 
 
 def status(args) -> int:
-    from openmix.benchmark.console import warn
-    from openmix.benchmark.jobs import load_jobs, moved, sweep_name
-    from openmix.benchmark.progress import stand, table
+    from openmix.console import warn
+    from openmix.sweep.jobs import load_jobs, moved, sweep_name
+    from openmix.sweep.progress import stand, table
 
     jobs = load_jobs(args.grid)
     print(table(map(stand, select(jobs, args.only))))
@@ -130,7 +130,7 @@ def status(args) -> int:
 
 
 def main(argv=None) -> int:
-    from openmix.benchmark import console
+    from openmix import console
 
     args = make_parser().parse_args(argv)
     action = dict(make=make, run=run, status=status)[args.action]

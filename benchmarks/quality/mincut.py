@@ -1,4 +1,4 @@
-"""An exact reference for ``openmix.gridcut``: the same energy as a minimum cut, one grid at a time, by networkx.
+"""An exact reference for ``openmix.solvers.gridcut``: the same energy as a minimum cut, grid by grid, by networkx.
 
 Three labels make a cut in two layers, x1 = [t >= 1/2] and x2 = [t = 1] with x2 <= x1, so t = (x1 + x2) / 2. With the
 identity x y = (x + y - |x - y|) / 2 a pair w (t_p - t_q)^2 becomes
@@ -56,7 +56,7 @@ def minimum_cut(unary, down, right) -> list[list[int]]:
 
 
 def split(grid):
-    """The N grids of an ``openmix.gridcut.Grid`` (samples last) as nested lists."""
+    """The N grids of an ``openmix.solvers.gridcut.Grid`` (samples last) as nested lists."""
     return list(zip(*(costs.movedim(-1, 0).double().tolist() for costs in grid), strict=True))
 
 

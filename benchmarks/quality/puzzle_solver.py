@@ -17,11 +17,11 @@ import torch
 from mincut import energies, optimum
 from torch.nn import functional as F
 
-from openmix import gridcut
 from openmix.datasets import CIFAR100
 from openmix.mixups import PuzzleMix
 from openmix.models.net import build_net
-from openmix.transport import move, transport_plan
+from openmix.solvers import gridcut
+from openmix.solvers.transport import move, transport_plan
 
 ROUNDS = 5
 

@@ -17,8 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from openmix.benchmark.jobs import is_alive, load_jobs, state
-from openmix.engine.workdir import read_status
+from openmix.sweep.jobs import load_jobs
+from openmix.workdir.status import is_alive, read_status, state
 
 ROOT = Path(__file__).resolve().parents[2]
 GRID = """

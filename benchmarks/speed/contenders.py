@@ -15,13 +15,13 @@ from textbook import area_kept, cut_box, cutmix, mixup
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
-from openmix.apis import config_root
 from openmix.datasets import CIFAR100
 from openmix.datasets.arrays import Arrays
-from openmix.engine.config import load_config
-from openmix.engine.launch import amp_dtype, autocast
+from openmix.engine.config.load import load_config
+from openmix.engine.precision import amp_dtype, autocast
 from openmix.engine.runner import Runner
 from openmix.models import build_net
+from openmix.paths import config_root
 from openmix.registry import DATASETS
 
 BATCH, CLASSES, IMAGES, STEPS = 100, 100, 50_000, 500

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from measure import print_setting, print_table
 
-from openmix.benchmark.jobs import Job
-from openmix.benchmark.pool import Pool
-from openmix.benchmark.progress import Lines
-from openmix.benchmark.slots import CPU, Slots
-from openmix.engine import result
+from openmix.sweep.jobs import Job
+from openmix.sweep.local import Pool
+from openmix.sweep.progress import Lines
+from openmix.sweep.slots import CPU, Slots
+from openmix.workdir import result
 
 JOB = """
 import json, sys, time

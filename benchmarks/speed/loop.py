@@ -20,7 +20,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner as DefaultRunner
 from torch import nn
 
-from openmix.engine.launch import device
+from openmix.engine.distributed.launch import device
 from openmix.engine.runner import Runner
 from openmix.registry import BACKBONES
 

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 from prettytable import PrettyTable, TableStyle
 
-from openmix.engine.workdir import hardware
+from openmix.workdir import hardware
 
 
 def synchronize() -> None:

@@ -21,7 +21,7 @@ import torchvision  # noqa: F401
 from measure import print_setting, print_table
 from mmengine.hooks import Hook
 
-from openmix.engine.config import load_config
+from openmix.engine.config.load import load_config
 from openmix.engine.runner import Runner
 from openmix.registry import HOOKS
 

@@ -19,12 +19,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from measure import interleaved, print_setting, print_table  # noqa: E402
 
-from openmix.apis import config_root  # noqa: E402
-from openmix.benchmark.cells import make_cells  # noqa: E402
-from openmix.benchmark.records import read_records  # noqa: E402
-from openmix.engine import result  # noqa: E402
-from openmix.engine.config import load_config  # noqa: E402
-from openmix.engine.provenance import config_hash  # noqa: E402
+from openmix.engine.config.load import load_config  # noqa: E402
+from openmix.paths import config_root  # noqa: E402
+from openmix.results.cells import make_cells  # noqa: E402
+from openmix.results.records import read_records  # noqa: E402
+from openmix.workdir import result  # noqa: E402
+from openmix.workdir.identity import config_hash  # noqa: E402
 
 METHODS = ("vanilla", "mixup", "cutmix", "fmix", "resizemix", "manifoldmix", "puzzlemix", "automix", "smoothmix",
            "saliencymix")

@@ -1,17 +1,13 @@
 """Batches of a data set that lives on the device as uint8: an epoch costs one small upload and no workers."""
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ..mixups.base import MixMethod, Vanilla, row
-from ..sampling import check_batch, epoch_plan, slice_plan
+from ..mixups.base import MixMethod, Vanilla
+from ..plan import check_batch, epoch_plan, row, slice_plan, upload
 from .arrays import ArrayData
 from .augment import check_padding, crop_flip, normalise, per_channel
-
-ALIGNMENT = 16  # bytes between which the tensors of a row begin
 
 
 class ResidentLoader:
@@ -66,7 +62,7 @@ class ResidentLoader:
         return self.batches()
 
     def plan(self, epoch: int) -> dict:
-        """This process's slice of the epoch plan, on the host; see :func:`openmix.sampling.epoch_plan`."""
+        """This process's slice of the epoch plan, on the host; see :func:`openmix.plan.epoch_plan`."""
         plan = epoch_plan(self.seed, epoch, len(self.data), self.total_batch, self.method, self.size, self.padding,
                           self.flip)
         return slice_plan(plan, self.rank, self.world)
@@ -110,51 +106,3 @@ class ResidentLoader:
         """What a result records: the data's name, SHA-256 and sizes, and how batches are made of it."""
         made = dict(total_batch=self.total_batch, padding=self.padding, mode=self.mode, flip=self.flip)
         return {**self.data.describe(), **(made if self.train else {})}
-
-
-class Place(NamedTuple):
-    """Where a tensor lies in each row of a block of bytes."""
-
-    start: int
-    length: int
-    dtype: torch.dtype
-    shape: torch.Size
-
-
-def upload(plan: dict, device: torch.device) -> dict:
-    """An epoch plan on its device: on a GPU in one copy, from pinned memory, with ``bytes`` (S, ...) that holds it."""
-    if device.type != "cuda":
-        return plan
-    block, plan = pack(plan)
-    block = block.pin_memory().to(device, non_blocking=True)
-    return {**unpack(plan, block), "bytes": block}
-
-
-def pack(plan: dict) -> tuple[Tensor, dict]:
-    """The tensors (S, ...) of a nested dict as one block of bytes (S, L), and the dict with (offset, dtype, shape)."""
-    parts, width = [], 0
-
-    def visit(tree):
-        nonlocal width
-        if isinstance(tree, dict):
-            return {name: visit(value) for name, value in tree.items()}
-        if not isinstance(tree, Tensor):
-            return tree
-        flat = tree.reshape(len(tree), -1).contiguous()
-        flat = flat.as_strided(flat.shape, (flat.shape[1], 1)).view(torch.uint8)  # one column may have any stride
-        parts.append(F.pad(flat, (0, -flat.shape[1] % ALIGNMENT)))
-        place = Place(width, flat.shape[1], tree.dtype, tree.shape)
-        width += parts[-1].shape[1]
-        return place
-
-    layout = visit(plan)
-    return torch.cat(parts, 1), layout
-
-
-def unpack(layout, block: Tensor):
-    """The nested dict that :func:`pack` took apart, its tensors views of ``block``."""
-    if isinstance(layout, dict):
-        return {name: unpack(value, block) for name, value in layout.items()}
-    if not isinstance(layout, Place):
-        return layout
-    return block[:, layout.start:layout.start + layout.length].view(layout.dtype).view(layout.shape)

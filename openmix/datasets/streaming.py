@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from ..mixups.base import MixMethod, Vanilla, row
-from ..sampling import check_batch, crop_keys, epoch_plan, slice_plan
+from ..mixups.base import MixMethod, Vanilla
+from ..plan import check_batch, epoch_plan, row, slice_plan, upload
+from ..sampling import crop_keys
 from .augment import check_padding, crop_flip, mirror, normalise, per_channel
 from .folder import ImageFolderData
-from .loader import ResidentLoader, upload
+from .loader import ResidentLoader
 from .workers import Reader, ahead, checked, default_workers, start_workers
 
 RATIO = (3 / 4, 4 / 3)  # width / height of random resized crops
@@ -84,7 +85,7 @@ class StreamingLoader:
         return self.batches()
 
     def plan(self, epoch: int) -> dict:
-        """This process's slice of the epoch plan, on the host; see :func:`openmix.sampling.epoch_plan`.
+        """This process's slice of the epoch plan, on the host; see :func:`openmix.plan.epoch_plan`.
 
         It has ``labels`` (S, B) too and, for crops that are resized, their keys ``crop_key`` (S, B) int64.
         """

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..workdir.files import write_atomic
 from . import tensor_files
-from .workdir import write_atomic
 
 NAME = re.compile(r"(epoch|iter)_(\d+)\.pth")
 WRAPPERS = ("module.", "_orig_mod.", "model.")  # what DDP, torch.compile and others put before names of parameters

@@ -5,7 +5,7 @@ from collections import defaultdict
 import torch
 from torch import Tensor, nn
 
-from .step import unwrap
+from .distributed.launch import unwrap
 
 
 def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, networks: dict) -> dict[str, Tensor]:

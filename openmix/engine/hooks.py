@@ -11,10 +11,9 @@ import torch
 from mmengine.hooks import Hook
 
 from ..momentum import follow
-from .launch import agree, average_buffers
-from .logs import is_plain, train_line
-from .result import main_metric
-from .step import unwrap
+from ..workdir.result import main_metric
+from .distributed.launch import agree, average_buffers, unwrap
+from .logging.lines import is_plain, train_line
 
 __all__ = ["CheckpointHook", "EMAHook", "LoggerHook", "MixPreviewHook", "ProgressHook"]
 

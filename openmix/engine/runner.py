@@ -17,14 +17,18 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
+from .. import workdir
 from ..errors import did_you_mean
 from ..registry import DATASETS, HOOKS, LOOPS, MODELS, VISBACKENDS, VISUALIZERS
-from . import agreement, launch, slurm, state, summary, syncbn, workdir
-from .config import check_config
-from .logs import brief_errors
-from .loops import Stopped
-from .plain import config_text, plain_config
-from .step import Diverged, unwrap
+from . import agreement, precision, summary
+from . import resume as state
+from .config.check import check_config
+from .config.plain import config_text, plain_config
+from .distributed import launch, signals, slurm, syncbn
+from .distributed.launch import unwrap
+from .logging.lines import brief_errors
+from .step.eager import Diverged
+from .train_loop import Stopped
 from .trial import try_network
 
 DEFAULT_HOOKS = dict(
@@ -46,7 +50,7 @@ class Runner(mmengine.runner.Runner):
         cfg = plain_config(cfg if isinstance(cfg, Config) else Config(cfg))
         check_config(cfg)
         launch.init_distributed(cfg.get("launcher", "none"))
-        launch.amp_dtype((cfg.get("env_cfg") or {}).get("amp", "auto"), launch.device())
+        precision.amp_dtype((cfg.get("env_cfg") or {}).get("amp", "auto"), launch.device())
         workdir.check_writable(cfg.work_dir)
         runner = super().from_cfg(cfg)
         for name in ("val_cfg", "test_cfg"):
@@ -71,14 +75,14 @@ class Runner(mmengine.runner.Runner):
         self._rank, self._world_size = launch.init_distributed(self._launcher)
         self.device = launch.device()
         if self.device.type == "cpu":
-            launch.keep_freed_memory()
+            precision.keep_freed_memory()
         else:
             torch.cuda.set_device(self.device)
-        self.amp_dtype = launch.amp_dtype(env_cfg.get("amp", "auto"), self.device)
-        self.autocast = launch.autocast(self.device, self.amp_dtype)
+        self.amp_dtype = precision.amp_dtype(env_cfg.get("amp", "auto"), self.device)
+        self.autocast = precision.autocast(self.device, self.amp_dtype)
         self._timestamp = launch.agree(datetime.now().strftime("%Y%m%d_%H%M%S_%f"))  # names this part of the run
         self.goes_on, self.begun = launch.agree(workdir.holds_run(self.work_dir)), False
-        self.history, self.stop_signal, self._seconds, self.peak_memory = [], launch.StopSignal(), 0.0, 0.0
+        self.history, self.stop_signal, self._seconds, self.peak_memory = [], signals.StopSignal(), 0.0, 0.0
         if env_cfg.get("num_threads"):
             torch.set_num_threads(env_cfg["num_threads"])
         torch.backends.cudnn.benchmark = env_cfg.get("cudnn_benchmark", True)

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import torch
 
-from . import agreement, result, workdir
-from .beyond import beyond_the_run
-from .step import unwrap
+from .. import workdir
+from ..workdir import result
+from . import agreement
+from .config.beyond import beyond_the_run
+from .distributed.launch import unwrap
 
 
 def log_plan(runner) -> None:

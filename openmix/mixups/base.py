@@ -9,20 +9,10 @@ from torch import Tensor, nn
 from .. import functional, sampling
 from ..checks import number, switch
 from ..errors import did_you_mean
+from ..plan import moved
 from ..target import Target, as_target, check_labels, pair_target
 
 PAIRINGS = ("roll", "perm")
-
-
-def row(draws: dict, i) -> dict:
-    """Step ``i`` of draws made for many steps; nested draws and host choices included."""
-    return {k: row(v, i) if isinstance(v, dict) else v[i] for k, v in draws.items()}
-
-
-def moved(draws: dict, device) -> dict:
-    """``draws`` with every tensor on ``device``; host choices stay what they are."""
-    return {k: moved(v, device) if isinstance(v, dict) else v.to(device, non_blocking=True) if isinstance(v, Tensor)
-            else v for k, v in draws.items()}
 
 
 class Draws(dict):
@@ -43,7 +33,7 @@ def check_draws(draws: dict, n: int, where: str = "draws") -> None:
             check_draws(value, n, f"{where}[{name!r}]")
         elif isinstance(value, Tensor):
             if value.ndim == 0 or value.shape[0] not in (1, n):
-                steps = "; of draws for many steps hand on one: openmix.mixups.base.row(draws, i)" if value.ndim else ""
+                steps = "; of draws for many steps hand on one: openmix.plan.row(draws, i)" if value.ndim else ""
                 raise ValueError(f"{where}[{name!r}] must have one row for the batch, (1, ...), or one for each image, "
                                  f"({n}, ...), got shape {tuple(value.shape)}{steps}")
         elif isinstance(value, bool) or not isinstance(value, int):

@@ -4,10 +4,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .. import functional, gridcut, probes, sampling
+from .. import functional, probes, sampling
 from ..checks import number, switch
+from ..solvers import gridcut
+from ..solvers.transport import move, transport_plan
 from ..target import as_target, check_labels
-from ..transport import move, transport_plan
 from .base import MixMethod
 
 SCALE = 1024.0
@@ -27,9 +28,9 @@ class PuzzleMix(MixMethod):
     """Which cells of a grid show which image is chosen so that the salient parts of both are kept, and smoothly.
 
     A cell keeps all, half (``n_labels=3``) or nothing of the first image; the cells are the minimum of an energy
-    (:mod:`openmix.gridcut`) of the saliencies, a prior from ``lam`` ~ Beta(alpha, alpha), and smoothness. Then
-    patches of each image move to where that image shows (:mod:`openmix.transport`). Every image has a ``lam`` of its
-    own, the mean of its mask.
+    (:mod:`openmix.solvers.gridcut`) of the saliencies, a prior from ``lam`` ~ Beta(alpha, alpha), and smoothness. Then
+    patches of each image move to where that image shows (:mod:`openmix.solvers.transport`). Every image has a ``lam``
+    of its own, the mean of its mask.
 
     :meth:`loss` takes the saliency from the gradient at the clean batch, with the network in eval mode: one more
     forward and backward pass, which leaves parameters' gradients and buffers alone. By hand::

@@ -7,14 +7,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from .. import fine_grained, functional
+from .. import fine_grained, functional, saliency
 from ..checks import switch
 from .base import MaskMethod
 
 CONTRAST = {  # of grey images (N, H, W)
-    "centre_surround": functional.centre_surround,
-    "balanced": partial(functional.centre_surround, balanced=True),
-    "spectral_residual": functional.spectral_residual,
+    "centre_surround": saliency.centre_surround,
+    "balanced": partial(saliency.centre_surround, balanced=True),
+    "spectral_residual": saliency.spectral_residual,
 }
 SALIENCY = ("fine_grained", *CONTRAST, "float_bytes")
 

@@ -12,9 +12,8 @@ from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
-from openmix.visualization import write_report
-
-from ..benchmark.fake_runs import png, write_run
+from openmix.report import write_report
+from tests.results.fake_runs import png, write_run
 
 SHOTS = Path("work_dirs", "browser")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

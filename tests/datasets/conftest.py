@@ -6,8 +6,7 @@ import torchvision
 from PIL import Image
 
 from openmix.datasets import CIFAR100, ImageFolderData, StreamingLoader
-
-from .fabricate import cifar100_files
+from tests.datasets.fabricate import cifar100_files
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ import torchvision
 
 from openmix.datasets import CIFAR10, CIFAR100
 from openmix.registry import DATASETS
-
-from .fabricate import FOLDER, NAMES, cifar100_files, write_folder
+from tests.datasets.fabricate import FOLDER, NAMES, cifar100_files, write_folder
 
 
 def test_images_labels_and_names_are_those_of_the_files(tmp_path, small_cifar100):

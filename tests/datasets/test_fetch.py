@@ -7,8 +7,7 @@ import pytest
 import torchvision
 
 from openmix.datasets import CIFAR100, fetch
-
-from .fabricate import FOLDER, server, tar, write_folder
+from tests.datasets.fabricate import FOLDER, server, tar, write_folder
 
 ARCHIVE = "cifar-100-python.tar.gz"
 

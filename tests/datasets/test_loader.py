@@ -4,8 +4,7 @@ import torch
 from openmix.datasets import Arrays, ResidentLoader
 from openmix.datasets.augment import crop_flip, normalise, per_channel
 from openmix.mixups import CutMix, MixUp
-from openmix.mixups.base import row
-from openmix.sampling import epoch_plan
+from openmix.plan import epoch_plan, row
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 

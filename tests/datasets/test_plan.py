@@ -3,8 +3,7 @@ import torch
 from torch import Tensor
 
 from openmix.mixups import CutMix, MixUp, RandomChoice, Vanilla
-from openmix.mixups.base import row
-from openmix.sampling import epoch_plan, slice_plan
+from openmix.plan import epoch_plan, row, slice_plan
 
 METHODS = [Vanilla(), MixUp(prob=0.5), CutMix(per_sample=True, pairing="perm"), RandomChoice([MixUp(), CutMix()])]
 

@@ -7,9 +7,8 @@ import pytest
 
 from openmix.datasets import CIFAR100, ArrayFile, ImageFolderData
 from openmix.datasets.prepare import prepare
-
-from .fabricate import FOLDER, tar, write_folder
-from .test_folder import root as folder_root  # noqa: F401  (a fixture)
+from tests.datasets.fabricate import FOLDER, tar, write_folder
+from tests.datasets.test_folder import root as folder_root  # noqa: F401  (a fixture)
 
 TOOL = Path(__file__).parents[2] / "tools" / "prepare_data.py"
 

@@ -10,11 +10,11 @@ from PIL import Image
 from openmix import sampling
 from openmix.datasets import ImageFolderData, ResidentLoader, StreamingLoader, make_loader
 from openmix.engine import checkpoint
-from openmix.engine.config import check_loader
-from openmix.engine.loops import Stopped
+from openmix.engine.config.check import check_loader
+from openmix.engine.train_loop import Stopped
 from openmix.mixups import CutMix, MixUp
-
-from ..engine.tiny import assert_equal_state, config, losses, train
+from openmix.plan import epoch_plan
+from tests.engine.tiny import assert_equal_state, config, losses, train
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 CROPS = dict(scale=(0.2, 1.0), ratio=(0.6, 1.5))
@@ -90,7 +90,7 @@ def test_resized_crops_are_those_of_a_slow_reference(make_streaming):
 def test_the_plan_is_that_of_the_epoch_and_crops_have_a_stream_of_their_own(make_streaming):
     method = MixUp()
     loader = make_streaming(seed=5, method=method, **CROPS)
-    plan, expected = loader.plan(3), sampling.epoch_plan(5, 3, 26, 4, method, (16, 16), 0, 0.5)
+    plan, expected = loader.plan(3), epoch_plan(5, 3, 26, 4, method, (16, 16), 0, 0.5)
     for name in ("index", "flip"):
         assert torch.equal(plan[name], expected[name])
     assert torch.equal(plan["mix"]["lam"], expected["mix"]["lam"]) and plan["seed"] == expected["seed"]

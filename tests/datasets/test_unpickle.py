@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from openmix.datasets import CIFAR100, unpickle
-
-from .fabricate import FOLDER, write_folder
+from tests.datasets.fabricate import FOLDER, write_folder
 
 
 def loads(data, where):

@@ -11,8 +11,7 @@ from PIL import Image
 
 from openmix.datasets import ImageFolderData, StreamingLoader
 from openmix.datasets.workers import stop_workers
-
-from .test_streaming import CROPS
+from tests.datasets.test_streaming import CROPS
 
 
 @pytest.mark.parametrize("workers", [0, 2])

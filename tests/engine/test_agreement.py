@@ -9,12 +9,11 @@ from mmengine.config import Config
 from openmix import apis
 from openmix.engine import checkpoint
 from openmix.engine.agreement import check_data, check_resumed
-from openmix.engine.loops import Stopped
-from openmix.engine.publish import publish
 from openmix.engine.runner import Runner
-
-from .console import main, write
-from .tiny import config, train
+from openmix.engine.train_loop import Stopped
+from openmix.inference.publish import publish
+from tests.console import main, write
+from tests.engine.tiny import config, train
 
 FOLDER, ARRAYS = dict(type="ImageFolderData", data_root="data"), dict(type="ArrayFile", data_root="data")
 SHAPES = dict(type="Shapes")

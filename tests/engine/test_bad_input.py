@@ -12,10 +12,9 @@ from PIL import Image
 
 from openmix.datasets import CIFAR100, Shapes
 from openmix.engine import checkpoint
-
-from ..datasets.fabricate import cifar100_files, tar, write_folder
-from .console import main, write
-from .tiny import assert_equal_state, config
+from tests.console import main, write
+from tests.datasets.fabricate import cifar100_files, tar, write_folder
+from tests.engine.tiny import assert_equal_state, config
 
 ARCHIVE = "cifar-100-python.tar.gz"
 

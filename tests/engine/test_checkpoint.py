@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from openmix.engine import checkpoint, workdir
+from openmix import workdir
+from openmix.engine import checkpoint
 
 fork = multiprocessing.get_context("fork")
 

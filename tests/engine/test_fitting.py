@@ -9,8 +9,7 @@ from torchvision import models
 import openmix
 from openmix.engine import checkpoint, fitting
 from openmix.engine.runner import Runner
-
-from .tiny import config
+from tests.engine.tiny import config
 
 SIZE = dict(vit_b_32=dict(image_size=32))
 

@@ -11,8 +11,7 @@ import torch
 from mmengine.config import Config
 
 from openmix.engine import checkpoint
-
-from .tiny import ROOT, assert_equal_state, command, config, dump, losses, train
+from tests.engine.tiny import ROOT, assert_equal_state, command, config, dump, losses, train
 
 
 def logged(folder):
@@ -44,7 +43,7 @@ def test_without_sync_batchnorm_the_losses_differ(tmp_path):
 
 CHECK_RANKS = '''
 import os, sys, torch
-from openmix.engine.config import load_config
+from openmix.engine.config.load import load_config
 from openmix.engine.runner import Runner
 cfg = load_config(sys.argv[1]); cfg.launcher = "pytorch"
 runner = Runner.from_cfg(cfg); runner.train()

@@ -8,10 +8,10 @@ import shutil
 import pytest
 import torch
 
-from openmix.engine import checkpoint, workdir
-
-from .console import main, write
-from .tiny import config
+from openmix import workdir
+from openmix.engine import checkpoint
+from tests.console import main, write
+from tests.engine.tiny import config
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,9 @@ from torch import nn
 
 from openmix.datasets.loader import ResidentLoader
 from openmix.engine import checkpoint
-from openmix.engine.loops import Stopped
+from openmix.engine.train_loop import Stopped
 from openmix.registry import BACKBONES
-
-from .tiny import METHODS, assert_equal_state, config, losses, train
+from tests.engine.tiny import METHODS, assert_equal_state, config, losses, train
 
 PARTS = ("state_dict", "optimizer", "ema")
 LAST = "epoch_2.pth"

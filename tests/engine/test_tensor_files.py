@@ -8,8 +8,7 @@ from torchvision import models as torchvision_models
 import openmix
 from openmix.engine import checkpoint
 from openmix.engine.fitting import renamed
-
-from .tiny import config
+from tests.engine.tiny import config
 
 safetensors = pytest.importorskip("safetensors.torch")
 

@@ -12,11 +12,10 @@ from mmengine.hooks import Hook
 from openmix import apis
 from openmix.engine import checkpoint
 from openmix.engine.hooks import EMAHook
-from openmix.engine.loops import Stopped
-from openmix.engine.step import Diverged, Step
+from openmix.engine.step.eager import Diverged, Step
+from openmix.engine.train_loop import Stopped
 from openmix.registry import HOOKS
-
-from .tiny import METHODS, config, train
+from tests.engine.tiny import METHODS, config, train
 
 
 def result(folder) -> dict:

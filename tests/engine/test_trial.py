@@ -9,9 +9,8 @@ from torch import nn
 from openmix.engine.trial import try_network
 from openmix.losses import SoftmaxBCE
 from openmix.models import Classifier
-
-from .console import main, write
-from .tiny import config
+from tests.console import main, write
+from tests.engine.tiny import config
 
 CPU = torch.device("cpu")
 

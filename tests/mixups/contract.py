@@ -12,7 +12,7 @@ from torch import Tensor
 
 from openmix import functional, target
 from openmix.mixups import MixMethod
-from openmix.mixups.base import row
+from openmix.plan import row
 from openmix.registry import MIXUPS, accepted_keys
 
 OPTIONS = dict(default={}, half=dict(prob=0.5), per_sample=dict(per_sample=True), perm=dict(pairing="perm"),

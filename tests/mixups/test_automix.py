@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from openmix.mixups import AutoMix
-
-from .learned import SIZE, attached, cross_entropy, draws_for, same, state, trainable
+from tests.mixups.learned import SIZE, attached, cross_entropy, draws_for, same, state, trainable
 
 
 @pytest.fixture

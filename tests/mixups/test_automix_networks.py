@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 from openmix.mixups import AutoMix, CutMix, ManifoldMix, MixUp, RandomChoice
-
-from .learned import SIZE, Tokens, attached, cross_entropy, draws_for, same, state, trainable
+from tests.mixups.learned import SIZE, Tokens, attached, cross_entropy, draws_for, same, state, trainable
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from openmix.mixups import CutMix, MaskMethod, MixUp, Vanilla
-from openmix.mixups.base import MixMethod, moved, row, touch
+from openmix.mixups.base import MixMethod, touch
+from openmix.plan import moved, row
 
 
 class HalfAndHalf(MaskMethod):

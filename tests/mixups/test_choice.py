@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from openmix.mixups import CutMix, MixMethod, MixUp, RandomChoice, Vanilla
-from openmix.mixups.base import row
+from openmix.plan import row
 from openmix.registry import MIXUPS
 
 

@@ -10,8 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
 from openmix import sampling
 from openmix.registry import MIXUPS
-
-from .contract import (
+from tests.mixups.contract import (
     cases,
     check_blend,
     check_details,

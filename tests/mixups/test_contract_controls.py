@@ -7,8 +7,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from openmix import sampling
 from openmix.mixups import CutMix, MixUp
 from openmix.target import Target
-
-from .contract import (
+from tests.mixups.contract import (
     check_accumulation,
     check_blend,
     check_details,

@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from openmix.mixups import CutMix, RandomChoice
-from openmix.mixups.base import row
+from openmix.plan import row
 from openmix.target import Target
-
-from .contract import (
+from tests.mixups.contract import (
     both,
     cases,
     check_accumulation,

@@ -6,8 +6,7 @@ import torch
 
 from openmix import functional
 from openmix.mixups import CutMix
-
-from .contract import check_forms_agree
+from tests.mixups.contract import check_forms_agree
 
 
 def generator(seed=0):

@@ -6,10 +6,9 @@ import torchvision
 from torch import nn
 
 from openmix.mixups import CutMix, ManifoldMix, MixUp, RandomChoice
-from openmix.mixups.base import row
+from openmix.plan import row
 from openmix.probes import hook_point
-
-from .learned import Tokens
+from tests.mixups.learned import Tokens
 
 
 class Parts(nn.Module):

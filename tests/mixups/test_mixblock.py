@@ -4,8 +4,7 @@ from torch import nn
 
 from openmix.mixups import AutoMix
 from openmix.mixups.mixblock import MixBlock
-
-from .learned import SIZE, draws_for
+from tests.mixups.learned import SIZE, draws_for
 
 
 @pytest.mark.parametrize("channels, lam_concat, count", [

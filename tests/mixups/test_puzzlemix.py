@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from openmix import functional, gridcut, probes
+from openmix import functional, probes
 from openmix.mixups import PuzzleMix
-from openmix.mixups.base import row
+from openmix.plan import row
+from openmix.solvers import gridcut
 
 
 def generator(seed=0):

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from openmix import functional
+from openmix import functional, saliency
 from openmix.mixups import SaliencyMix
 from openmix.mixups.saliencymix import SALIENCY, eight_bit, saliency_map, saliency_peak
-
-from .contract import check_forms_agree
+from tests.mixups.contract import check_forms_agree
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 SPOTS = [(5, 20), (12, 3), (0, 0), (15, 29), (7, 11), (2, 26)]
@@ -193,14 +192,14 @@ def test_gaussian_blur_is_the_weighted_mean_over_the_map():
         for x in range(9):
             weight = torch.exp(-((torch.arange(6)[:, None] - y) ** 2 + (torch.arange(9) - x) ** 2) / (2 * 1.3**2))
             expected[y, x] = (weight * maps[0]).sum() / weight.sum()
-    torch.testing.assert_close(functional.gaussian_blur(maps, 1.3)[0], expected)
+    torch.testing.assert_close(saliency.gaussian_blur(maps, 1.3)[0], expected)
 
 
 @pytest.mark.parametrize("balanced", [False, True])
 def test_centre_surround_adds_on_and_off_contrast_of_all_radii(balanced):
     maps, radii = torch.randn(2, 7, 10, generator=generator()), (1, 2, 8, 9, 40)
-    blurred = functional.gaussian_blur(maps, 1.0)
-    for grey, found in zip(blurred, functional.centre_surround(maps, radii, balanced), strict=True):
+    blurred = saliency.gaussian_blur(maps, 1.0)
+    for grey, found in zip(blurred, saliency.centre_surround(maps, radii, balanced), strict=True):
         on, off = torch.zeros(2, 7, 10)
         for y in range(7):
             for x in range(10):
@@ -210,7 +209,7 @@ def test_centre_surround_adds_on_and_off_contrast_of_all_radii(balanced):
                     off[y, x] += max(-contrast, 0)
         expected = on / on.max() + off / off.max() if balanced else on + off
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
-    constant = functional.centre_surround(torch.full((1, 8, 8), 0.5), balanced=balanced)
+    constant = saliency.centre_surround(torch.full((1, 8, 8), 0.5), balanced=balanced)
     assert constant.isfinite().all()
 
 
@@ -226,9 +225,9 @@ def test_spectral_residual_keeps_the_phase_and_what_stands_out_of_the_log_amplit
             if (y, x) != (0, 0):
                 sharp[y, x] = np.exp(log_amplitude[y, x] - mean + 1j * np.angle(spectrum[y, x]))
     energy = np.abs(np.fft.ifft2(sharp)) ** 2
-    expected = functional.gaussian_blur(torch.tensor(energy)[None], 2.5 / 64 * 12)
+    expected = saliency.gaussian_blur(torch.tensor(energy)[None], 2.5 / 64 * 12)
     for shift in (0.0, 3.0):
-        found = functional.spectral_residual(grey + shift).double()
+        found = saliency.spectral_residual(grey + shift).double()
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-3)
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from openmix.benchmark import jobs
-from openmix.engine.workdir import read_status
+from openmix import workdir
+from openmix.sweep import jobs
+from openmix.workdir.status import read_status
 
 ROOT = Path(__file__).resolve().parents[2]
 GRID = '''"""Trainings of ten seconds."""
@@ -110,7 +111,7 @@ def until_in_training(job, epoch: int = 2) -> None:
 
 
 def until_done(job) -> None:
-    wait(lambda: jobs.state(job.work_dir) == "done", f"{job.name} is done")
+    wait(lambda: workdir.state(job.work_dir) == "done", f"{job.name} is done")
 
 
 def until_ended(job_id: str, state: str) -> None:
@@ -126,7 +127,7 @@ def test_an_array_trains_all_once_and_what_diverges_is_not_queued_again():
         until_done(job)
     for index in (2, 3):
         until_ended(f"{array}_{index}", "FAILED")
-    assert [jobs.state(job.work_dir) for job in bad] == ["diverged"] * 2
+    assert [workdir.state(job.work_dir) for job in bad] == ["diverged"] * 2
     shown = [element(f"{array}_{index}") for index in range(4)]
     assert [s["Restarts"] for s in shown] == ["0"] * 4
     assert [s["ExitCode"] for s in shown[2:]] == ["3:0"] * 2
@@ -142,7 +143,7 @@ def test_a_partition_of_higher_priority_takes_the_place_and_the_run_continues(re
     array = submit("--time", "10", "--sbatch", "nodelist=n1")
     until_in_training(job)
     slurm("sbatch", "-p", "high", "-w", "n1", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 5")
-    wait(lambda: jobs.state(job.work_dir) == "preempted", "the run has saved")
+    wait(lambda: workdir.state(job.work_dir) == "preempted", "the run has saved")
     assert not Path(job.work_dir, "result.json").exists()
     until_done(job)
     until_ended(f"{array}_0" if "_" in array else array, "COMPLETED")
@@ -155,7 +156,7 @@ def test_a_job_that_is_requeued_continues(reference):
     array = submit()
     until_in_training(job)
     slurm("scontrol", "requeue", array)
-    wait(lambda: jobs.state(job.work_dir) == "preempted", "the run has saved")
+    wait(lambda: workdir.state(job.work_dir) == "preempted", "the run has saved")
     until_done(job)
     until_ended(array, "COMPLETED")
     assert element(array)["Restarts"] == "1" and weights(job) == reference(1)
@@ -177,7 +178,7 @@ def test_requeues_after_the_time_limit_are_counted():
     until_in_training(job)
     slurm("scancel", "--signal=USR2", array)
     until_ended(array, "FAILED")
-    assert jobs.state(job.work_dir) == "preempted" and element(array)["Restarts"] == "0"
+    assert workdir.state(job.work_dir) == "preempted" and element(array)["Restarts"] == "0"
 
 
 def test_scancel_wins_even_over_a_time_limit_and_the_next_submission_continues(reference):
@@ -189,7 +190,7 @@ def test_scancel_wins_even_over_a_time_limit_and_the_next_submission_continues(r
     until_ended(array, "CANCELLED")
     time.sleep(8)  # longer than a requeued job waits
     assert element(array)["JobState"] == "CANCELLED" and element(array)["Restarts"] == "0"
-    assert jobs.state(job.work_dir) == "preempted"
+    assert workdir.state(job.work_dir) == "preempted"
     submit()
     until_done(job)
     assert weights(job) == reference(1)
@@ -220,7 +221,7 @@ def test_two_nodes_save_before_the_time_limit_and_continue(reference):
     array = submit("--time", "10", "--nodes", "2")
     until_in_training(job)
     slurm("scancel", "--signal=USR2", array)
-    wait(lambda: jobs.state(job.work_dir) == "preempted", "the run has saved")
+    wait(lambda: workdir.state(job.work_dir) == "preempted", "the run has saved")
     until_done(job)
     until_ended(array, "COMPLETED")
     # a stop in mid-epoch averages the statistics of the processes once more: they are the same but for rounding

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from openmix.engine.config import load_config
-from openmix.engine.workdir import config_hash
+from openmix.engine.config.load import load_config
+from openmix.workdir import config_hash
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from openmix.benchmark.jobs import Job, state
-from openmix.benchmark.pool import Pool
-from openmix.benchmark.progress import Lines
-from openmix.benchmark.slots import CPU, Slots
-from openmix.engine.workdir import read_status
+from openmix.sweep.jobs import Job
+from openmix.sweep.local import Pool
+from openmix.sweep.progress import Lines
+from openmix.sweep.slots import CPU, Slots
+from openmix.workdir.status import read_status, state
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAINING = """
@@ -17,7 +17,7 @@ import os, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from openmix.engine import workdir
-from tests.benchmark.made import small_result
+from tests.results.made import small_result
 
 how, folder, rank = sys.argv[1], Path(sys.argv[2]), int(os.environ["RANK"])
 if rank == 1:
@@ -56,7 +56,7 @@ def test_only_a_signal_that_nobody_caused_by_failing_counts(codes, number):
                                                ("fails", 1, "failed")])
 def test_a_run_whose_second_process_is_killed_is_started_again(how, starts, ends, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("openmix.benchmark.pool.AGAIN", 0.1)
+    monkeypatch.setattr("openmix.sweep.local.AGAIN", 0.1)
     Path("training.py").write_text(TRAINING.format(root=str(ROOT)))
     job = Job("a/seed0", "c.py", 0, "w", processes=2)
     line = [sys.executable, str(ROOT / "tools" / "processes.py"), "--standalone", "--nnodes=1", "--nproc_per_node=2",

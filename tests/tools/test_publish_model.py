@@ -10,10 +10,9 @@ import torch
 
 import openmix
 from openmix.datasets import Shapes
-from openmix.engine.config import check_config
+from openmix.engine.config.check import check_config
 from openmix.models import build_net
-
-from ..engine.tiny import config, train
+from tests.engine.tiny import config, train
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,7 +44,7 @@ def test_the_name_ends_with_the_hash_of_the_file(published):
 
 
 def test_publishing_again_gives_the_same_file(run, published):
-    from openmix.engine.publish import publish
+    from openmix.inference.publish import publish
 
     assert publish(run, run.parent / "again").read_bytes() == published.read_bytes()
 

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from openmix.benchmark import rerun
-from openmix.benchmark.records import read_records
 from openmix.engine import checkpoint
-
-from ..benchmark.fake_runs import write_run
-from ..engine.tiny import config
+from openmix.results import rerun
+from openmix.results.records import read_records
+from tests.engine.tiny import config
+from tests.results.fake_runs import write_run
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,1 +1,0 @@
-"""From a grid to a published table: sweeps, the records of runs, tables. Importing it imports nothing heavy."""

@@ -1,0 +1,170 @@
+"""The command line of ``tools/train.py`` and ``tools/test.py``. Imports nothing heavy until the arguments are right."""
+import argparse
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from .arguments import seed, typed_path
+from .engine.config.load import configure
+from .output import until_closed
+from .workdir.files import DISK
+
+AMP = ("auto", "bf16", "fp16", "off")
+LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
+OK, FAILED, WRONG_INPUT, DIVERGED = 0, 1, 2, 3
+
+
+def common_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("config", type=typed_path, help="config file (.py or .json)")
+    parser.add_argument("--work-dir", "--work_dir", type=typed_path, help="default: work_dirs/<config path>/seed<k>")
+    parser.add_argument("--amp", nargs="?", const="auto", choices=AMP, help="precision (default: the config's, auto)")
+    parser.add_argument("--seed", type=seed, help="seed of weights, order, augmentation and mixing (default: 0)")
+    parser.add_argument("--deterministic", action="store_true", help="only deterministic kernels")
+    parser.add_argument("--cfg-options", nargs="+", action="extend", metavar="KEY=VALUE", default=[],
+                        help="override config keys, e.g. model.mixup.alpha=0.2 train_cfg.max_epochs=400; may be "
+                             "given again")
+    parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="how processes were started")
+    parser.add_argument("--local-rank", "--local_rank", type=int, default=0, help=argparse.SUPPRESS)
+    return parser
+
+
+def train_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    common_arguments(parser)
+    parser.add_argument("--resume", "--auto_resume", nargs="?", const="auto", type=typed_path, metavar="CHECKPOINT",
+                        help="continue from the newest valid checkpoint of the work dir, or from this one")
+    parser.add_argument("--resume-from", "--resume_from", dest="resume", type=typed_path, metavar="CHECKPOINT",
+                        help=argparse.SUPPRESS)
+    parser.add_argument("--load-from", "--load_checkpoint", type=typed_path, metavar="CHECKPOINT",
+                        help="start from these weights")
+    parser.add_argument("--auto-scale-lr", action="store_true",
+                        help="scale lr by total_batch / base_batch_size, if the batch was changed")
+    parser.add_argument("--no-validate", action="store_true", help="do not evaluate during training")
+    parser.add_argument("--dry-run", action="store_true",
+                        help="2 iterations of training and evaluation, save, resume, test; leaves nothing behind")
+    return parser
+
+
+def test_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    common_arguments(parser)
+    parser.add_argument("checkpoint", type=typed_path, help="checkpoint file")
+    parser.add_argument("--out", type=typed_path, help="write the accuracies to this JSON file")
+    return parser
+
+
+def show_result(record: dict) -> None:
+    """The row of one run, as the tables will show it; accuracies that were not evaluated are "-"."""
+    from prettytable import PrettyTable
+
+    from .workdir.result import main_metric, median_last
+
+    networks = record.get("networks") or {}
+    curves = {name: {metric: curve for metric, curve in found.items()
+                     if isinstance(curve, list) and any(value is not None for value in curve)}
+              for name, found in networks.items()}
+    metrics = dict.fromkeys(metric for found in curves.values() for metric in found)
+    main = main_metric(metrics)
+    if main is None:
+        print("trained without evaluation; tools/test.py CONFIG CHECKPOINT tells the accuracy")
+        return
+    others = [metric for metric in {**metrics, **({"top5": None} if main == "top1" else {})} if metric != main]
+    title = {metric: metric.replace("top", "top-") for metric in (main, *others)}
+    table = PrettyTable(["network", f"{title[main]} last", f"{title[main]} best", f"{title[main]} median of last 10",
+                         *(f"{title[metric]} last" for metric in others), "img/s"])
+
+    def shown(value, form=".2f"):
+        return "-" if value is None else format(value, form)
+
+    for name, found in curves.items():
+        values = {metric: [v for v in found.get(metric, []) if v is not None] for metric in (main, *others)}
+        mark = " *" if name == record["primary"] and len(networks) > 1 else ""
+        table.add_row([name + mark, shown(next(reversed(values[main]), None)), shown(max(values[main], default=None)),
+                       shown(median_last(found.get(main, []))),
+                       *(shown(next(reversed(values[metric]), None)) for metric in others),
+                       shown(record.get("img_s"), ",.0f")])
+    print(table)
+
+
+def run(action: str, args) -> int:
+    """Do it and return the exit code: 0 done, 1 failed, 2 wrong input, 3 diverged, 128 + signal after a stop."""
+    with until_closed():
+        return _run(action, args)
+
+
+def _run(action: str, args) -> int:
+    try:
+        cfg = configure(args)
+        if action == "train" and (code := _ended_for_good(cfg.work_dir)):
+            return code
+        return (_train if action == "train" else _test)(cfg, args)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        from .engine.step.eager import Diverged
+        from .engine.train_loop import Stopped
+        from .workdir.lock import InUse
+
+        if isinstance(error, Stopped):
+            from .engine.distributed.launch import leave_distributed
+
+            leave_distributed()  # all processes stop together
+            print(f"{error}; continue with --resume", file=sys.stderr)
+            return 128 + error.signal
+        if isinstance(error, Diverged):
+            print(f"diverged: {error}", file=sys.stderr)
+            return DIVERGED
+        if isinstance(error, (ValueError, TypeError, ImportError, OSError, InUse)):
+            if sys.flags.dev_mode:
+                traceback.print_exc()
+            print(f"error: {error}", file=sys.stderr)
+            return FAILED if getattr(error, "errno", None) in DISK else WRONG_INPUT
+        traceback.print_exc()
+        return FAILED
+
+
+def _ended_for_good(work_dir) -> int:
+    """In a process that torchrun has restarted: the exit code of the start before, if another one cannot help.
+
+    torchrun repeats whatever failed; a loss that diverged is not to be tried until it does not.
+    """
+    from .workdir.status import read_status
+
+    if not int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)):
+        return OK
+    ends = dict(invalid=WRONG_INPUT, diverged=DIVERGED, oom=FAILED)
+    return ends.get(read_status(work_dir).get("state"), OK)
+
+
+def _train(cfg, args) -> int:
+    from . import apis
+    from .engine.distributed.launch import leave_distributed
+
+    if args.dry_run:
+        found = apis.dry_run(cfg)
+        if int(os.environ.get("RANK", 0)) == 0:
+            print(f"ok: trained, saved, resumed, tested {next(iter(found.values()))}")
+        leave_distributed()
+        return OK
+    record = apis.train(cfg)
+    if record and int(os.environ.get("RANK", 0)) == 0:
+        show_result(record)
+        print(f"result: {Path(cfg.work_dir) / 'result.json'}")
+    leave_distributed()
+    return OK
+
+
+def _test(cfg, args) -> int:
+    from . import apis
+    from .engine.distributed.launch import leave_distributed
+
+    found, data = apis.tested(cfg, args.checkpoint)
+    if int(os.environ.get("RANK", 0)) == 0:
+        print(f"data: {data['name']}, split {data['split']}, SHA-256 {data.get('sha256')}")
+        for name, metrics in found.items():
+            accuracies = "  ".join(f"{k} {v:.2f}" for k, v in metrics.items() if k != "count")
+            print(f"{name}: {accuracies}  {metrics['count']} images")
+        if args.out:
+            Path(args.out).write_text(json.dumps({**found, "data": data}, indent=1))
+    leave_distributed()
+    return OK

@@ -1,0 +1,34 @@
+"""Signals that ask a run to stop."""
+import contextlib
+import signal
+
+from .launch import TIME_LIMIT
+
+
+class StopSignal:
+    """Remembers SIGTERM (preemption, scancel, torchrun), SIGUSR1/2 (time limit) and Ctrl-C until a step boundary.
+
+    A second Ctrl-C interrupts at once. SIGUSR1/2 after another signal changes nothing: who was told to end is not
+    queued again.
+    """
+
+    def __init__(self):
+        self.number = 0
+        self._previous = {}
+
+    def _handle(self, number, frame):
+        if number == signal.SIGINT == self.number:
+            raise KeyboardInterrupt
+        if not self.number or number not in TIME_LIMIT:
+            self.number = number
+
+    def __enter__(self):
+        with contextlib.suppress(ValueError):  # not in the main thread: signals go elsewhere
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+                self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *exc):
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}

@@ -1,0 +1,164 @@
+"""One HTML page of a set of runs, to be opened anywhere: no server, no network, nothing beside the file."""
+import base64
+import re
+import statistics
+from collections import defaultdict
+from pathlib import Path
+
+from ..escape import printable
+from ..results.cells import Cell, make_cells, place
+from ..results.records import Record
+from ..results.records import gather as gather_runs
+from ..workdir.files import write_atomic
+from ..workdir.json_files import read_bytes
+from . import charts
+from .curves import METRICS, make_curve, read_run
+from .tables import CELL_HEAD, RUN_HEAD, cell_rows, run_row, show_place
+
+DATA_URI = "data:image/png;base64,"
+PNG = b"\x89PNG\r\n\x1a\n"
+LARGEST = 2**20  # bytes of a picture; larger ones are named, not shown
+
+
+def write_report(roots, path, *, title: str = "openmix report", pictures: bool = True) -> Path:
+    """Write the report of all runs below ``roots`` to ``path``; the same runs give the same bytes.
+
+    Args:
+        roots: a folder or several. title: of the page. pictures: whether to embed the newest picture of mixed images
+            of each method.
+
+    Raises:
+        FileNotFoundError: no such folder, or no run in any. ImportError: no Bokeh. OSError: ``path`` cannot be written.
+    """
+    records = gather([roots] if isinstance(roots, (str, Path)) else list(roots))
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, page(records, title, pictures).encode())
+    return path
+
+
+def gather(roots: list) -> list[Record]:
+    """The runs below the folders, each once, in order of their paths."""
+    found = gather_runs(roots)
+    if not found:
+        raise FileNotFoundError(f"no run below {', '.join(map(str, roots))}; name the folder that holds the runs, e.g. "
+                                "work_dirs")
+    return found
+
+
+def page(records: list[Record], title: str, pictures: bool = True) -> str:
+    """The whole page."""
+    cells = make_cells(records)
+    runs = {r.folder: read_run(r) for r in records}
+    style = charts.colours(cell.row for cell in cells)
+    sections, items = [], {}
+    for cells_of, name in grouped(cells):
+        drawn = {f"chart{len(items) + i}": chart for i, chart in enumerate(curve_charts(cells_of, runs, style))}
+        items |= {target: charts.as_item(chart.figure, target) for target, chart in drawn.items() if chart.figure}
+        sections.append((name, drawn))
+    costs = {}
+    for name, figure in cost_charts(cells, style):
+        target = f"chart{len(items)}"
+        items[target], costs[target] = charts.as_item(figure, target), name
+    template = environment().get_template("report.html")
+    states = defaultdict(int)
+    for record in records:
+        states[record.state] += 1
+    return template.render(
+        title=title, states=sorted(states.items()), runs=len(records), sections=sections, costs=costs, items=items,
+        cell_head=CELL_HEAD, cell_rows=cell_rows(cells), run_head=RUN_HEAD,
+        run_rows=[run_row(r, runs[r.folder]) for r in records],
+        pictures=newest_pictures(cells) if pictures else None, script=charts.script())
+
+
+def environment():
+    """Jinja2 with everything escaped; Bokeh and torch depend on it."""
+    charts.bokeh()
+    from jinja2 import Environment, PackageLoader
+
+    found = Environment(loader=PackageLoader("openmix.visualization", "."), autoescape=True, trim_blocks=True,
+                        lstrip_blocks=True, finalize=_visible)  # called for all that the page writes
+    found.policies["json.dumps_kwargs"] = dict(sort_keys=False)  # Bokeh defines a model where it first stands
+    return found
+
+
+def _visible(value):
+    """Text without control characters; data URIs, numbers, and what the page marks as safe, as they are."""
+    return printable(value) if type(value) is str and not value.startswith(DATA_URI) else value
+
+
+def grouped(cells: list[Cell]) -> list[tuple[list[Cell], str]]:
+    """The cells of each data set, network and number of epochs, with the name of the group."""
+    groups = defaultdict(list)
+    for cell in cells:
+        groups[cell.dataset, cell.network, cell.epochs].append(cell)
+    return [(found, f"{network} on {dataset}, {epochs} epochs") for (dataset, network, epochs), found
+            in sorted(groups.items())]
+
+
+# -- charts ----------------------------------------------------------------------------------------------------
+
+
+class Chart:
+    """A figure, or None where no run has a value, and what is not in it."""
+
+    def __init__(self, figure, notes):
+        self.figure, self.notes = figure, notes
+
+
+def curve_charts(cells: list[Cell], runs: dict, style: dict) -> list[Chart]:
+    """Accuracy and loss of the cells of one group."""
+    found = []
+    for metric, axis in METRICS.items():
+        curves = [make_curve(cell, runs, metric) for cell in cells]
+        shown = [c for c in curves if c.x or c.singles]
+        missing = [f"{c.row}, seed {r.seed} ({r.state})" for c in curves for r in c.missing]
+        notes = [f"Without a value of {metric}: {'; '.join(missing)}."] if missing else []
+        figure = charts.curve_chart(axis, shown, style) if shown else None
+        found.append(Chart(figure, notes))
+    return found
+
+
+def cost_charts(cells: list[Cell], style: dict) -> list[tuple]:
+    """(name, figure) of accuracy over training time for each data set and place; times of two places do not compare."""
+    places = defaultdict(list)
+    for cell in cells:
+        timed = [r for r in cell.counted if r.result.get("img_s") and r.result["data"].get("images")]
+        where = {place(r) for r in cell.counted}
+        if cell.mean is None or len(timed) < len(cell.counted) or len(where) != 1:
+            continue
+        seconds = statistics.median(r.epochs * r.result["data"]["images"] / r.result["img_s"] for r in timed)
+        places[cell.dataset, next(iter(where))].append(charts.Point(
+            cell.row, f"{cell.network}, {cell.epochs} epochs", seconds, cell.mean, cell.std, len(cell.values)))
+    return [(f"{dataset}, {show_place(spot)}", charts.cost_chart(points, style))
+            for (dataset, spot), points in sorted(places.items(), key=str)]
+
+
+# -- pictures --------------------------------------------------------------------------------------------------
+
+
+def newest_pictures(cells: list[Cell]) -> list[dict]:
+    """One picture of mixed images for each method and data set, as a data URI; ``uri`` is None for one left out."""
+    found = {}
+    for cell in cells:
+        for record in cell.records:
+            files = Path(record.folder, "mixes").glob("epoch_*.png")
+            numbered = {int(m[1]): p for p in files if (m := re.fullmatch(r"epoch_(\d+)\.png", p.name))}
+            if numbered and (cell.dataset, cell.row) not in found:
+                epoch = max(numbered)
+                caption = f"{cell.row}: {cell.network} on {cell.dataset}, seed {record.seed}, epoch {epoch}"
+                found[cell.dataset, cell.row] = dict(caption=caption, **embedded(numbered[epoch]))
+    return [found[key] for key in sorted(found)]
+
+
+def embedded(path: Path) -> dict:
+    """``uri`` of a PNG file, or None and the reason in ``problem``."""
+    try:
+        data = read_bytes(path, LARGEST)
+    except OSError as error:
+        return dict(uri=None, problem=f"{path} cannot be read: {error.strerror or error}")
+    except ValueError as error:
+        return dict(uri=None, problem=f"{path} is left out: {error}")
+    if not data.startswith(PNG):
+        return dict(uri=None, problem=f"{path} is no PNG file")
+    return dict(uri=f"{DATA_URI}{base64.b64encode(data).decode()}", problem=None)

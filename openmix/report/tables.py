@@ -1,0 +1,79 @@
+"""The tables of a report, as rows of (text, value to sort by)."""
+import statistics
+from collections import defaultdict
+
+from ..results.cells import Cell, Cost, is_placed, make_costs, place
+from ..results.records import Record
+from .curves import Run
+
+KINDS = {"median": "", "last": " (last epoch)", None: ""}
+def number(value, digits: int) -> tuple:
+    """(text, value to sort by) of a number or None."""
+    return ("-", "") if value is None else (f"{value:,.{digits}f}", value)
+
+
+def text(value) -> tuple:
+    return str(value), str(value)
+
+
+CELL_HEAD = ("method", "network", "data", "epochs", "top-1 (%)", "std", "n", "not counted", "img/s", "cost",
+             "memory (MiB)", "hours", "place")
+
+
+def cell_rows(cells: list[Cell]) -> list[list[tuple]]:
+    """The rows of the table of cells, in order of :data:`CELL_HEAD`: (text, value to sort by)."""
+    costs = {}
+    for same in by_network(cells):
+        for cost in make_costs(same):
+            costs.setdefault((same[0].dataset, same[0].network, cost.row), []).append(cost)
+    rows = []
+    for cell in cells:
+        others = [f"{count} {what}" for what, count in sorted(cell.others.items())]
+        others += [f"{len(cell.repeated)} repeated"] * bool(cell.repeated)
+        places = [c for c in costs.get((cell.dataset, cell.network, cell.row), []) if in_place(cell, c)]
+        cost = places[0] if len(places) == 1 else None
+        where = show_place(cost.place) if cost else f"{len(places)} places" if places else "-"
+        seconds = [r.result["wall_s"] for r in cell.counted if r.result.get("wall_s")]
+        mean = number(cell.mean, 2)
+        rows.append([
+            text(cell.row), text(cell.network), text(cell.dataset), (str(cell.epochs), cell.epochs),
+            (mean[0] + KINDS[cell.kind], mean[1]), number(cell.std, 2), (f"{len(cell.values)}/{cell.seeds}",
+                                                                        len(cell.values)), text(", ".join(others)),
+            number(cost and cost.img_s, 0), ("-", "") if not cost or cost.relative is None else (
+                f"{cost.relative:.2f}x", cost.relative), number(cost and cost.memory_mib, 0),
+            number(statistics.median(seconds) / 3600 if seconds and cost else None, 2), text(where)])
+    return rows
+
+
+def by_network(cells: list[Cell]) -> list[list[Cell]]:
+    groups = defaultdict(list)
+    for cell in cells:
+        groups[cell.dataset, cell.network].append(cell)
+    return list(groups.values())
+
+
+def in_place(cell: Cell, cost: Cost) -> bool:
+    return cost.place in {place(r) for r in cell.counted}
+
+
+def show_place(place: tuple) -> str:
+    """(hardware, processes, precision, total batch) in words."""
+    hardware, processes, precision, batch = place
+    return f"{processes} x {hardware or 'unknown'}, {precision}, batch {batch}"
+
+
+RUN_HEAD = ("folder", "method", "network", "data", "epochs", "seed", "state", "epoch", "last top-1 (%)", "remarks")
+
+
+def run_row(record: Record, run: Run) -> list[tuple]:
+    """A row of the table of runs, in order of :data:`RUN_HEAD`."""
+    reached = record.result["epochs"] if record.result else max([*run.accuracy, *run.loss], default=None)
+    last = run.accuracy[max(run.accuracy)] if run.accuracy else None
+    remarks = [*record.problems, *run.problems]
+    if record.state not in ("done", "running") and record.status.get("reason"):
+        remarks.insert(0, record.status["reason"])
+    if not is_placed(record):
+        remarks.append("in no cell: its files do not tell which")
+    return [text(record.folder), text(record.method), text(record.network), text(record.dataset),
+            number(record.epochs, 0), number(record.seed, 0), text(record.state), number(reached, 0), number(last, 2),
+            text("; ".join(remarks))]

@@ -1,0 +1,248 @@
+"""Records to the cells of tables: which runs are repetitions of each other, and what they came to.
+
+A cell is the mean and the sample standard deviation, over seeds, of each run's accuracy: the median of exactly the last
+10 epochs of its primary network. Runs are repetitions if they differ in nothing but the seed: equal config, precision,
+number of processes, data and major version of torch. Others stand in rows of their own.
+"""
+import hashlib
+import json
+import statistics
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from ..workdir.identity import canonical
+from .labels import plain
+from .records import Record
+
+SETTING = ("processes", "precision", "torch", "data")
+MANY = 3  # differing keys that a row label spells out; beyond, it names the config by a hash
+
+
+@dataclass
+class Cell:
+    """The runs of a method with a network on a data set for so many epochs.
+
+    Attributes:
+        row: label of the row: the method's, and what sets these runs apart from others of that label.
+        records: all runs, sorted by seed; repeated: finished runs of a seed that another one counts for already.
+        counted: the finished run of each seed.
+        kind: ``median`` (of the last 10 epochs), ``last`` (there are fewer than 10 evaluated epochs), or None.
+        values: accuracies in percent that the mean is over, one a seed.
+    """
+
+    row: str
+    method: str
+    network: str
+    dataset: str
+    epochs: int
+    records: list[Record]
+    counted: list[Record] = field(default_factory=list)
+    repeated: list[Record] = field(default_factory=list)
+    kind: str | None = None
+    values: list[float] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.records = sorted(self.records, key=lambda r: (-1 if r.seed is None else r.seed, r.folder))
+        seen = set()
+        done = [r for r in self.records if r.state == "done"]
+        for record in sorted(done, key=lambda r: (r.seed, r.primary.get("median_last10") is None,
+                                                  not r.primary.get("last"), r.folder)):
+            (self.repeated if record.seed in seen else self.counted).append(record)
+            seen.add(record.seed)
+        medians = [r.primary["median_last10"] for r in self.counted if r.primary.get("median_last10") is not None]
+        lasts = [r.primary["last"]["top1"] for r in self.counted if r.primary.get("last")]
+        self.kind = "median" if medians else "last" if lasts else None
+        self.values = medians or lasts
+
+    @property
+    def mean(self) -> float | None:
+        return statistics.mean(self.values) if self.values else None
+
+    @property
+    def std(self) -> float | None:
+        """Sample standard deviation; None for fewer than two seeds."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+    @property
+    def seeds(self) -> int:
+        """Seeds that were started."""
+        return len({r.seed for r in self.records})
+
+    @property
+    def others(self) -> Counter:
+        """How many runs do not count, by state; finished ones lack the median (or, in a cell without, the accuracy)."""
+        found = Counter(r.state for r in self.records if r.state != "done")
+        found["without median" if self.kind == "median" else "not evaluated"] = len(self.counted) - len(self.values)
+        return +found
+
+    @property
+    def held_out(self) -> bool:
+        """Whether accuracies were measured on images held out of training, not on the test set."""
+        return any(r.result["split"] != "test" for r in self.counted)
+
+
+def make_cells(records: list[Record]) -> list[Cell]:
+    """All cells, sorted by data set, network, row and epochs. Runs without a readable config have no cell."""
+    placed = [r for r in records if is_placed(r)]
+    by_label = defaultdict(list)
+    for record in placed:
+        by_label[record.dataset, record.network, record.method].append(record)
+    cells = []
+    for (dataset, network, method), found in sorted(by_label.items()):
+        for row, runs in _variants(method, found).items():
+            by_epochs = defaultdict(list)
+            for record in runs:
+                by_epochs[record.epochs].append(record)
+            cells += [Cell(row, method, network, dataset, epochs, by_epochs[epochs]) for epochs in sorted(by_epochs)]
+    return sorted(cells, key=lambda c: (c.dataset, c.network, c.row, c.epochs))
+
+
+def is_placed(record: Record) -> bool:
+    """Whether its files tell which cell a run belongs to."""
+    return "?" not in (record.method, record.network, record.dataset) and record.epochs is not None
+
+
+# -- which runs are repetitions ------------------------------------------------------------------------------------
+
+
+def recipe(record: Record) -> dict:
+    """The leaves of a run's config that make it another experiment: not the seed, and not the number of epochs."""
+    return recipe_of(record.config)
+
+
+def recipe_of(config: dict) -> dict:
+    """:func:`recipe` of plain data."""
+    leaves = _leaves(canonical(config))
+    return {k: v for k, v in leaves.items() if k not in ("randomness.seed", "train_cfg.max_epochs")}
+
+
+def _leaves(value, key: str = "") -> dict:
+    """{dotted key: value}; a list without dicts in it is one value."""
+    if isinstance(value, dict) and value:
+        items = [(f"{key}.{k}" if key else k, v) for k, v in value.items()]
+    elif isinstance(value, list) and any(isinstance(v, dict) for v in value):
+        items = [(f"{key}[{i}]", v) for i, v in enumerate(value)]
+    else:
+        return {key: value}
+    return {name: leaf for inner, item in items for name, leaf in _leaves(item, inner).items()}
+
+
+def setting(record: Record) -> tuple:
+    """Processes, precision, major version of torch, data; None where no file tells yet."""
+    data = (record.result or {}).get("data", {}).get("sha256")
+    return record.processes, record.precision or None, record.torch.split(".")[0] or None, data and data[:8]
+
+
+def _variants(method: str, records: list[Record]) -> dict[str, list[Record]]:
+    """The runs of one label by row: one row if they agree in everything, else as many as there are differences."""
+    recipes: dict[str, dict] = {}
+    keys: dict[str, str] = {}
+    groups = defaultdict(list)
+    for record in sorted(records, key=lambda r: (r.result is None, r.folder)):  # those that know their setting first
+        if record.config_hash not in keys:  # runs of equal hash have equal recipes
+            leaves = recipe(record)
+            keys[record.config_hash] = json.dumps(leaves, sort_keys=True)
+            recipes[keys[record.config_hash]] = leaves
+        key, mine = keys[record.config_hash], setting(record)
+        same = sorted((s for k, s in groups if k == key and record.result is None and _fits(mine, s)), key=str)
+        groups[key, same[0] if same else mine].append(record)
+    if len(groups) == 1:
+        return {method: next(iter(groups.values()))}
+    differing = _differing(recipes.values())
+    rows = defaultdict(list)
+    for (key, used), found in sorted(groups.items(), key=_first):
+        names = [_named(k, differing, recipes[key]) for k in differing]
+        if len(differing) > MANY:
+            names = [f"config {hashlib.sha256(key.encode()).hexdigest()[:8]}"]
+        for i, what in enumerate(SETTING):
+            if len({s[i] for _, s in groups} - {None}) > 1 and used[i] is not None:
+                names.append(f"{what} {used[i]}")
+        rows[", ".join([method, *names])] += found
+    return dict(rows)
+
+
+def _first(pair: tuple) -> str:
+    """To sort items by their keys, in which some parts may be None."""
+    return str(pair[0])
+
+
+def _fits(mine: tuple, other: tuple) -> bool:
+    return all(a is None or a == b for a, b in zip(mine, other, strict=True))
+
+
+def _differing(recipes) -> list[str]:
+    recipes = list(recipes)
+    missing = object()
+    return [k for k in sorted(set().union(*recipes)) if any(r.get(k, missing) != recipes[0].get(k, missing)
+                                                            for r in recipes)]
+
+
+def _named(key: str, keys: list[str], leaves: dict) -> str:
+    """``weight_decay=0.0005``: the last part of the key where that is enough."""
+    short = key.rsplit(".", 1)[-1]
+    name = key if [k.rsplit(".", 1)[-1] for k in keys].count(short) > 1 else short
+    return f"{name}={plain(leaves[key])}" if key in leaves else f"no {name}"
+
+
+# -- costs ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Cost:
+    """Speed and memory of the finished runs of a row in one place; medians over the runs, of any number of epochs.
+
+    Attributes:
+        place: hardware, processes, precision and total batch: costs are compared within one only.
+        relative: time for an image relative to the baseline's in the same place; of several variants of the baseline
+            the one that differs in nothing but the method. None without such a baseline, and ``why`` says so.
+    """
+
+    row: str
+    method: str
+    place: tuple[str, int, str, int]
+    runs: int
+    img_s: float | None
+    memory_mib: float | None
+    relative: float | None = None
+    why: str = ""
+
+
+def make_costs(cells: list[Cell], baseline: str = "Vanilla") -> list[Cost]:
+    """Costs of the rows of one network on one data set, sorted by place and row."""
+    found, kin = defaultdict(list), {}
+    for cell in cells:
+        for record in cell.counted + cell.repeated:
+            key = place(record), cell.row, cell.method
+            found[key].append(record.result)
+            kin.setdefault(key, _all_but_method(record))
+    costs = []
+    for key, runs in sorted(found.items(), key=_first):
+        where, row, method = key
+        cost = Cost(row, method, where, len(runs), _median(runs, "img_s"), _median(runs, "peak_memory_mib"))
+        speeds = {k: _median(results, "img_s") for k, results in found.items() if (k[0], k[2]) == (where, baseline)}
+        base = [k for k, speed in speeds.items() if speed]
+        if len(base) > 1:  # several variants
+            base = [k for k in base if k == key or method != baseline and kin[k] == kin[key]]
+            cost.why = f"several variants of {baseline} on this hardware, and none that differs in the method alone"
+        else:
+            cost.why = (f"no finished {baseline} run with a measured speed on this hardware with as many processes, "
+                        "this precision and this batch")
+        if len(base) == 1 and cost.img_s:
+            cost.relative, cost.why = speeds[base[0]] / cost.img_s, ""
+        costs.append(cost)
+    return costs
+
+
+def place(record: Record) -> tuple[str, int, str, int]:
+    """(hardware, processes, precision, total batch): where a finished run was made, as far as costs go."""
+    return record.hardware, record.processes, record.precision, record.result.get("total_batch")
+
+
+def _all_but_method(record: Record) -> tuple:
+    leaves = {k: v for k, v in recipe(record).items() if not k.startswith("model.mixup")}
+    return json.dumps(leaves, sort_keys=True), setting(record)
+
+
+def _median(results: list[dict], key: str) -> float | None:
+    values = [r[key] for r in results if r.get(key)]
+    return statistics.median(values) if values else None

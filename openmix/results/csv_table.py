@@ -1,0 +1,52 @@
+"""All cells as one table of plain columns, for CSV and for programs that read it."""
+from . import published
+from .cells import Cell, Cost, make_costs
+from .render import Table
+from .tables import difference, ordered_rows, parts
+
+
+def flat_table(cells: list[Cell], names=None) -> Table:
+    """One row a cell, for CSV, with numbers to 4 digits; also cells that were published and have no run yet.
+
+    Args:
+        names: of the parts to list; all by default.
+    """
+    head = ["dataset", "network", "method", "epochs", "top1", "std", "seeds", "started", "others", "reduction",
+            "published", "difference", "source", "img_s", "memory_mib", "relative_time", "hardware"]
+    rows = []
+    for name, (dataset, network) in parts(cells).items():
+        if names is not None and name not in names:
+            continue
+        own = [c for c in cells if (c.dataset, c.network) == (dataset, network)]
+        found, costs = {(c.row, c.epochs): c for c in own}, make_costs(own)
+        theirs = published.epochs(dataset, network)
+        source = (published.source(dataset, network) or {}).get("url", "")
+        for row, of in ordered_rows(own, dataset, network):
+            for n in sorted({c.epochs for c in own} | set(theirs)):
+                cell, value = found.get((row, n)), of and published.published(dataset, network, of, n)
+                if cell or value:
+                    rows.append([dataset, network, row, n, *_flat(cell), _digits(value),
+                                 difference(cell, of) if difference(cell, of) != "-" else "",
+                                 source if value else "", *_flat_cost(cell, costs)])
+    return Table(head, rows)
+
+
+def _flat(cell: Cell | None) -> list:
+    if cell is None:
+        return ["", "", 0, 0, "", ""]
+    others = ", ".join(f"{count} {state}" for state, count in sorted(cell.others.items()))
+    split = " (held out)" if cell.held_out and cell.values else ""
+    return [_digits(cell.mean), _digits(cell.std), len(cell.values), cell.seeds, others,
+            {"median": "median of the last 10 epochs", "last": "last epoch", None: ""}[cell.kind] + split]
+
+
+def _flat_cost(cell: Cell | None, costs: list[Cost]) -> list:
+    """Empty for cells whose runs were made in several places."""
+    own = [c for c in costs if cell and c.row == cell.row]
+    if len(own) != 1:
+        return ["", "", "", ""]
+    return [_digits(own[0].img_s), _digits(own[0].memory_mib), _digits(own[0].relative), own[0].place[0]]
+
+
+def _digits(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}".rstrip("0").rstrip(".")

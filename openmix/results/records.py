@@ -1,0 +1,267 @@
+"""Work dirs to records. A run whose files are torn, missing or of a newer version is a record too, and says so.
+
+Only files of the work dir are read: the resolved config, ``status.json``, ``env.json``, ``result.json`` and the
+``scalars.json`` of each start. Nothing is executed, and nothing heavy is imported.
+"""
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+from .. import workdir
+from .. import workdir as provenance
+from ..workdir import schema as usable
+from ..workdir.json_files import fits, fitting, parse_json, read_bytes, read_json, shown, whole
+from ..workdir.status import STATUS, TERMINAL
+from . import labels
+
+SIGNS = {"status.json", "result.json", "env.json", ".lock"}  # a folder with one of these is a run
+SHORT, LONGEST_LOG = 2**24, 2**28  # bytes: status.json and env.json; a log
+BROKEN = "broken"  # beside the states of jobs.state: result.json is there and cannot be used
+
+
+@dataclasses.dataclass
+class Record:
+    """One run.
+
+    Attributes:
+        folder: its work dir.
+        state: ``broken`` (``result.json`` cannot be used) or one of those of :func:`openmix.workdir.status.state`.
+        method, network, dataset: labels, see :mod:`openmix.results.labels`; ``?`` without a readable config.
+        epochs: planned. seed: None if no file tells it.
+        result: content of ``result.json``; None if there is none, or none that can be used.
+        config, config_file: the resolved config as plain data, and where it stands; {} and None without one.
+        config_hash: of the result, or of the config where there is no result yet; "" if neither is readable.
+        hardware, processes, precision, torch: what it ran with; "" or None where no file tells it.
+        status, env: content of ``status.json`` and ``env.json``, {} without one.
+        problems: what is wrong with its files, a line each.
+        damaged: whether one of them cannot be used; a missing one is no damage.
+    """
+
+    folder: str
+    state: str
+    method: str = "?"
+    network: str = "?"
+    dataset: str = "?"
+    epochs: int | None = None
+    seed: int | None = None
+    result: dict | None = None
+    config: dict = dataclasses.field(default_factory=dict)
+    config_file: str | None = None
+    config_hash: str = ""
+    hardware: str = ""
+    processes: int | None = None
+    precision: str = ""
+    torch: str = ""
+    status: dict = dataclasses.field(default_factory=dict)
+    env: dict = dataclasses.field(default_factory=dict)
+    problems: list[str] = dataclasses.field(default_factory=list)
+    damaged: bool = False
+
+    @property
+    def primary(self) -> dict:
+        """Accuracies of the network that counts (``top1``, ``median_last10``, ``best``, ``last``); {} if none."""
+        result = self.result or {}
+        return result.get("networks", {}).get(result.get("primary")) or {}
+
+
+def find_runs(root, unreadable: Callable[[OSError], None] | None = None) -> list[str]:
+    """The work dirs at or below ``root``, sorted. Links to folders are not followed.
+
+    Args:
+        unreadable: called with the error of each folder that cannot be listed; by default a line on stderr.
+
+    Raises:
+        FileNotFoundError: no such folder.
+    """
+    if not Path(root).is_dir():
+        raise FileNotFoundError(f"no folder {root}; name the folder that holds the runs, e.g. work_dirs")
+    found = []
+    for folder, below, files in os.walk(root, onerror=unreadable or _tell):
+        if SIGNS.intersection(files + below):
+            found.append(folder)
+            below.clear()
+    return sorted(found)
+
+
+def _tell(error: OSError) -> None:
+    print(f"{error.filename} is left out: {error.strerror}", file=sys.stderr)
+
+
+def gather(roots: Iterable) -> list[Record]:
+    """The runs below several folders, each once where they overlap (symbolic links resolved), sorted by folder."""
+    found: dict[str, Record] = {}
+    for root in roots:
+        for record in read_records(root):
+            found.setdefault(os.path.realpath(record.folder), record)
+    return sorted(found.values(), key=lambda r: r.folder)
+
+
+def read_records(root) -> list[Record]:
+    """A record for every run at or below ``root``, sorted by folder.
+
+    Raises:
+        FileNotFoundError: no such folder.
+    """
+    records = [make_record(folder, read_facts(folder)) for folder in find_runs(root)]
+    known = {r.config_hash: r.dataset for r in records if r.result}  # a repetition that has not ended: the same data
+    for record in records:
+        if not record.result:
+            record.dataset = known.get(record.config_hash, record.dataset)
+    return records
+
+
+def damaged(records: Iterable[Record]) -> list[str]:
+    """A line for each run with files that cannot be used: its folder, and what is wrong with them."""
+    return [f"{r.folder}: {'; '.join(r.problems)}" for r in records if r.damaged]
+
+
+def make_record(folder: str, facts: dict) -> Record:
+    """A record of the content of a run's files (:func:`read_facts`) and of whether it is running now."""
+    config, env, status = facts["config"] or {}, facts["env"] or {}, facts["status"] or {}
+    result, problems = facts["result"], list(facts["problems"])
+    state = "done" if result and result["status"] == "done" else BROKEN if facts["broken"] else workdir.state(folder)
+    if state == "waiting" and result and result["status"] in TERMINAL:  # status.json says nothing, and nothing runs
+        state = result["status"]
+    if state in ("done", "interrupted") and not result and not facts["broken"] and status.get("state") == "done":
+        problems.append("status.json says done, but there is no result.json")
+    file = facts["config_file"] and os.path.join(folder, facts["config_file"])
+    record = Record(folder, state, result=result, config=config, config_file=file, status=status, env=env,
+                    problems=problems, config_hash=facts["config_hash"], damaged=facts["damaged"])
+    for name, read in dict(method=_method, network=_network, dataset=_dataset, epochs=_epochs, seed=_seed).items():
+        try:
+            setattr(record, name, read(config, result or {}))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if config:  # else the problems say that there is none
+                problems.append(f"its config has no {name} ({type(error).__name__}: {error})")
+    given = result or {}
+    record.hardware = str(given.get("hardware") or env.get("hardware") or "")
+    record.processes = given.get("processes") or env.get("world_size")
+    record.precision = str(given.get("precision") or "").removeprefix("torch.")
+    record.torch = str(env.get("versions", {}).get("torch") or "")
+    return record
+
+
+def _method(config, result):
+    return labels.method_label(config["model"].get("mixup"))
+
+
+def _network(config, result):
+    return labels.network_label(config["model"]["backbone"])
+
+
+def _dataset(config, result):
+    return str(result.get("data", {}).get("name") or labels.dataset_label(config["train_dataloader"]["dataset"]))
+
+
+def _epochs(config, result):
+    return result["max_epochs"] if result else _whole(config["train_cfg"]["max_epochs"], 1)
+
+
+def _seed(config, result):
+    return result["seed"] if result else _whole((config["randomness"] or {}).get("seed", 0), 0)
+
+
+def _whole(value, least: int) -> int:
+    if not fits(value, whole(least)):
+        raise ValueError(f"{shown(value)} is no whole number of at least {least}")
+    return value
+
+
+# -- files ---------------------------------------------------------------------------------------------------------
+
+
+def read_facts(folder) -> dict:
+    """What the files of a work dir say, as plain data: config, its hash, status, env, result, problems."""
+    folder, bad, problems = Path(folder), [], []
+    status, env = (_read(partial(_fields, kinds=kinds, bad=bad), folder / name, bad, problems)
+                   for name, kinds in (("status.json", STATUS), ("env.json", usable.ENV)))
+    result = _read(usable.read, folder / "result.json", bad)
+    file, config = _find_config(folder, result, bad, problems)
+    config_hash = provenance.config_hash(config) if config is not None else ""
+    if result and config is not None and result["config_hash"] != config_hash:
+        problems.append(f"{file.name} is not the config of result.json: their hashes differ (edited since, or written "
+                        "by another version)")
+    if result and (contradiction := _contradiction(config, result)):
+        bad.append(contradiction)
+        result = None
+    broken = result is None and os.path.lexists(folder / "result.json")
+    if not folder.is_dir():
+        bad, problems = ["the folder was moved or deleted while it was read"], []
+    return dict(config=config, config_file=file and file.name, status=status, env=env, result=result, broken=broken,
+                problems=bad + problems, damaged=bool(bad),
+                config_hash=result["config_hash"] if result else config_hash)
+
+
+def _fields(path: Path, kinds: dict, bad: list) -> dict:
+    return fitting(read_json(path, SHORT), kinds, lambda text: bad.append(f"{path.name} is wrong: {text}"))
+
+
+def _contradiction(config: dict | None, result: dict) -> str:
+    """How a finished result and its config exclude each other; empty if they do not."""
+    planned = (config or {}).get("train_cfg")
+    planned = planned.get("max_epochs") if isinstance(planned, dict) else None
+    if result["status"] == "done" and fits(planned, int) and planned != result["epochs"]:
+        return f"result.json is wrong: it says done after {result['epochs']} epochs, its config has {shown(planned)}"
+    return ""
+
+
+def _read(read: Callable, path: Path, bad: list, missing: list | None = None):
+    """What ``read`` makes of a file, or None: why goes to ``bad``, or to ``missing`` if there is no such file."""
+    try:
+        return read(path)
+    except FileNotFoundError:
+        if os.path.islink(path):
+            bad.append(f"{path.name} is a link to nothing")
+        elif missing is not None:
+            missing.append(f"{path.name} is missing")
+    except ValueError as error:
+        text = str(error).replace(str(path), path.name)
+        bad.append(text if text.startswith(path.name) else f"{path.name} is torn or unreadable ({text})")
+    except OSError as error:
+        text = str(error.strerror or error).replace(str(path), path.name)
+        bad.append(text if text.startswith(path.name) else f"{path.name} cannot be read ({text})")
+    return None
+
+
+def _find_config(folder: Path, result: dict | None, bad: list, problems: list) -> tuple[Path | None, dict | None]:
+    """The resolved config: of several the one that the result was made with."""
+    found = {path: _read(labels.read_config, path, bad) for path in sorted(folder.glob("*.py"))}
+    read = {path: config for path, config in found.items() if config is not None}
+    if len(read) > 1:
+        made = [p for p, config in read.items() if result and provenance.config_hash(config) == result["config_hash"]]
+        chosen = (made or list(read))[-1]
+        if not made:
+            problems.append(f"several configs ({', '.join(p.name for p in read)}); {chosen.name} was taken")
+        return chosen, read[chosen]
+    if not found:
+        problems.append("there is no config")
+    return next(iter(read.items()), (None, None))
+
+
+def read_scalars(folder, problems: list | None = None) -> list[dict]:
+    """What a run logged, one dict a step in order of the steps: ``step``, ``epoch``, ``loss``, ``lr``, ``top1`` ...
+
+    Lines of all starts are merged: where a resumed run logs a step again, the later value of each key counts. Torn
+    lines (a full disk, a power loss) are left out; ``problems`` gets a line for each file that has some.
+    """
+    steps: dict = {}
+    for path in sorted(Path(folder).glob("*/vis_data/scalars.json")):
+        where, torn = path.relative_to(folder).as_posix(), 0
+        try:
+            lines = read_bytes(path, LONGEST_LOG).splitlines()
+        except (OSError, ValueError) as error:
+            if problems is not None:
+                problems.append(f"{where}: it was left out ({str(error).replace(str(path), path.name)})")
+            continue
+        for line in lines:
+            try:
+                entry = parse_json(line, finite=False)
+                steps.setdefault(_whole(entry["step"], 0), {}).update(entry)
+            except (ValueError, KeyError, TypeError):
+                torn += bool(line.strip())
+        if torn and problems is not None:
+            problems.append(f"{where}: {torn} torn lines were left out")
+    return [steps[step] for step in sorted(steps)]

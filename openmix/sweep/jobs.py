@@ -1,0 +1,191 @@
+"""The runs of a sweep: the command of each, and what became of it, told by the files of its work dir alone."""
+import contextlib
+import os
+import re
+import sys
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from ..errors import did_you_mean
+from ..workdir.files import write_json
+from ..workdir.json_files import dict_of, fits, read_json, shown, whole
+from ..workdir.status import TERMINAL, read_status, state, write_status
+
+SWEEPS = Path("configs", "sweeps")
+DRIVER = ".driver"  # in the folder of a sweep: the lock of whoever runs it
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+TRAIN, PROCESSES = TOOLS / "train.py", TOOLS / "processes.py"
+OPEN = ("waiting", "running", "preempted", "interrupted")  # states of a run that has not come to an end
+SCHEMA = 1
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")  # of sweeps and configs: they reach paths and batch scripts
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training, which may be started any number of times: it continues where it was, and ends at once if done.
+
+    Attributes:
+        name: of its row in the grid and its seed, ``r18_mixup_ep200/seed0``.
+        config: path of the config file; like ``work_dir`` relative to where the sweep was made.
+        processes: on each node, one a GPU (or all on the CPU).
+        nodes: machines that train together.
+        epochs: planned, for the estimate of when it ends; 0 if unknown.
+        config_hash: of the config at the time it was made, see :func:`openmix.workdir.files.config_hash`.
+    """
+
+    name: str
+    config: str
+    seed: int
+    work_dir: str
+    processes: int = 1
+    nodes: int = 1
+    epochs: int = 0
+    config_hash: str = ""
+
+
+KINDS = dict(  # of the fields of a job
+    name=lambda value: fits(value, str) and all(NAME.fullmatch(part) for part in value.split("/")), seed=whole(),
+    config=lambda value: _is_path(value), work_dir=lambda value: _is_path(value), processes=whole(1), nodes=whole(1),
+    epochs=whole(), config_hash=str)
+
+
+def _is_path(value) -> bool:
+    return fits(value, str) and value != "" and value.isprintable()
+
+
+def check_name(what: str, name: str) -> str:
+    """``name``, if it may stand in paths and batch scripts; else ValueError."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{what} is called {shown(name)}; such names take up to 200 letters (a to z), digits and "
+                         ". _ + -, with a letter or digit first")
+    return name
+
+
+def sweep_name(sweep) -> str:
+    """``cifar100_r18`` for that name itself, a grid file called so, its folder of configs or its run list.
+
+    Raises:
+        ValueError: names of sweeps are of other characters (:func:`check_name`).
+    """
+    path = Path(sweep)
+    path = path.absolute().parent if path.name == "runs.json" else path
+    return check_name(f"the sweep {shown(str(sweep))}", path.stem if path.suffix == ".py" else path.name)
+
+
+def run_list(sweep) -> Path:
+    """Path of the run list of a sweep, which may be named in any way :func:`sweep_name` knows."""
+    path = Path(sweep)
+    return path if path.name == "runs.json" else SWEEPS / sweep_name(sweep) / "runs.json"
+
+
+def read_list(path) -> dict:
+    """The content of a run list; ``jobs`` are :class:`Job` objects.
+
+    Raises:
+        FileNotFoundError: the sweep has not been made. ValueError: it is no run list of this version, or that of
+            another grid file of the same name.
+    """
+    given, path = Path(path), run_list(path)
+    if not os.path.lexists(path):
+        made = [p.parent.name for p in SWEEPS.glob("*/runs.json") if NAME.fullmatch(p.parent.name)]
+        raise FileNotFoundError(f"no run list {path}; write it with: python tools/sweep.py make GRID (from the folder "
+                                f"where you train). Sweeps made here: {did_you_mean(sweep_name(path), made)}")
+    try:
+        found = read_json(path)
+        if found["schema"] != SCHEMA:
+            raise ValueError(f"schema {shown(found['schema'])}, this version reads {SCHEMA}")
+        for key, kind in dict(jobs=list, grid=str, grid_sum=str, checked=dict_of(str)).items():
+            if key in found and not fits(found[key], kind):
+                raise ValueError(f"{key} is {shown(found[key])}")
+        found["jobs"] = [_job(i, job) for i, job in enumerate(found["jobs"])]
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise ValueError(f"{path} is no run list ({type(error).__name__}: {error}); write it anew with: "
+                         "python tools/sweep.py make GRID") from error
+    if given.suffix == ".py":
+        refuse_other(found, given, path)
+    return found
+
+
+def _job(number: int, found) -> Job:
+    if not isinstance(found, dict):
+        raise ValueError(f"jobs[{number}] is {shown(found)}")
+    known = {field.name: found[field.name] for field in fields(Job) if field.name in found}
+    for key, value in known.items():
+        if not fits(value, KINDS[key]):
+            raise ValueError(f"jobs[{number}].{key} is {shown(value)}")
+    return Job(**known)
+
+
+def refuse_other(found: dict, grid: Path, path: Path) -> None:
+    """Raise ValueError if the run list ``found`` at ``path`` was made from another grid file that is still there."""
+    other = Path(found.get("grid") or grid)
+    if grid.is_file() and other.is_file() and not other.samefile(grid):
+        raise ValueError(f"{path} was made from {other}, not from {grid}; a sweep has the name of its grid file, so "
+                         f"give one of them another name, or take over the folder: tools/sweep.py make {grid} --force")
+
+
+def load_jobs(path) -> list[Job]:
+    """The jobs of a sweep: of a run list, a grid file or the sweep's name. Raises as :func:`read_list`."""
+    return read_list(path)["jobs"]
+
+
+def moved(name: str, jobs: list[Job]) -> str:
+    """What to do where a sweep was run but none of its work dirs is here any more; empty otherwise."""
+    if not jobs or not os.path.exists(SWEEPS / name / DRIVER) or any(Path(job.work_dir).is_dir() for job in jobs):
+        return ""
+    return (f"the sweep {name} was run before, but none of its work dirs is here, such as {jobs[0].work_dir}; if they "
+            "were moved or renamed, move them back, else they are trained anew")
+
+
+def write_list(path, jobs: list[Job], **more) -> None:
+    """Write a run list with ``more`` facts about how it was made."""
+    write_json(path, dict(schema=SCHEMA, **more, jobs=[asdict(job) for job in jobs]))
+
+
+def command(job: Job, *torchrun: str, train=TRAIN) -> list[str]:
+    """The command line of a job; it is the same for every start.
+
+    Args:
+        torchrun: its arguments for a job of several processes; on one node none are needed, any free port is taken.
+            They are started by ``tools/processes.py``, whose exit status tells whether a signal killed one of them.
+    """
+    rest = [typed(job.config), "--seed", str(job.seed), "--work-dir", typed(job.work_dir), "--resume"]
+    if job.processes == job.nodes == 1:
+        return [sys.executable, typed(train), *rest]
+    where = torchrun or ("--standalone",)
+    return [sys.executable, typed(PROCESSES), *where, f"--nnodes={job.nodes}", f"--nproc_per_node={job.processes}",
+            typed(train), *rest, "--launcher", "pytorch"]
+
+
+def typed(path) -> str:
+    """A path as one would type it here: relative where it lies below, and never like an option (``./-x``)."""
+    path, here = Path(path), Path.cwd()
+    text = str(path.relative_to(here) if path.is_relative_to(here) else path)
+    return f"./{text}" if text.startswith("-") else text
+
+
+def settle(job: Job, code: int, message: str = "", before: dict | None = None) -> str:
+    """The state after a start of ``job`` has ended; where the run could not write it, it is written here.
+
+    Args:
+        code: exit status, negative for a signal; 128 + signal too, which says that one of several processes was killed.
+        message: the last line the process wrote.
+        before: ``status.json`` as it was at the start: what it says now may be of an earlier one.
+    """
+    found, new = state(job.work_dir), read_status(job.work_dir) != (before or {})
+    several, killed = job.processes * job.nodes > 1, code < 0 or code >= 128
+    if several and killed and found == "failed":  # that is how the others ended, which lost the killed one
+        left = {k: v for k, v in read_status(job.work_dir).items() if k != "reason"}
+        with contextlib.suppress(OSError):
+            write_json(Path(job.work_dir) / "status.json", {**left, "state": "running"})  # as a killed run leaves it
+        return "interrupted"
+    if found == "done" or found == "running" or found in TERMINAL and new:
+        return found
+    if killed or new and found == "preempted" or several and new and found == "interrupted":
+        return found if found == "preempted" else "interrupted"
+    ended = {0: "failed", 2: "invalid", 3: "diverged"}.get(code, "failed")
+    reason = message if code else f"ended with status 0 but did not finish; {message}"
+    with contextlib.suppress(OSError):  # a full disk; whoever started the job still says it
+        Path(job.work_dir).mkdir(parents=True, exist_ok=True)
+        write_status(job.work_dir, ended, reason=reason or f"exit status {code}")
+    return ended

@@ -1,0 +1,193 @@
+"""How far the runs of a sweep are, from their files: a line for each config, and the screen of the driver."""
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from ..escape import printable
+from ..workdir import schema as usable
+from ..workdir.json_files import fits, number, parse_json, read_tail, whole
+from ..workdir.status import TERMINAL, read_status, state
+from .jobs import Job
+
+FAILED = tuple(s for s in TERMINAL if s != "done")
+FINAL = ("stale", "broken")  # neither done nor to be done
+TAIL = 16_384  # bytes at the end of a log in which the newest lines are looked for
+SECONDS = number(0, 1e9)  # of an iteration
+
+
+@dataclass
+class Standing:
+    """One run: its state, the epoch it is in, seconds to go (None: unknown) and a remark (accuracy, or what failed)."""
+
+    job: Job
+    state: str
+    epoch: int = 0
+    eta: float | None = None
+    note: str = ""
+
+
+def stand(job: Job) -> Standing:
+    """How a run stands. Two states are neither done nor to be done: ``stale`` (it ended with another config than the
+    job's) and ``broken`` (its result cannot be used)."""
+    found, status = state(job.work_dir), read_status(job.work_dir)
+    epoch = status.get("epoch") or 0
+    if found == "done":
+        try:
+            result = usable.read(Path(job.work_dir, "result.json"))
+        except (OSError, ValueError) as error:
+            return Standing(job, "broken", epoch, note=f"{error}; move {job.work_dir} away to train it again")
+        if job.config_hash and result["config_hash"] != job.config_hash:
+            return Standing(job, "stale", epoch, note=f"finished with another config; move {job.work_dir} away to "
+                                                      "train this one")
+        return Standing(job, found, result["epochs"], 0.0, _accuracy(result))
+    if found == "running":
+        return Standing(job, found, epoch, time_left(job))
+    return Standing(job, found, epoch, note=status.get("reason") or "" if found in FAILED else "")
+
+
+def _accuracy(result: dict) -> str:
+    network = result["networks"].get(result.get("primary")) or {}
+    median, last = network.get("median_last10"), (network.get("last") or {}).get("top1")
+    return f"{median:.2f} %" if median is not None else f"last {last:.2f} %" if last is not None else ""
+
+
+def time_left(job: Job) -> float | None:
+    """Seconds of training that are left, by the newest line of the log; None before the first epoch's end."""
+    logs = sorted(Path(job.work_dir).glob("*/vis_data/scalars.json"))
+    epoch = step = seconds = per_epoch = None
+    for line in (line for log in logs[-2:] for line in read_tail(log, TAIL)):
+        try:
+            entry = parse_json(line)
+        except ValueError:  # torn
+            continue
+        if not isinstance(entry, dict) or not fits(entry.get("step"), whole()):
+            continue
+        if fits(entry.get("epoch"), whole(1)) and fits(entry.get("time"), SECONDS):
+            epoch, step, seconds = entry["epoch"], entry["step"], entry["time"]
+        elif "epoch" not in entry and epoch:  # an evaluation: the epoch is complete
+            per_epoch = entry["step"] / epoch
+    if not (per_epoch and seconds and job.epochs):
+        return None
+    return max(0.0, (job.epochs * per_epoch - step) * seconds)
+
+
+def counts(standings: Iterable[Standing]) -> str:
+    """``12 runs: 8 done, 2 running, 1 waiting, 1 failed``."""
+    standings = list(standings)
+    groups = dict(done=("done",), running=("running",), waiting=("waiting", "preempted", "interrupted"), failed=FAILED,
+                  stale=("stale",), broken=("broken",))
+    numbers = {name: sum(s.state in states for s in standings) for name, states in groups.items()}
+    told = [f"{n} {name}" for name, n in numbers.items() if n or name in ("done", "waiting")]
+    return f"{len(standings)} runs: {', '.join(told)}"
+
+
+def clock(seconds: float | None) -> str:
+    return "?" if seconds is None else str(timedelta(seconds=round(min(seconds, 1e12))))
+
+
+def where(s: Standing) -> str:
+    """The state in words: ``epoch 12/200, 0:31:10 to go``."""
+    if s.state == "running":
+        return f"epoch {s.epoch}/{s.job.epochs or '?'}, {clock(s.eta)} to go"
+    if s.state in ("preempted", "interrupted"):
+        return f"waiting, stopped in epoch {s.epoch}" if s.epoch else "waiting"
+    return s.state
+
+
+def table(standings: Iterable[Standing]) -> str:
+    """Text: a line for each config, then what failed and why, then the counts."""
+    from prettytable import PrettyTable, TableStyle
+
+    standings, rows = list(standings), {}
+    for s in standings:
+        rows.setdefault(s.job.name.rpartition("/")[0], []).append(s)
+    text = PrettyTable(["config", "done", "seed: state"], align="l")
+    text.set_style(TableStyle.PLAIN_COLUMNS)
+    text.right_padding_width = 2
+    for name, row in rows.items():
+        done = sum(s.state == "done" for s in row)
+        told = [printable(f"{s.job.seed}: {where(s)}{f' {s.note}' if s.state == 'done' else ''}") for s in row]
+        words = {where(s) for s in row}
+        states = "waiting" if words == {"waiting"} else "   ".join(told)
+        text.add_row([printable(name), f"{done}/{len(row)}", states])
+    lines = ["\n".join(line.rstrip() for line in str(text).splitlines())]
+    lines += map(printable, together((s.job.name, f"{s.state}: {s.note}") for s in standings
+                                     if s.state in (*FAILED, *FINAL)))
+    return "\n".join([*lines, counts(standings)])
+
+
+def together(failures: Iterable[tuple[str, str]]) -> list[str]:
+    """A line for each reason: ``a/seed0, a/seed1: invalid: no data``."""
+    names = {}
+    for name, why in failures:
+        names.setdefault(why, []).append(name)
+    return [f"{', '.join(found)}: {why}" for why, found in names.items()]
+
+
+class Lines:
+    """What the driver says where no terminal watches: a line for each thing that happens."""
+
+    def __init__(self, say=print):
+        self.say = say
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def event(self, text: str) -> None:
+        self._try(self.say, f"{time.strftime('%H:%M:%S')} {printable(text)}")
+
+    def refresh(self, pool) -> None:
+        pass
+
+    def _try(self, call, *arguments) -> None:
+        try:
+            call(*arguments)
+        except OSError:  # the terminal or the pipe is gone; the sweep goes on
+            self.say = lambda *_: None
+
+
+class Screen(Lines):
+    """The live screen on a terminal: how many are done, what runs, what failed last."""
+
+    def __init__(self, console=None):
+        from rich.console import Console
+        from rich.live import Live
+
+        # no thread of its own: a child is started from the thread that lives as long as the driver
+        self.live = Live(console=console or Console(), auto_refresh=False, transient=True)
+        super().__init__(lambda text: self.live.console.print(text, highlight=False, markup=False))
+        self.told = 0.0
+
+    def __enter__(self):
+        self.live.start()
+        return self
+
+    def __exit__(self, *_):
+        self._try(self.live.stop)
+
+    def refresh(self, pool) -> None:
+        if time.monotonic() - self.told > 0.5:
+            self.told = time.monotonic()
+            self._try(lambda: self.live.update(self._draw(pool), refresh=True))
+
+    def _draw(self, pool):
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        running = Table.grid(padding=(0, 2))
+        for a in pool.running:
+            running.add_row(Text(", ".join(d for d in a.devices if d) or "cpu"), Text(a.job.name),
+                            Text(where(stand(a.job)) if a.begun else "starting"))
+        elsewhere = f", {n} running elsewhere" if (n := len(pool.elsewhere)) else ""
+        head = (f"{pool.done}/{pool.total} done, {len(pool.running)} running, {len(pool.waiting)} waiting{elsewhere}, "
+                f"{len(pool.failed)} failed; {clock(pool.time_left())} to go")
+        failed = [Text(printable(f"failed: {name}: {why}")[:300], style="red")
+                  for name, why in list(pool.failed.items())[-5:]]
+        return Group(Text(head), ProgressBar(total=max(1, pool.total), completed=pool.done, width=60), running, *failed)

@@ -1,0 +1,107 @@
+"""Launchers, signals, precision and what processes share."""
+import argparse
+import os
+import resource
+import signal
+
+import pytest
+import torch
+from torch import nn
+
+from openmix import cli, workdir
+from openmix.engine import precision
+from openmix.engine.config import load
+from openmix.engine.distributed import launch, signals, syncbn
+from tests.engine.tiny import ROOT
+
+
+@pytest.fixture
+def variables(monkeypatch):
+    for name in [*os.environ]:
+        if name.startswith(("SLURM_", "OMPI_")) or name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR",
+                                                             "MASTER_PORT"):
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("launcher, missing", [("slurm", "SLURM_PROCID"), ("mpi", "OMPI_COMM_WORLD_RANK"),
+                                               ("pytorch", "RANK")])
+def test_a_launcher_without_its_environment_says_how_to_start(variables, launcher, missing):
+    with pytest.raises(ValueError, match=missing):
+        launch.init_distributed(launcher)
+
+
+def test_signals_are_remembered_and_handlers_restored():
+    before = signal.getsignal(signal.SIGTERM)
+    with signals.StopSignal() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.number == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("numbers, kept", [
+    ([signal.SIGUSR2, signal.SIGTERM], signal.SIGTERM), ([signal.SIGTERM, signal.SIGUSR2], signal.SIGTERM),
+    ([signal.SIGUSR1], signal.SIGUSR1)])
+def test_a_time_limit_does_not_hide_that_a_run_was_told_to_end(numbers, kept):
+    with signals.StopSignal() as stop:
+        for number in numbers:
+            os.kill(os.getpid(), number)
+        assert stop.number == kept
+
+
+def test_precision_names():
+    cpu = torch.device("cpu")
+    assert precision.amp_dtype("bf16", cpu) is torch.bfloat16 and precision.amp_dtype("off", cpu) is None
+    assert precision.amp_dtype("auto", cpu) in (None, torch.bfloat16)
+    with pytest.raises(ValueError, match="needs a GPU"):
+        precision.amp_dtype("fp16", cpu)
+    with pytest.raises(ValueError, match="'auto', 'bf16'"):
+        precision.amp_dtype("fp8", cpu)
+
+
+def test_memory_freed_by_a_step_serves_the_next_without_page_faults():
+    def step():
+        activations = [torch.empty(2**21).fill_(1) for _ in range(10)]  # 20,480 pages of 4 KiB
+        return len(activations)
+
+    precision.keep_freed_memory()
+    for _ in range(3):
+        step()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    step()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 2_000
+
+
+def test_synchronised_batchnorm_in_one_process_is_batchnorm():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+    synced = syncbn.convert(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()), torch.device("cpu"))
+    synced.load_state_dict(net.state_dict())
+    images = torch.randn(6, 3, 8, 8)
+    assert isinstance(synced[1], syncbn.CPUSyncBatchNorm)
+    torch.testing.assert_close(net(images), synced(images))
+    torch.testing.assert_close(net[1].running_var, synced[1].running_var)
+
+
+@pytest.mark.parametrize("name, count, resumes", [("TORCHELASTIC", "1", True), ("SLURM", "2", True),
+                                                  ("SLURM", "0", None)])
+def test_a_line_that_is_started_again_resumes(monkeypatch, name, count, resumes):
+    for who in ("TORCHELASTIC", "SLURM"):
+        monkeypatch.delenv(f"{who}_RESTART_COUNT", raising=False)
+    monkeypatch.setenv(f"{name}_RESTART_COUNT", count)
+    args = cli.train_parser(argparse.ArgumentParser()).parse_args(["configs/shapes/r20_mixup.py"])
+    monkeypatch.chdir(ROOT)
+    assert load.configure(args).get("resume") is resumes
+
+
+@pytest.mark.parametrize("state, restarts, code", [("diverged", 1, 3), ("invalid", 2, 2), ("oom", 1, 1),
+                                                   ("failed", 1, None), ("running", 1, None), ("diverged", 0, None)])
+def test_what_has_ended_for_good_is_not_repeated_by_torchrun(monkeypatch, tmp_path, state, restarts, code):
+    workdir.write_status(tmp_path, state)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", str(restarts))
+    monkeypatch.chdir(ROOT)
+    trained = []
+    monkeypatch.setattr(cli, "_train", lambda cfg, args: trained.append(cfg) or 0)
+    args = cli.train_parser(argparse.ArgumentParser()).parse_args(
+        ["configs/shapes/r20_mixup.py", "--work-dir", str(tmp_path)])
+    assert cli.run("train", args) == (code or 0) and len(trained) == (code is None)

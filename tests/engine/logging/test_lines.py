@@ -1,0 +1,44 @@
+"""Log lines of ours are mmengine's."""
+import json
+
+import pytest
+from mmengine.runner import LogProcessor
+
+from openmix.engine.logging.lines import LocalVisBackend, is_plain
+from tests.engine.tiny import config, train
+
+
+@pytest.mark.parametrize("method", ["MixUp", "AutoMix"])
+def test_lines_and_scalars_are_those_of_mmengine(tmp_path, method, monkeypatch):
+    told = []
+
+    def both(runner, batch_idx, scalars):
+        assert is_plain(runner.log_processor)
+        ours, line = original(runner, batch_idx, scalars)
+        told.append(((ours, line), runner.log_processor.get_log_after_iter(runner, batch_idx, "train")))
+        return ours, line
+
+    from openmix.engine import hooks
+
+    original = hooks.train_line
+    monkeypatch.setattr(hooks, "train_line", both)
+    train(config(tmp_path, mixup=method, epochs=11))
+    assert len(told) == 22
+    for (ours, line), (theirs, expected) in told:
+        assert line == expected and {k: float(v) for k, v in ours.items()} == pytest.approx(theirs)
+
+
+def test_another_form_that_a_config_asks_for_is_left_to_mmengine():
+    assert is_plain(LogProcessor(window_size=1, num_digits=2))
+    assert not is_plain(LogProcessor(by_epoch=False)) and not is_plain(LogProcessor(log_with_hierarchy=True))
+    assert not is_plain(LogProcessor(custom_cfg=[dict(data_src="loss", method_name="mean", window_size=5)]))
+
+
+def test_scalars_are_on_disk_after_each_line_and_appended_to(tmp_path):
+    for start in (0, 2):
+        backend = LocalVisBackend(str(tmp_path))
+        for step in (start, start + 1):
+            backend.add_scalars(dict(loss=0.5), step=step)
+            lines = next(tmp_path.rglob("scalars.json")).read_text().splitlines()
+            assert [json.loads(line)["step"] for line in lines] == list(range(step + 1))
+        backend.close()

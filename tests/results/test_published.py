@@ -1,0 +1,85 @@
+"""Published numbers: spot checks typed from the sources, and that every row of ours finds its own and no other."""
+import json
+from importlib import resources
+
+import pytest
+
+from openmix import apis
+from openmix.engine.config.load import load_config
+from openmix.results import labels, published
+
+TABLE = {"r18": "ResNet-18", "rx50": "ResNeXt-50", "wrn28": "WideResNet-28-8"}
+
+
+@pytest.mark.parametrize("dataset, network, method, epochs, value", [
+    ("CIFAR-100", "ResNet-18", "Vanilla", 200, 76.42), ("CIFAR-100", "ResNet-18", "SAMix", 1200, 82.41),
+    ("CIFAR-100", "ResNeXt-50", "CutMix", 1200, 77.17), ("CIFAR-100", "ResNeXt-50", "AutoMix", 800, 83.64),
+    ("CIFAR-100", "WideResNet-28-8", "PuzzleMix", 400, 85.02), ("CIFAR-10", "ResNet-18", "MixUp", 400, 96.55),
+    ("CIFAR-10", "ResNeXt-50", "GridMix", 1200, 95.79), ("CIFAR-100", "DeiT-S", "SAMix", 600, 82.49),
+    ("CIFAR-100", "Swin-T", "Vanilla", 200, 78.41), ("CIFAR-100", "ConvNeXt-T", "PuzzleMix", 600, 84.17)])
+def test_values_are_those_of_the_source(dataset, network, method, epochs, value):
+    assert published.published(dataset, network, method, epochs) == value
+
+
+@pytest.mark.parametrize("asked", [
+    ("CIFAR-100", "ResNet-18", "AlignMix", 200),   # not reported
+    ("CIFAR-100", "ResNet-18", "MixUp", 300), ("CIFAR-100", "ResNet-18", "CutOut", 200),
+    ("CIFAR-100", "ResNet-19", "MixUp", 200), ("SVHN", "ResNet-18", "MixUp", 200)])
+def test_where_nothing_was_published_there_is_none(asked):
+    assert published.published(*asked) is None
+
+
+def test_every_table_names_its_source_and_every_key_in_the_data_leads_somewhere():
+    for dataset, network in published.tables():
+        source = published.source(dataset, network)
+        assert source["url"].startswith("https://") and "last 10 epochs" in source["reduction"]
+        assert any("one run" in caveat for caveat in published.general_caveats(dataset, network))
+        for method in published.methods(dataset, network):
+            for epochs in published.epochs(dataset, network):
+                assert "" not in published.caveats(dataset, network, method, epochs)
+                value = published.published(dataset, network, method, epochs)
+                assert value is None or 60 < value < 100
+    assert len(set(published.tables())) == len(published.tables()) == 8
+    assert published.source("SVHN", "ResNet-18") is None
+
+
+def test_known_doubts_stand_with_the_values_they_concern():
+    slip = "slip of copying"
+    of = {(m, e): " ".join(published.caveats("CIFAR-100", "ResNeXt-50", m, e))
+          for m in published.methods("CIFAR-100", "ResNeXt-50") for e in (200, 400, 800, 1200)}
+    assert [key for key, text in of.items() if slip in text] == [("ResizeMix", 200)]
+    values = [published.published("CIFAR-100", network, "ResizeMix", 200) for network in ("ResNet-18", "ResNeXt-50")]
+    assert values[0] == values[1]  # which is why
+    assert {m for (m, _), text in of.items() if "weight decay" in text} == {
+        "CutMix", "AttentiveMix+", "SaliencyMix", "FMix", "ResizeMix"}
+    assert "labels of the two images swapped" in published.caveats("CIFAR-10", "ResNet-18", "SmoothMix")[0]
+    assert "several networks" in published.caveats("CIFAR-10", "ResNet-18", "AutoMix")[0]
+    assert published.caveats("CIFAR-10", "ResNet-18", "CutOut") == []
+
+
+def test_every_config_of_a_published_table_finds_its_row_and_only_the_papers_gridmix_has_none():
+    """The labels in the data are those that the shipped configs get."""
+    found, without = set(), set()
+    for name in apis.list_configs("cifar10*"):
+        dataset, file = name.split("/")
+        if not file.startswith(tuple(TABLE)):
+            continue
+        config = load_config(apis.config_root() / name).to_dict()
+        where = labels.dataset_label(config["train_dataloader"]["dataset"]), labels.network_label(
+            config["model"]["backbone"])
+        assert where == (dict(cifar10="CIFAR-10", cifar100="CIFAR-100")[dataset], TABLE[file.split("_")[0]])
+        row = labels.method_label(config["model"]["mixup"])
+        method = published.published_name(*where, row)
+        (without if method is None else found).add((*where, row))
+    assert {row for *_, row in without} == {"GridMix"}
+    listed = {(d, n, row) for d, n in published.tables() for m in published.methods(d, n)
+              for row in published.labels(d, n, m)}
+    assert {(d, n, row.split(" (")[0]) for d, n, row in listed} == {(d, n, row.split(" (")[0]) for d, n, row in found}
+    assert found <= listed
+    assert published.published_name("CIFAR-100", "ResNet-18", "GridMixup (alpha=0.2)") == "GridMix"
+    assert published.published_name("CIFAR-100", "ResNet-18", "CutMix") is None  # alpha 1 is not the published setting
+
+
+def test_the_data_is_where_an_installed_package_has_it():
+    text = resources.files("openmix.results").joinpath("published_cifar.json").read_text()
+    assert json.loads(text)["tables"]
