@@ -7,7 +7,6 @@ import traceback
 from pathlib import Path
 
 from .arguments import seed, typed_path
-from .engine.config.load import configure
 from .output import until_closed
 from .workdir.files import DISK
 
@@ -94,6 +93,8 @@ def run(action: str, args) -> int:
 
 def _run(action: str, args) -> int:
     try:
+        from .engine.config.load import configure
+
         cfg = configure(args)
         if action == "train" and (code := _ended_for_good(cfg.work_dir)):
             return code

@@ -298,7 +298,7 @@ class Runner(mmengine.runner.Runner):
         self.begun = True
         self.set_status("running", epoch=self.epoch, step=self.iter)
         if self.rank == 0:
-            info = workdir.environment(self.world_size, self.seed, self.device)
+            info = workdir.describe_machine(self.world_size, self.seed, self.device)
             workdir.write_json(Path(self.work_dir) / "env.json", info)
         self.write_config()
 

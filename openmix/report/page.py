@@ -76,7 +76,7 @@ def environment():
     charts.bokeh()
     from jinja2 import Environment, PackageLoader
 
-    found = Environment(loader=PackageLoader("openmix.visualization", "."), autoescape=True, trim_blocks=True,
+    found = Environment(loader=PackageLoader("openmix.report", "."), autoescape=True, trim_blocks=True,
                         lstrip_blocks=True, finalize=_visible)  # called for all that the page writes
     found.policies["json.dumps_kwargs"] = dict(sort_keys=False)  # Bokeh defines a model where it first stands
     return found

@@ -1,5 +1,5 @@
 """A run on disk: its files, lock, status, result and identity. The one place that knows them; imports no torch."""
-from .environment import environment, hardware, version
+from .environment import describe_machine, hardware, version
 from .files import DISK, check_writable, last_checkpoint, last_log, naming, sync_folder, write_atomic, write_json
 from .identity import RESUMABLE, canonical, config_difference, config_hash, kernels, refuse_secrets
 from .lock import InUse, Lock
@@ -7,7 +7,7 @@ from .status import STATES, TERMINAL, holds_run, is_alive, read_result, read_sta
 
 __all__ = [
     "DISK", "RESUMABLE", "STATES", "TERMINAL", "InUse", "Lock", "canonical", "check_writable", "config_difference",
-    "config_hash", "environment", "hardware", "holds_run", "is_alive", "kernels", "last_checkpoint", "last_log",
+    "config_hash", "describe_machine", "hardware", "holds_run", "is_alive", "kernels", "last_checkpoint", "last_log",
     "naming", "read_result", "read_status", "refuse_secrets", "state", "sync_folder", "version", "write_atomic",
     "write_json", "write_status",
 ]

@@ -21,7 +21,7 @@ def version() -> str:
     return __version__
 
 
-def environment(world_size: int = 1, seed: int | None = None, device="cpu") -> dict:
+def describe_machine(world_size: int = 1, seed: int | None = None, device="cpu") -> dict:
     """What ``env.json`` records: versions, devices, git commit, seed and the :data:`VARIABLES` that are set."""
     import torch  # here and below, so that tools which only read work dirs start at once
 

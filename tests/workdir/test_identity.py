@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 
 from openmix.workdir import environment as provenance
-from openmix.workdir.environment import environment
+from openmix.workdir.environment import describe_machine
 from openmix.workdir.identity import canonical, config_difference, config_hash, refuse_secrets
 
 
@@ -85,7 +85,7 @@ def test_ordinary_keys_are_no_secrets():
 def test_environment_records_the_machine_and_no_secret(monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "canary-123")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    found = environment(world_size=2, seed=5)
+    found = describe_machine(world_size=2, seed=5)
     text = json.dumps(found)
     assert "canary-123" not in text
     assert found["variables"]["OMP_NUM_THREADS"] == "1"
