@@ -182,7 +182,8 @@ def test_labels_of_a_wrong_form_are_refused_with_the_way_out(name, labels, messa
 
 @plain
 @pytest.mark.parametrize("wrong", [dict(lam=0.5), dict(lam=torch.tensor(0.5)), dict(lam=np.float32(0.5)), 0.5,
-                                   torch.tensor([0.5]), dict(lam=torch.rand(5, 1))], ids=str)
+                                   torch.tensor([0.5]), dict(lam=torch.full((5, 1), 0.5))],
+                         ids=["float", "scalar", "numpy", "bare float", "tensor", "plan"])
 def test_draws_of_a_wrong_form_are_refused_with_the_right_one(name, wrong, make_net, make_batch, criterion):
     method, net = attached(name, make_net)
     if not method.draw(4, (32, 32)):
