@@ -6,6 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
 
+from openmix.engine.output import until_closed  # noqa: E402
+
 FORMATS = ("markdown", "csv", "latex", "html")
 
 
@@ -18,6 +20,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@until_closed()
 def main(args) -> int:
     from openmix.benchmark.compare import as_part, compare, gather
     from openmix.benchmark.render import layout, render

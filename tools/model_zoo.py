@@ -11,6 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
 
+from openmix.engine.output import until_closed  # noqa: E402
+
 FORMATS = ("markdown", "csv", "latex", "html")
 
 
@@ -31,6 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@until_closed()
 def main(argv=None) -> int:
     args = make_parser().parse_args(argv)
     try:

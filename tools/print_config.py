@@ -7,12 +7,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
 
 from openmix.engine.cli import common_arguments, configure  # noqa: E402
+from openmix.engine.output import until_closed  # noqa: E402
 
 
 def make_parser() -> argparse.ArgumentParser:
     return common_arguments(argparse.ArgumentParser(description=__doc__))
 
 
+@until_closed()
 def main(args) -> int:
     try:
         cfg = configure(args)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
 
+from openmix.engine.output import until_closed  # noqa: E402
+
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -16,6 +18,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@until_closed()
 def main(args) -> int:
     try:
         from openmix.visualization.report import write_report

@@ -6,6 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
 
+from openmix.engine.output import until_closed  # noqa: E402
+
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -15,6 +17,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@until_closed()
 def main(args) -> int:
     """0: every run came to the same, bit by bit; 1: something differs, each in a line; 2: wrong input."""
     import shlex

@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
 
 from openmix.benchmark.slurm import add_arguments  # noqa: E402
+from openmix.engine.output import until_closed  # noqa: E402
 
 OK, FAILED, WRONG_INPUT = 0, 1, 2
 
@@ -120,6 +121,7 @@ def status(args) -> int:
     return OK
 
 
+@until_closed()
 def main(argv=None) -> int:
     args = make_parser().parse_args(argv)
     try:
