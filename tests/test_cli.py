@@ -309,7 +309,7 @@ def test_a_run_without_top_1_is_no_trouble_for_tables(tmp_path):
     from openmix.results.records import read_records
 
     train(config(tmp_path / "run", epochs=1, custom_hooks=[], **{"val_evaluator.topk": [3]}))
-    found, = read_records(tmp_path, cached=False)
+    found, = read_records(tmp_path)
     assert found.state == "done" and not found.problems and found.primary["last"] is None
 
 

@@ -43,6 +43,7 @@ class Runner(mmengine.runner.Runner):
     """One training run in one work dir. Build it with :meth:`from_cfg`."""
 
     tried = None  # size (H, W) of the images that the network has been tried on
+    data_records = None  # of the training and validation data, once they are read
 
     @classmethod
     def from_cfg(cls, cfg) -> "Runner":

@@ -107,7 +107,7 @@ def check_text(text: str) -> None:
         raise ValueError(f"it holds a text of {len(text)} characters")
     if not text.isascii():
         try:
-            text.encode()
+            text.encode(errors="surrogateescape")  # paths that are not UTF-8 may pass
         except UnicodeEncodeError:
             raise ValueError("it holds text that is no Unicode (half of a surrogate pair)") from None
 

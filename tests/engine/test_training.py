@@ -214,7 +214,7 @@ def test_an_update_averages_over_the_real_length_of_its_window(tmp_path, accumul
 
 @pytest.mark.parametrize("accumulate, interval, updates", [
     (1, 3, [2, 5]),        # every update that is due
-    (2, 3, [3, 5, 8]),     # due at 2, 5, 8 of five batches an epoch; updates come after 1, 3, 4, 6, 8, 9
+    (2, 3, [3, 6, 8]),     # due at 2, 5, 8 of five batches an epoch; updates come at 1, 3, 4, 6, 8, 9
     (4, 1, [3, 4, 8, 9]),  # several in one window count once
     (3, 5, [4, 9]),        # in the last, shorter window of an epoch
     (9, 2, [4, 9]),        # windows of a whole epoch
