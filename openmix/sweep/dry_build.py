@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from ..engine.config import load
 from ..errors import did_you_mean
 from .jobs import Job, typed
 
@@ -40,10 +39,11 @@ def check_each(jobs: list[Job], draft: Path | None = None) -> tuple[list[Job], d
 
 def _facts(job: Job, built: set[str]) -> dict:
     from .. import cli, workdir
+    from ..engine.config.load import configure
     from ..engine.run import scale_lr
 
     arguments = [typed(job.config), "--seed", str(job.seed), "--work-dir", typed(job.work_dir)]
-    cfg = load.configure(cli.train_parser(argparse.ArgumentParser()).parse_args(arguments))
+    cfg = configure(cli.train_parser(argparse.ArgumentParser()).parse_args(arguments))
     if cfg.get("train_cfg") is None:
         raise ValueError("the config does not train: it has no train_cfg")
     scale_lr(cfg)

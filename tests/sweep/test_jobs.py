@@ -91,7 +91,7 @@ def test_running_is_believed_only_while_the_process_holds_the_lock():
 
 
 def test_a_run_that_was_killed_with_minus_nine_is_interrupted_at_once():
-    code = ("import time; from openmix.engine import workdir; lock = workdir.Lock('w'); "
+    code = ("import time; from openmix import workdir; lock = workdir.Lock('w'); "
             "workdir.write_status('w', 'running'); print('ready', flush=True); time.sleep(60)")
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True,
                                env={**os.environ, "PYTHONPATH": str(workdir.__file__).rsplit("/openmix/", 1)[0]})
