@@ -94,7 +94,7 @@ def infer(model, images, **options):
 
 
 def __getattr__(name):  # importing these takes mmengine and seconds
-    if name in ("train", "test", "tested", "dry_run", "scale_lr", "finished"):
+    if name in ("train", "test", "tested", "evaluate", "dry_run", "scale_lr", "finished"):
         from .engine import run
 
         return getattr(run, name)

@@ -2,6 +2,7 @@
 import argparse
 import json
 import os
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -48,7 +49,11 @@ def train_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 def test_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     common_arguments(parser)
     parser.add_argument("checkpoint", type=typed_path, help="checkpoint file")
-    parser.add_argument("--out", type=typed_path, help="write the accuracies to this JSON file")
+    parser.add_argument("--out", type=typed_path, help="write the values to this JSON file")
+    parser.add_argument("--evals", nargs="+", metavar="NAME",
+                        help="test, or names in the config's evals; default: all that the config has")
+    parser.add_argument("--write", action="store_true",
+                        help="put them into the result.json beside the checkpoint, of the finished run it belongs to")
     return parser
 
 
@@ -56,19 +61,18 @@ def show_result(record: dict) -> None:
     """The row of one run, as the tables will show it; accuracies that were not evaluated are "-"."""
     from prettytable import PrettyTable
 
-    from .workdir.result import main_metric, median_last
-
     networks = record.get("networks") or {}
     curves = {name: {metric: curve for metric, curve in found.items()
                      if isinstance(curve, list) and any(value is not None for value in curve)}
               for name, found in networks.items()}
-    metrics = dict.fromkeys(metric for found in curves.values() for metric in found)
-    main = main_metric(metrics)
-    if main is None:
+    metrics, main = dict.fromkeys(metric for found in curves.values() for metric in found), record.get("main")
+    if main not in metrics:
         print("trained without evaluation; tools/test.py CONFIG CHECKPOINT tells the accuracy")
-        return
-    others = [metric for metric in {**metrics, **({"top5": None} if main == "top1" else {})} if metric != main]
-    title = {metric: metric.replace("top", "top-") for metric in (main, *others)}
+        return show_evaluations(record)
+    metrics = [metric for metric in metrics if not any(isinstance(value, list) for found in curves.values()
+                                                       for value in found.get(metric, []))]  # one value a class
+    others = [metric for metric in metrics if metric != main]
+    title = {metric: re.sub(r"^top(\d+)$", r"top-\1", metric) for metric in (main, *others)}
     table = PrettyTable(["network", f"{title[main]} last", f"{title[main]} best", f"{title[main]} median of last 10",
                          *(f"{title[metric]} last" for metric in others), "img/s"])
 
@@ -78,11 +82,29 @@ def show_result(record: dict) -> None:
     for name, found in curves.items():
         values = {metric: [v for v in found.get(metric, []) if v is not None] for metric in (main, *others)}
         mark = " *" if name == record["primary"] and len(networks) > 1 else ""
-        table.add_row([name + mark, shown(next(reversed(values[main]), None)), shown(max(values[main], default=None)),
-                       shown(median_last(found.get(main, []))),
+        best = (networks[name].get("best") or {}).get(main)
+        table.add_row([name + mark, shown(next(reversed(values[main]), None)), shown(best),
+                       shown(networks[name].get("median_last10")),
                        *(shown(next(reversed(values[metric]), None)) for metric in others),
                        shown(record.get("img_s"), ",.0f")])
     print(table)
+    show_evaluations(record)
+
+
+def show_evaluations(record: dict) -> None:
+    """A line for each network of each named evaluation of a result."""
+    for name, found in (record.get("evals") or {}).items():
+        for network, values in found["networks"].items():
+            print(f"{name}, epoch {found['epoch']}, {network}: {in_words(values)}")
+
+
+def in_words(values: dict) -> str:
+    """The values of one network: percentages to two digits, others to four that count; lists are left out."""
+    def number(name, value):
+        return f"{name} {value:.2f}" if re.fullmatch(r"top\d+", name) else f"{name} {value:.4g}"
+
+    return "  ".join(number(name, value) for name, value in values.items()
+                     if name != "count" and isinstance(value, (int, float)))
 
 
 def run(action: str, args) -> int:
@@ -159,13 +181,19 @@ def _test(cfg, args) -> int:
     from . import apis
     from .engine.distributed.launch import leave_distributed
 
-    found, data = apis.tested(cfg, args.checkpoint)
+    found = apis.evaluate(cfg, args.checkpoint, args.evals, args.write)
     if int(os.environ.get("RANK", 0)) == 0:
-        print(f"data: {data['name']}, split {data['split']}, SHA-256 {data.get('sha256')}")
-        for name, metrics in found.items():
-            accuracies = "  ".join(f"{k} {v:.2f}" for k, v in metrics.items() if k != "count")
-            print(f"{name}: {accuracies}  {metrics['count']} images")
+        for evaluation, measured in found.items():
+            data = measured["data"]
+            head = "data" if evaluation == "test" else f"{evaluation}, data"
+            print(f"{head}: {data['name']}, split {data['split']}, SHA-256 {data.get('sha256')}")
+            for name, values in measured["networks"].items():
+                print(f"{name}: {in_words(values)}  {values.get('count')} images")
         if args.out:
-            Path(args.out).write_text(json.dumps({**found, "data": data}, indent=1))
+            test = found.pop("test", None)
+            content = {**test["networks"], "data": test["data"]} if test else {}
+            Path(args.out).write_text(json.dumps({**content, **({"evals": found} if found else {})}, indent=1))
+        if args.write:
+            print(f"written: {Path(args.checkpoint).parent / 'result.json'}")
     leave_distributed()
     return OK

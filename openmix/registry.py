@@ -10,6 +10,7 @@ A name that is not registered is refused and never imported: configs also come i
 """
 import inspect
 import sys
+import warnings
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -194,7 +195,7 @@ HEADS = Registry("head", ["openmix.heads"])
 LOSSES = Registry("loss", ["openmix.losses"])
 MIXUPS = Registry("mixup", ["openmix.mixups"], recursive=True)
 DATASETS = Registry("dataset", ["openmix.datasets"])
-METRICS = Registry("metric", ["openmix.engine.metrics"])
+EVALUATORS = Registry("evaluator", ["openmix.evaluators"])
 MODELS = Registry("model", ["openmix.models"], parent=mm.MODELS)
 HOOKS = Registry("hook", ["openmix.engine.hooks"], parent=mm.HOOKS)
 LOOPS = Registry("loop", ["openmix.engine.train_loop", "openmix.engine.eval_loop"], parent=mm.LOOPS)
@@ -202,3 +203,10 @@ OPTIMIZERS = Registry("optimizer", parent=mm.OPTIMIZERS)
 VISBACKENDS = Registry("vis_backend", ["openmix.engine.logging.lines"], parent=mm.VISBACKENDS)
 VISUALIZERS = Registry("visualizer", ["openmix.engine.logging.visualizer"], parent=mm.VISUALIZERS)
 LOG_PROCESSORS = Registry("log_processor", parent=mm.LOG_PROCESSORS)
+
+
+def __getattr__(name):
+    if name == "METRICS":
+        warnings.warn("METRICS is called EVALUATORS now", DeprecationWarning, stacklevel=2)
+        return EVALUATORS
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

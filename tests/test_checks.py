@@ -47,15 +47,15 @@ def test_all_that_takes_check_counts_takes_numpys_and_tensors(kind):
     from openmix.apis import get_model
     from openmix.datasets import Shapes
     from openmix.datasets.augment import check_padding
-    from openmix.engine.metrics import TopK
     from openmix.engine.optim.schedules import lr_table
+    from openmix.evaluators import Accuracy
     from openmix.plan import check_batch
 
     net = get_model("CifarResNet", num_classes=kind(7), depth=8)
     assert net.head.fc.out_features == 7 and net(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
     assert len(Shapes("val", num_images=kind(40), val_size=kind(20))) == 20
     check_padding(kind(4), "zeros", (32, 32)), check_batch(40, kind(10))
-    assert TopK(kind(2)).topk == TopK([kind(2)]).topk == (2,)
+    assert Accuracy(kind(2)).topk == Accuracy([kind(2)]).topk == (2,)
     steps = [dict(type="MultiStepLR", milestones=[1], gamma=np.float64(0.5), begin=kind(0))]
     assert lr_table(steps, np.float32(0.5), 3, 1) == [0.5, 0.25, 0.25]
 

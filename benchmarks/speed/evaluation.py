@@ -120,7 +120,7 @@ def ours(backbone: str, loader, folder: str):
     """(the network, a call that evaluates it with our loop)."""
     cfg = Config(dict(
         model=dict(type="Classifier", num_classes=CLASSES, backbone=dict(type=backbone)), work_dir=folder,
-        val_dataloader=dict(dataset=dict(type="Shapes")), val_cfg=dict(), val_evaluator=dict(type="TopK"),
+        val_dataloader=dict(dataset=dict(type="Shapes")), val_cfg=dict(), val_evaluator=dict(type="Accuracy"),
         env_cfg=dict(amp="off"), default_hooks=dict(checkpoint=None, preview=None), log_level="ERROR"))
     runner = Runner.from_cfg(cfg)
     runner._val_dataloader = loader

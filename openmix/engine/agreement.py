@@ -16,7 +16,6 @@ from ..errors import did_you_mean
 from ..registry import DATASETS
 
 ALLOWED = ("other_data", "other_classes", "training_images")
-EVALUATION = ("val_dataloader", "test_dataloader")
 
 
 # -- configs -----------------------------------------------------------------------------------------------------------
@@ -29,11 +28,11 @@ def check_data(cfg) -> None:
             channels that differ. TypeError: ``allow`` is no list.
     """
     train = dataset_of(cfg, "train_dataloader")
-    for name in EVALUATION:
+    for name in evaluations_of(cfg):
         other = dataset_of(cfg, name)
         if other is None:
             continue
-        allow = allowed(cfg[name], name)
+        allow = allowed(loader_of(cfg, name), name)
         if train is None:
             continue
         if "other_data" not in allow and origin(train) != origin(other):
@@ -48,9 +47,22 @@ def check_data(cfg) -> None:
     check_statistics(cfg)
 
 
+def evaluations_of(cfg) -> list[str]:
+    """Where a config names data of evaluation."""
+    return ["val_dataloader", "test_dataloader", *(f"evals.{name}" for name in cfg.get("evals") or ())]
+
+
+def loader_of(cfg, name: str):
+    """The config of the loader at ``val_dataloader``, ``evals.<name>`` ...; None without one."""
+    found = cfg
+    for key in name.split("."):
+        found = (found or {}).get(key)
+    return found
+
+
 def dataset_of(cfg, name: str):
     """The dict of a loader's data set, or None."""
-    found = (cfg.get(name) or {}).get("dataset")
+    found = (loader_of(cfg, name) or {}).get("dataset")
     return found if isinstance(found, Mapping) else None
 
 
@@ -116,7 +128,7 @@ def check_statistics(cfg) -> None:
     for key in ("mean", "std"):
         given = {f"data_preprocessor.{key}": (cfg.get("data_preprocessor") or {}).get(key)}
         given |= {f"{name}.dataset.{key}": (dataset_of(cfg, name) or {}).get(key)
-                  for name in ("train_dataloader", *EVALUATION)}
+                  for name in ("train_dataloader", *evaluations_of(cfg))}
         given = {where: statistics(f"{where}: {key}", values, None) for where, values in given.items()
                  if values is not None}
         (first, expected), *others = given.items() or [(None, None)]
@@ -124,7 +136,7 @@ def check_statistics(cfg) -> None:
             if values != expected:
                 raise ValueError(f"{first} is {expected} and {where} is {values}: images are normalised alike in "
                                  f"training and evaluation; set data_preprocessor.{key} alone")
-        if dataset_of(cfg, "train_dataloader") and first is not None and first.split(".")[0] in EVALUATION:
+        if dataset_of(cfg, "train_dataloader") and first is not None and first.startswith(tuple(evaluations_of(cfg))):
             raise ValueError(f"{first} is given and that of training is not: images are normalised alike in training "
                              f"and evaluation; set data_preprocessor.{key} for both")
 
@@ -160,19 +172,26 @@ def numbered(data, classes, of: str, where: str):
 
 
 def fit_to_checkpoint(runner, meta: Mapping) -> None:
-    """Number and normalise the test set as in the training that a checkpoint with ``meta`` comes from.
+    """Number and normalise data of evaluation as in the training that a checkpoint with ``meta`` comes from.
 
     Raises:
         ValueError: classes that the checkpoint does not know, or held-out images that it was trained on.
     """
-    known, cfg = meta.get("data"), runner.cfg.test_dataloader
-    loader, say = runner.test_loop.dataloader, runner.logger.warning
-    allow = allowed(cfg, "test_dataloader")
+    known = meta.get("data")
     if not isinstance(known, Mapping) or not known.get("classes"):
-        return say("the checkpoint does not say which classes it was trained on: labels count as they are numbered")
+        return runner.logger.warning("the checkpoint does not say which classes it was trained on: labels count as "
+                                     "they are numbered")
+    for where, loader in runner.test_loaders().items():
+        fit_loader(runner, where, loader, known, meta)
+
+
+def fit_loader(runner, where: str, loader, known: Mapping, meta: Mapping) -> None:
+    """:func:`fit_to_checkpoint` for one loader, whose config is at ``where``."""
+    cfg, say = loader_of(runner.cfg, where), runner.logger.warning
+    allow = allowed(cfg, where)
     data = loader.data
     if "other_classes" not in allow:
-        data = numbered(data, known["classes"], f"the checkpoint, trained on {known.get('name')},", "test_dataloader")
+        data = numbered(data, known["classes"], f"the checkpoint, trained on {known.get('name')},", where)
     if data is not loader.data:
         loader.data = data
         if hasattr(loader, "labels"):
@@ -180,7 +199,7 @@ def fit_to_checkpoint(runner, meta: Mapping) -> None:
     if known.get("size") and tuple(known["size"]) != tuple(loader.size):
         say(other_size(loader.size, known["size"]))
     if "training_images" not in allow:
-        check_held_out(data, dataset_of(runner.cfg, "test_dataloader") or {}, meta)
+        check_held_out(data, dataset_of(runner.cfg, where) or {}, meta, where)
     for key in ("mean", "std"):
         trained, used = known.get(key), getattr(loader, key).flatten().tolist()
         if trained is None or max(abs(a - b) for a, b in zip(trained, used, strict=True)) < 1e-6:
@@ -200,7 +219,7 @@ def rounded(values) -> tuple:
     return tuple(round(v, 4) for v in values)
 
 
-def check_held_out(data, dataset, meta: Mapping) -> None:
+def check_held_out(data, dataset, meta: Mapping, where: str = "test_dataloader") -> None:
     """Raise ValueError if ``data``, which is not the training split by name, holds what a checkpoint was trained on."""
     if data.split == "train":
         return
@@ -209,8 +228,8 @@ def check_held_out(data, dataset, meta: Mapping) -> None:
     before = ((meta.get("data_sets") or {}).get("train") or {}).get("sha256")
     same = before is not None and before == data.describe().get("sha256")
     if same or trained is not None and declared_overlap(trained, dataset):
-        raise ValueError(f"test_dataloader ({data.name}, {part(dataset)}) holds images that the checkpoint was trained "
-                         "on; test on others, or set test_dataloader.allow=['training_images'] if that is meant")
+        raise ValueError(f"{where} ({data.name}, {part(dataset)}) holds images that the checkpoint was trained "
+                         f"on; test on others, or set {where}.allow=['training_images'] if that is meant")
 
 
 # -- runs --------------------------------------------------------------------------------------------------------------

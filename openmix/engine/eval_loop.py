@@ -1,33 +1,80 @@
-"""The evaluation loop: counters on the device, every network a mixing method names."""
+"""The evaluation loop: one loop for validation, tests and named evaluations, every network a mixing method names."""
 import itertools
 
 import torch
 import torch.distributed as dist
 from mmengine.runner import BaseLoop
 
-from ..registry import METRICS
+from ..evaluators.base import Evaluator
+from ..registry import EVALUATORS
 from .distributed.launch import unwrap
 from .step.eager import Diverged
 
 __all__ = ["EvalLoop"]
 
 
-class EvalLoop(BaseLoop):
-    """Accuracy of every network the mixing method names, each image counted once for any number of processes.
+@torch.no_grad()
+def evaluate(model, networks: dict, loader, evaluators: dict, limit: int | None = None) -> tuple[dict, torch.Tensor]:
+    """Drive one evaluator a network over a loader; what each of them does is in :mod:`openmix.evaluators.base`.
 
     Args:
-        network: name of the network whose accuracy is the run's; by default the first one.
+        model: the classifier, in evaluation mode. networks: every network by name, the classifier's and others.
+        evaluators: of the networks to be evaluated, by name; all of one kind.
+        limit: at most so many batches a pass.
+
+    Returns:
+        {network: values}, and for each network how many batches of this process gave logits that are not finite.
     """
+    first, own = next(iter(evaluators.values())), model.networks().keys()
+    own, others = [name for name in evaluators if name in own], [name for name in evaluators if name not in own]
+    perturbs = type(first).perturb is not Evaluator.perturb
+    wrong = torch.zeros(len(evaluators))
+    for evaluator in evaluators.values():
+        evaluator.begin(loader)
+    for index in range(first.passes):
+        for evaluator in evaluators.values():
+            evaluator.begin_pass(index)
+        for images, labels in itertools.islice(loader, limit):
+            images = first.transform(images, labels)
+            if perturbs:
+                logits = {name: networks[name](evaluator.perturb(networks[name], images, labels))
+                          for name, evaluator in evaluators.items()}
+            else:
+                logits = model(images, mode="predict") if own else {}
+                logits |= {name: networks[name](images) for name in others}
+            for name, evaluator in evaluators.items():
+                evaluator.update(logits[name], labels)
+            # minus infinity is how a head masks classes
+            wrong = torch.stack([~(logits[name] < float("inf")).all() for name in evaluators]) + wrong
+    return {name: evaluator.compute() for name, evaluator in evaluators.items()}, wrong
+
+
+class EvalLoop(BaseLoop):
+    """One evaluation: a data set, an evaluator, networks. Each image counts once for any number of processes.
+
+    Args:
+        evaluator: its config; ``Accuracy`` by default.
+        network: name of the network whose accuracy is the run's; by default the first one.
+        limit: at most so many batches (``--dry-run``).
+
+    Attributes:
+        mode: ``val``, ``test``, or ``evals.<name>`` of a named evaluation.
+        names: of the networks that are evaluated; None for all.
+    """
+
+    mode, names = "val", None
 
     def __init__(self, runner, dataloader, evaluator=None, network: str | None = None, limit: int | None = None):
         super().__init__(runner, runner.build_loader(dataloader, train=False))
-        self.evaluator, self.network, self.limit = evaluator or dict(type="TopK"), network, limit
-        smallest = min(getattr(METRICS.build(dict(self.evaluator)), "topk", (1,)))
+        self.config, self.network, self.limit = dict(evaluator or dict(type="Accuracy")), network, limit
+        made = self.make_evaluator()
+        self.main, self.lower_is_better = made.main, made.lower_is_better
         classes = unwrap(runner.model).num_classes
-        if classes and smallest > 1 and smallest >= classes:
-            raise ValueError(f"topk={smallest} of {classes} classes is always 100 %; count a smaller k, such as "
-                             "topk=(1, 5)")
-        self.mode = "val"
+        if classes:
+            made.check_classes(classes)
+
+    def make_evaluator(self) -> Evaluator:
+        return EVALUATORS.build(dict(self.config))
 
     @property
     def primary(self) -> str:
@@ -36,40 +83,38 @@ class EvalLoop(BaseLoop):
             raise ValueError(f"val_cfg.network={self.network!r} is not evaluated here; networks: {', '.join(names)}")
         return self.network or names[0]
 
-    @torch.no_grad()
-    def run(self) -> dict:
-        """Returns {network: {"top1": %, "top5": %, ...}}.
+    def measure(self) -> dict:
+        """{network: {name of a value: number or list of numbers}}, all processes together.
 
         Raises:
-            Diverged: during training, logits of a network are infinite or no numbers: its weights have exploded.
+            Diverged: in validation, logits of a network are infinite or no numbers: its weights have exploded.
         """
-        runner, primary = self.runner, self.primary
-        runner.call_hook(f"before_{self.mode}_epoch")
+        runner, networks = self.runner, self.runner.networks()
+        evaluators = {name: self.make_evaluator() for name in self.names or networks}
         training = runner.model.training
         runner.model.eval()
-        model, beside = unwrap(runner.model), runner.hook_networks()
-        metrics = {name: METRICS.build(dict(self.evaluator)) for name in runner.networks()}
-        wrong = torch.zeros(len(metrics), device=runner.device)  # batches a network
         with runner.autocast():  # one for all batches: weights are cast once
-            for images, labels in itertools.islice(self.dataloader, self.limit):
-                logits = model(images, mode="predict") | {name: net(images) for name, net in beside.items()}
-                for name, metric in metrics.items():
-                    metric.update(logits[name], labels)
-                # minus infinity is how a head masks classes
-                wrong += torch.stack([~(logits[name] < float("inf")).all() for name in metrics]).to(wrong)
-        found = {name: metric.compute() for name, metric in metrics.items()}
+            found, wrong = evaluate(unwrap(runner.model), networks, self.dataloader, evaluators, self.limit)
         runner.model.train(training)
-        self.refuse_explosions(wrong, list(metrics))
-        scalars = {k: v for k, v in found[primary].items() if k != "count"}
+        self.refuse_explosions(wrong, list(evaluators))
+        return found
+
+    def run(self) -> dict:
+        """:meth:`measure` between the hooks of validation or test, with a log line."""
+        runner, primary = self.runner, self.primary
+        runner.call_hook(f"before_{self.mode}_epoch")
+        found = self.measure()
+        values = {name: scalars(values) for name, values in found.items()}
+        logged = dict(values[primary])
         if len(found) > 1:
-            scalars |= {f"{name}/{k}": v for name, m in found.items() for k, v in m.items() if k != "count"}
-        for name, value in scalars.items():
-            runner.message_hub.update_scalar(f"{self.mode}/{name}", float(value))
-        runner.call_hook(f"after_{self.mode}_epoch", metrics=scalars)
+            logged |= {f"{name}/{k}": v for name, own in values.items() for k, v in own.items()}
+        for name, value in logged.items():
+            runner.message_hub.update_scalar(f"{self.mode}/{name}", value)
+        runner.call_hook(f"after_{self.mode}_epoch", metrics=logged)
         return found
 
     def refuse_explosions(self, wrong: torch.Tensor, names: list[str]) -> None:
-        """Raise Diverged (a test: warn) where batches of a network had logits that are infinite or no numbers."""
+        """Raise Diverged (outside of validation: warn) where logits of a network were infinite or no numbers."""
         if self.runner.world_size > 1:
             dist.all_reduce(wrong)
         for name, batches in zip(names, wrong.tolist(), strict=True):
@@ -77,3 +122,8 @@ class EvalLoop(BaseLoop):
                 raise Diverged(f"network {name!r} gives logits that are not finite")
             if batches:
                 self.runner.logger.warning(f"network {name!r} gives logits that are not finite; they count as wrong")
+
+
+def scalars(values: dict) -> dict[str, float]:
+    """Those of an evaluation's values that are numbers, without how many images there were."""
+    return {name: float(v) for name, v in values.items() if isinstance(v, (int, float)) and name != "count"}

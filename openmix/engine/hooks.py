@@ -11,7 +11,6 @@ import torch
 from mmengine.hooks import Hook
 
 from ..momentum import follow
-from ..workdir.result import main_metric
 from .distributed.launch import agree, average_buffers, unwrap
 from .logging.lines import is_plain, train_line
 
@@ -58,8 +57,8 @@ class CheckpointHook(Hook):
         interval: every so many epochs; the last epoch always.
         min_seconds: but not more often than this, so that short epochs are not spent on the disk.
         max_keep: how many of the newest to keep; -1 keeps all.
-        save_best: keep the weights with the best accuracy of the run's network as ``best.pth``: top-1, or of the
-            smallest k that is evaluated.
+        save_best: keep the weights with the best main value of ``val_evaluator`` (of the run's network) as
+            ``best.pth``.
     """
 
     priority = "VERY_LOW"
@@ -72,10 +71,9 @@ class CheckpointHook(Hook):
 
     def after_epoch(self, runner, entry, force=False):
         if self.save_best and entry["val"] is not None:
-            found = entry["val"][runner.val_loop.primary]
-            metric = main_metric(found)
-            before = [h["val"][runner.val_loop.primary][metric] for h in runner.history[:-1] if h["val"]]
-            if metric and all(found[metric] > b for b in before):
+            loop = runner.val_loop
+            new, *before = [h["val"][loop.primary][loop.main] for h in reversed(runner.history) if h["val"]]
+            if all(new < old if loop.lower_is_better else new > old for old in before):
                 runner.save_run("best.pth")
         due = entry["epoch"] % self.interval == 0 and time.monotonic() - self._saved >= self.min_seconds
         if agree(due or force):  # clocks differ, and saving is a meeting of all processes

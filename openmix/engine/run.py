@@ -1,10 +1,10 @@
 """Train, test or dry-run a config."""
 import copy
-import json
 import tempfile
 import warnings
 from pathlib import Path
 
+from ..errors import did_you_mean
 from ..paths import default_work_dir
 
 
@@ -95,6 +95,7 @@ def train(cfg) -> dict:
 
     A run that has finished already is not repeated: with ``resume`` its record is returned at once.
     """
+    from ..workdir import result
     from .config.check import check_config
     from .runner import Runner
 
@@ -104,11 +105,11 @@ def train(cfg) -> dict:
     report = Path(cfg.work_dir) / "result.json"
     if not finished(cfg):
         Runner.from_cfg(cfg).train()
-    return json.loads(report.read_text()) if report.is_file() else {}
+    return result.read(report) if report.is_file() else {}
 
 
 def test(cfg, weights) -> dict:
-    """Accuracy of a checkpoint on the test set: {network: {"top1": %, "top5": %, "count": n}}.
+    """The values of a checkpoint on the test set: {network: {name of a value: number}}, such as ``top1`` in percent.
 
     ``cfg`` is a path, or a Config with ``work_dir`` set.
     """
@@ -117,17 +118,83 @@ def test(cfg, weights) -> dict:
 
 def tested(cfg, weights) -> tuple[dict, dict]:
     """What :func:`test` returns, and which data that was measured on, as ``result.json`` records data."""
+    found = evaluate(cfg, weights, ["test"])["test"]
+    return found["networks"], found["data"]
+
+
+def evaluate(cfg, weights, names=None, write: bool = False) -> dict:
+    """Run evaluations of a config on the weights of a checkpoint.
+
+    Args:
+        cfg: a path, or a Config with ``work_dir`` set. weights: path of a checkpoint.
+        names: ``test`` (of ``test_dataloader``) and names in ``evals``; all that the config has by default.
+        write: also put them into the ``result.json`` beside the checkpoint, that of the finished run it belongs to.
+
+    Returns:
+        {name: dict(type, main, data, networks={network: {name of a value: number}})}.
+
+    Raises:
+        ValueError: an unknown name; with ``write``, no finished run, or weights or a config that are not the run's.
+        FileNotFoundError: no checkpoint; with ``write``, no ``result.json``.
+    """
+    from ..workdir.result import add_evaluations
     from .config.check import check_config
+    from .distributed import launch
+    from .evaluations import with_data
     from .runner import Runner
 
     cfg = _read(cfg)
     check_config(cfg)
+    known = [*(["test"] if cfg.get("test_dataloader") is not None else []), *(cfg.get("evals") or {})]
+    names = known if names is None else list(names)
+    for name in names:
+        if name not in known:
+            raise ValueError(f"no evaluation {name!r} in this config; {did_you_mean(name, known)}")
+    if not names:
+        raise ValueError("the config has neither a test_dataloader nor evals, so there is nothing to evaluate")
+    facts = run_of_weights(cfg, weights) if write else {}
+    cfg.evals = {name: entry for name, entry in with_data(cfg).items() if name in names}
     cfg.load_from, cfg.resume = str(weights), False
     for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "val_dataloader", "val_cfg",
-                "val_evaluator"):
+                "val_evaluator", *(() if "test" in names else ("test_dataloader", "test_cfg", "test_evaluator"))):
         cfg.pop(key, None)
-    runner = Runner.from_cfg(cfg)
-    return runner.test(), runner.test_loop.dataloader.describe()
+    found = Runner.from_cfg(cfg).test()
+    if write and launch.is_first():
+        add_evaluations(Path(weights).parent, {name: {**record, **facts} for name, record in found.items()})
+    launch.wait_for_all()
+    return {name: found[name] for name in names}
+
+
+def run_of_weights(cfg, weights) -> dict:
+    """What the result of a run keeps of a checkpoint whose evaluation is written there: ``epoch`` and ``checkpoint``.
+
+    Raises:
+        ValueError: the run in the checkpoint's folder has not finished, or is another than that of the weights or of
+            the config. FileNotFoundError: there is no ``result.json``.
+    """
+    from .. import workdir
+    from ..workdir import schema
+    from . import checkpoint
+
+    path = Path(weights).parent / "result.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"no {path}: --write adds to the result of a finished run, which is beside its "
+                                "checkpoint")
+    result, meta = schema.read(path), checkpoint.load(weights).get("meta") or {}
+    if result["status"] != "done":
+        raise ValueError(f"{path} is of a run that ended as {result['status']}; --write adds to a finished one")
+    own = meta.get("config")
+    if not isinstance(own, dict) or "epoch" not in meta:
+        raise ValueError(f"{weights} does not say which run it is of; --write takes a checkpoint that a run saved")
+    if workdir.config_hash(own) != result["config_hash"] or meta.get("seed") != result["seed"] or not (
+            0 < meta["epoch"] <= result["epochs"]):
+        raise ValueError(f"{weights} holds the weights of another run than {path} (config, seed or epoch differ)")
+    if Path(weights).name.startswith("iter_"):
+        raise ValueError(f"{weights} was saved in the middle of an epoch; take a checkpoint of an epoch's end")
+    ours = (*workdir.RESUMABLE, "val_dataloader", "val_cfg", "val_evaluator", "randomness", "load_from")
+    if changed := workdir.config_difference(own, cfg.to_dict(), ours):
+        raise ValueError("the config is not that of the run whose result is to be written:\n  " + "\n  ".join(changed))
+    return dict(epoch=meta["epoch"], checkpoint=Path(weights).name)
 
 
 def dry_run(cfg) -> dict:
@@ -150,6 +217,7 @@ def dry_run(cfg) -> dict:
         for key in ("val_cfg", "test_cfg"):
             if cfg.get(key) is not None:
                 cfg[key].limit = 2
+        cfg.evals = {name: {**entry, "limit": 2} for name, entry in (cfg.get("evals") or {}).items()}
         try:
             Runner.from_cfg(cfg).train()
         except Stopped as stop:
@@ -158,6 +226,6 @@ def dry_run(cfg) -> dict:
         cfg.resume = True
         cfg.train_cfg.pop("stop_after")
         Runner.from_cfg(cfg).train()
-        found = test(cfg, Path(folder) / "epoch_1.pth")
+        found = evaluate(cfg, Path(folder) / "epoch_1.pth") if cfg.get("test_dataloader") or cfg.evals else {}
         launch.wait_for_all()  # before the folder goes
-        return found
+        return next(iter(found.values()))["networks"] if found else {}

@@ -26,6 +26,7 @@ from .config.check import check_config
 from .config.plain import config_text, plain_config
 from .distributed import launch, signals, slurm, syncbn
 from .distributed.launch import unwrap
+from .evaluations import Evaluations, record
 from .logging.lines import brief_errors
 from .step.eager import Diverged
 from .train_loop import Stopped
@@ -42,6 +43,7 @@ DEFAULT_HOOKS = dict(
 class Runner(mmengine.runner.Runner):
     """One training run in one work dir. Build it with :meth:`from_cfg`."""
 
+    evaluations = None  # those with names, once their data is read
     tried = None  # size (H, W) of the images that the network has been tried on
     data_records = None  # of the training and validation data, once they are read
 
@@ -172,8 +174,8 @@ class Runner(mmengine.runner.Runner):
             name = Path(self.cfg.filename).name if self.cfg.filename else "config.py"
             workdir.write_atomic(Path(self.work_dir, name).with_suffix(".py"), config_text(self.cfg).encode())
 
-    def build_loader(self, cfg, train: bool):
-        """The loader of ``train_dataloader`` / ``val_dataloader`` / ``test_dataloader``, resident or streaming."""
+    def build_loader(self, cfg, train: bool, where: str = "val_dataloader"):
+        """The loader of ``train_dataloader`` or of an evaluation (``where``), resident or streaming."""
         from ..datasets import make_loader
 
         if not isinstance(cfg, dict):
@@ -184,7 +186,7 @@ class Runner(mmengine.runner.Runner):
         if hasattr(data, "load"):
             data = data.load()
         if not train and fits is not None:  # evaluation numbers classes and normalises as training does
-            data = agreement.fit_to_training(data, fits.data, allow, "val_dataloader", self.logger.warning)
+            data = agreement.fit_to_training(data, fits.data, allow, where, self.logger.warning)
             normalise = dict(mean=fits.mean.flatten().tolist(), std=fits.std.flatten().tolist())
         common = dict(normalise, **cfg.pop("augment", {}), device=self.device,
                       rank=self.rank, world=self.world_size, train=train, **cfg)
@@ -285,6 +287,7 @@ class Runner(mmengine.runner.Runner):
         self._train_loop = self.build_train_loop(self._train_loop)
         if self._val_loop is not None:
             self._val_loop = self.build_val_loop(self._val_loop)
+        self.evaluations = Evaluations(self)
         self.data_records = agreement.records(self)
         self.call_hook("before_run")
         self.load_or_resume()
@@ -292,6 +295,7 @@ class Runner(mmengine.runner.Runner):
         self.log_plan()
         self._seconds_before, self._started = self._seconds, started
         self._train_loop.run()
+        self.evaluations.run_last()
         self.call_hook("after_run")
 
     def begin(self) -> None:
@@ -326,23 +330,36 @@ class Runner(mmengine.runner.Runner):
         shutil.rmtree(folder, ignore_errors=True)
 
     def test(self) -> dict:
-        """Evaluate on ``test_dataloader``: {network: {"top1": %, ...}}."""
+        """The evaluations of the config, of the weights in ``load_from``: {name: record}, see :func:`record`."""
         try:
-            self._test_loop = self.build_test_loop(self._test_loop)
+            if self._test_loop is not None:
+                self._test_loop = self.build_test_loop(self._test_loop)
+            self.evaluations = Evaluations(self)
             self.call_hook("before_run")
             self.load_or_resume()
         except (ValueError, TypeError, FileNotFoundError):
             self.withdraw()
             raise
-        self.logger.info(f"testing on {agreement.evaluated_on(self.test_loop.dataloader)}")
-        return self.test_loop.run()
+        found = {}
+        if self._test_loop is not None:
+            self.logger.info(f"testing on {agreement.evaluated_on(self.test_loop.dataloader)}")
+            found["test"] = record(self.test_loop, self.test_loop.run())
+        for name in self.evaluations.loops:
+            found[name] = self.evaluations.measure(name)
+            self.evaluations.log(name, found[name])
+        return found
+
+    def test_loaders(self) -> dict:
+        """Loaders of :meth:`test`, by the config key of their data."""
+        test = {} if self._test_loop is None else {"test_dataloader": self.test_loop.dataloader}
+        return test | {f"evals.{name}": loop.dataloader for name, loop in self.evaluations.loops.items()}
 
     def wall_seconds(self) -> float:
         """Time spent on this run, earlier parts of a resumed one included."""
         return self._seconds_before + time.perf_counter() - self._started
 
     def finish(self, status: str, **info) -> None:
-        """Write ``result.json`` (schema 1) and the last status."""
+        """Write ``result.json`` and the last status."""
         if self.rank == 0:
             self.write_result(status, **info)
         self.set_status(status, epoch=self.epoch, step=self.iter, **info)

@@ -49,6 +49,7 @@ def write_result(runner, status: str, **info) -> None:
     val_loop = runner._val_loop if not isinstance(runner._val_loop, dict) else None
     report = result.build(
         runner.history, status=status, primary=val_loop.primary if val_loop else None,
+        main=val_loop.main if val_loop else None, lower_is_better=bool(val_loop and val_loop.lower_is_better),
         config=str(runner.cfg.get("config_name") or runner.cfg.filename or ""),
         config_hash=workdir.config_hash(runner.cfg.to_dict()),
         data=runner.train_loop.dataloader.describe(),

@@ -258,6 +258,8 @@ class EpochLoop(BaseLoop):
                 entry["val"] = runner.val_loop.run()
             except Diverged as error:
                 raise self.diverged(error, self._iter - 1) from None
+        if runner.evaluations is not None:
+            runner.evaluations.run_due(entry)
         runner.history.append(entry)
         if runner.world_size == 1:  # several processes agree at the next step on what came during evaluation
             stop = stop or bool(runner.stop_signal.number)

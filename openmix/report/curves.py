@@ -5,7 +5,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from ..results.cells import Cell
-from ..results.records import Record, read_scalars
+from ..results.records import MAIN, Record, read_scalars
 
 MOST_POINTS = 300  # of a curve; of longer ones every k-th epoch and the last are shown
 METRICS = dict(accuracy="top-1 accuracy (%)", loss="training loss")
@@ -50,14 +50,14 @@ def read_run(record: Record) -> Run:
     log = [entry for entry in read_scalars(record.folder, problems) if _is_number(entry.get("step"))]
     timed = [entry for entry in log if _is_number(entry.get("epoch")) and entry["epoch"] > 0]
     steps = max((entry["step"] / entry["epoch"] for entry in timed), default=0)  # of an epoch: its last step is logged
-    accuracy = {epoch: value for epoch, value in enumerate(record.primary.get("top1") or [], 1) if _is_number(value)}
+    accuracy = {epoch: value for epoch, value in enumerate(record.primary.get(MAIN) or [], 1) if _is_number(value)}
     losses = defaultdict(list)
     for entry in log:
         epoch = max(1, math.ceil(entry["step"] / steps - 1e-9)) if steps else None
         if epoch and _is_number(entry.get("loss")):
             losses[epoch].append(entry["loss"])
-        if epoch and record.result is None and _is_number(entry.get("top1")) and 0 <= entry["top1"] <= 100:
-            accuracy[epoch] = entry["top1"]
+        if epoch and record.result is None and _is_number(entry.get(MAIN)) and 0 <= entry[MAIN] <= 100:
+            accuracy[epoch] = entry[MAIN]
     return Run(record, accuracy, {epoch: statistics.mean(found) for epoch, found in losses.items()}, problems)
 
 

@@ -45,12 +45,11 @@ class Cell:
         self.records = sorted(self.records, key=lambda r: (-1 if r.seed is None else r.seed, r.folder))
         seen = set()
         done = [r for r in self.records if r.state == "done"]
-        for record in sorted(done, key=lambda r: (r.seed, r.primary.get("median_last10") is None,
-                                                  not r.primary.get("last"), r.folder)):
+        for record in sorted(done, key=lambda r: (r.seed, r.accuracy() is None, r.accuracy("last") is None, r.folder)):
             (self.repeated if record.seed in seen else self.counted).append(record)
             seen.add(record.seed)
-        medians = [r.primary["median_last10"] for r in self.counted if r.primary.get("median_last10") is not None]
-        lasts = [r.primary["last"]["top1"] for r in self.counted if r.primary.get("last")]
+        medians, lasts = ([value for r in self.counted if (value := r.accuracy(kind)) is not None]
+                          for kind in ("median", "last"))
         self.kind = "median" if medians else "last" if lasts else None
         self.values = medians or lasts
 

@@ -122,10 +122,7 @@ def _place(cell: Cell) -> tuple:
 
 def by_seed(cell: Cell) -> dict[int, float]:
     """{seed: accuracy in percent} of the runs that the cell's mean is over."""
-    def value(record):
-        return record.primary.get("median_last10") if cell.kind == "median" else (
-            record.primary.get("last") or {}).get("top1")
-    return {r.seed: value(r) for r in cell.counted if value(r) is not None}
+    return {r.seed: value for r in cell.counted if (value := r.accuracy(cell.kind)) is not None}
 
 
 def compare_cells(a: Cell, b: Cell) -> Outcome:

@@ -19,6 +19,7 @@ from . import labels
 
 SIGNS = {"status.json", "result.json", "env.json", ".lock"}  # a folder with one of these is a run
 SHORT, LONGEST_LOG = 2**24, 2**28  # bytes: status.json and env.json; a log
+MAIN = "top1"  # what published tables are of, and ours
 BROKEN = "broken"  # beside the states of jobs.state: result.json is there and cannot be used
 
 
@@ -60,9 +61,16 @@ class Record:
     problems: list[str] = dataclasses.field(default_factory=list)
     damaged: bool = False
 
+    def accuracy(self, kind: str = "median") -> float | None:
+        """:data:`MAIN` of the network that counts: the ``median`` of its last 10 epochs, or its ``last`` one."""
+        if (self.result or {}).get("main") != MAIN:  # no other value may be taken for it
+            return None
+        network = self.primary
+        return network.get("median_last10") if kind == "median" else (network.get("last") or {}).get(MAIN)
+
     @property
     def primary(self) -> dict:
-        """Accuracies of the network that counts (``top1``, ``median_last10``, ``best``, ``last``); {} if none."""
+        """Of the network that counts: curves by name, ``median_last10``, ``best``, ``last``; {} if none."""
         result = self.result or {}
         return result.get("networks", {}).get(result.get("primary")) or {}
 

@@ -99,7 +99,7 @@ def differences(old: Record, new: Record) -> list[str]:
         reason = read_status(new.folder).get("reason")
         lines.append(f"state: {old.state} -> {new.state}{f' ({reason})' if reason else ''}")
     if old.result and new.result:
-        lines += _accuracies(old.result, new.result)
+        lines += [*_accuracies(old.result, new.result), *_evaluations(old.result, new.result)]
     lines += _logs(read_scalars(old.folder), read_scalars(new.folder))
     return [*lines, *_weights(old.folder, new.folder)]
 
@@ -110,14 +110,22 @@ def _accuracies(old: dict, new: dict) -> Iterable[str]:
         if None in pair:
             yield f"network {name}: only in the {'new' if pair[0] is None else 'old'} run"
             continue
-        for key in ("top1", "top5"):
+        for key in dict.fromkeys(key for found in pair for key, curve in found.items() if isinstance(curve, list)):
             a, b = (found.get(key) or [] for found in pair)
             if a != b:
-                gaps = [abs(x - y) for x, y in zip(a, b, strict=False) if None not in (x, y)]
+                both = [(x, y) for x, y in zip(a, b, strict=False) if None not in (x, y)]
+                gaps = [float(x != y) if isinstance(x, list) else abs(x - y) for x, y in both]
                 last = [next((v for v in reversed(c) if v is not None), None) for c in (a, b)]
                 yield (f"{name} {key}: {sum(g > 0 for g in gaps)} of {len(gaps)} epochs differ, by up to "
                        f"{max(gaps, default=0):.2f}; last {last[0]} -> {last[1]}"
                        f"{'' if len(a) == len(b) else f'; {len(a)} epochs -> {len(b)}'}")
+
+
+def _evaluations(old: dict, new: dict) -> Iterable[str]:
+    for name in sorted(old["evals"].keys() & new["evals"].keys()):
+        a, b = (found["evals"][name] for found in (old, new))
+        if (a["epoch"], a["networks"]) != (b["epoch"], b["networks"]):
+            yield f"evaluation {name}: the values differ (epoch {a['epoch']} -> {b['epoch']})"
 
 
 TIMES = {"time", "data_time", "img/s", "memory", "eta"}  # differ between any two runs

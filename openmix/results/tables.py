@@ -200,8 +200,8 @@ def run_table(cells: list[Cell], base=".") -> Table:
 
 
 def _accuracy(record: Record) -> str:
-    median, last = record.primary.get("median_last10"), record.primary.get("last")
-    return f"{median:.2f}" if median is not None else f"{last['top1']:.2f}†" if last else "-"
+    median, last = record.accuracy(), record.accuracy("last")
+    return f"{median:.2f}" if median is not None else f"{last:.2f}†" if last is not None else "-"
 
 
 def remarks(record: Record) -> str:

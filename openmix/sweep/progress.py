@@ -8,6 +8,7 @@ from pathlib import Path
 from ..escape import printable
 from ..workdir import schema as usable
 from ..workdir.json_files import fits, number, parse_json, read_tail, whole
+from ..workdir.result import reported
 from ..workdir.status import TERMINAL, read_status, state
 from .jobs import Job
 
@@ -48,9 +49,9 @@ def stand(job: Job) -> Standing:
 
 
 def _accuracy(result: dict) -> str:
-    network = result["networks"].get(result.get("primary")) or {}
-    median, last = network.get("median_last10"), (network.get("last") or {}).get("top1")
-    return f"{median:.2f} %" if median is not None else f"last {last:.2f} %" if last is not None else ""
+    value, kind = reported(result)
+    unit = " %" if (result["main"] or "").startswith("top") else f" {result['main']}"
+    return "" if value is None else f"{'last ' if kind == 'last' else ''}{value:.2f}{unit}"
 
 
 def time_left(job: Job) -> float | None:

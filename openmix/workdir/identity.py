@@ -16,8 +16,10 @@ RUN_ONLY = (
     "visualizer", "vis_backends", "dist_cfg", "data_root", "download", "num_workers", "persistent_workers",
     "pin_memory", "prefetch_factor", "find_unused_parameters", "val_dataloader.batch_size", "train_cfg.stop_after",
     "default_hooks.logger", "default_hooks.timer", "default_hooks.checkpoint", "default_hooks.preview",
-    "default_hooks.progress",
+    "default_hooks.progress", "evals",
 )
+# New names of classes, by the key they stand at: hashes and differences keep the old ones, so that older runs fit.
+RENAMED = {f"{key}.type": {"Accuracy": "TopK"} for key in ("val_evaluator", "test_evaluator")}
 # What, beside that, may change between the start and the resume of a run: nothing in training reads it, or (resident)
 # both values give the same batches, or (max_epochs) the rest of the run follows it.
 RESUMABLE = (*RUN_ONLY, "test_dataloader", "test_cfg", "test_evaluator", "auto_scale_lr", "custom_imports",
@@ -41,7 +43,9 @@ def canonical(config, prefix: str = "", left_out=RUN_ONLY):
         return [canonical(v, f"{prefix}[{i}]", left_out) for i, v in enumerate(config)]
     if isinstance(config, float) and config.is_integer():
         return int(config)
-    if config is None or isinstance(config, (bool, int, float, str)):
+    if isinstance(config, str):
+        return RENAMED.get(prefix, {}).get(config, config)
+    if config is None or isinstance(config, (bool, int, float)):
         return config
     name = getattr(config, "__qualname__", None)  # classes and functions of pure-Python configs
     return f"{config.__module__}.{name}" if name else str(config)

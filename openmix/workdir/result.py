@@ -1,23 +1,31 @@
-"""``result.json``: what a run came to, in schema 1. Tables are made of these files and of nothing else.
+"""``result.json``: what a run came to, in schema 2. Tables are made of these files and of nothing else.
 
 Accuracies are in percent. The history is a list with one plain dict an epoch, which the checkpoint carries::
 
-    dict(epoch=1, lr=0.1, seconds=9.5, img_s=5260.0, train=dict(loss=...), val=dict(net=dict(top1=..., top5=...)))
+    dict(epoch=1, lr=0.1, seconds=9.5, img_s=5260.0, train=dict(loss=...), val=dict(net=dict(top1=..., top5=...)),
+         evals=dict(cal=dict(type="Calibration", main="ece", data=dict(name=..., split=..., images=..., sha256=...),
+                             networks=dict(net=dict(ece=..., nll=..., brier=...)))))
 
-``val`` is None in epochs that were not evaluated.
+``val`` is None in epochs that were not evaluated; ``evals`` is there where named evaluations ran. In a result,
+``networks[name]`` holds the validation's curve of each value by its name, and ``median_last10``, ``best`` and ``last``
+of the value that ``main`` names; ``evals[name]`` holds the newest values of each named evaluation, with their epoch.
 """
 import statistics
 from collections.abc import Iterable
+from pathlib import Path
 
+from .files import write_json
 from .json_files import read_json, shown
 
-SCHEMA = 1
+SCHEMA = 2
+SUMMARY = ("median_last10", "best", "last")  # what a network has beside its curves
 WINDOW = 10  # epochs that the reported median is taken over
 
 
 def build(history: Iterable[dict], *, status: str, config: str, config_hash: str, data: dict, seed: int, processes: int,
           total_batch: int, parameters: int, max_epochs: int, wall_s: float, peak_memory_mib: float,
-          primary: str | None = None, split: str = "test", **more) -> dict:
+          primary: str | None = None, main: str | None = None, lower_is_better: bool = False, split: str = "test",
+          **more) -> dict:
     """The content of ``result.json``.
 
     Args:
@@ -29,11 +37,13 @@ def build(history: Iterable[dict], *, status: str, config: str, config_hash: str
         max_epochs: epochs that were planned.
         wall_s, peak_memory_mib: seconds over all attempts; MiB of the device, of the process on CPU.
         primary: the network whose accuracy is the run's, named in advance; by default the first evaluated one.
+        main: name of the value a run is judged by; by default the accuracy of the smallest k.
+        lower_is_better: whether the lowest main value is the best.
         split: which images the accuracies were measured on, ``test`` or ``val`` (a part held out of training).
         more: further plain facts (hardware, precision, reason ...).
 
     Raises:
-        ValueError: ``primary`` was not evaluated, or one of ``more`` would hide a field of the schema.
+        ValueError: ``primary`` was not evaluated, a value or one of ``more`` would hide a field of the schema.
     """
     entries = {entry["epoch"]: entry for entry in history}
     epochs = max(entries, default=0)
@@ -43,12 +53,17 @@ def build(history: Iterable[dict], *, status: str, config: str, config_hash: str
         primary = names[0]
     if names and primary not in names:
         raise ValueError(f"the primary network {primary!r} was not evaluated; evaluated: {', '.join(names)}")
+    if main is None:
+        main = main_metric(key for row in rows for values in row.values() for key in values)
+    evals = {name: {**found, "epoch": epoch} for epoch in sorted(entries)
+             for name, found in entries[epoch].get("evals", {}).items()}
     speeds = [entry["img_s"] for entry in entries.values() if entry.get("img_s")]
     result = dict(
         schema=SCHEMA, status=status, incomplete=status != "done", config=config, config_hash=config_hash,
         data=dict(data), seed=seed, processes=processes, total_batch=total_batch, parameters=parameters,
-        epochs=epochs, max_epochs=max_epochs, split=split, primary=primary,
-        networks={name: _summary([row.get(name) or {} for row in rows], split) for name in names},
+        epochs=epochs, max_epochs=max_epochs, split=split, primary=primary, main=main,
+        networks={name: _network([row.get(name) or {} for row in rows], main, lower_is_better, split)
+                  for name in names}, evals=evals,
         img_s=statistics.median(speeds) if speeds else None, peak_memory_mib=peak_memory_mib, wall_s=wall_s)
     hidden = sorted(result.keys() & more.keys())
     if hidden:
@@ -56,20 +71,29 @@ def build(history: Iterable[dict], *, status: str, config: str, config_hash: str
     return {**result, **more}
 
 
-def _summary(rows: list[dict], split: str) -> dict:
-    """One network: accuracies of each epoch, the median of exactly the last ten, best and last.
-
-    These three are of top-1, and None where the evaluator did not count it: no other accuracy may be taken for it.
-    """
-    names = dict.fromkeys(("top1", "top5", *(key for row in rows for key in row if key != "count")))
+def _network(rows: list[dict], main: str, lower_is_better: bool, split: str) -> dict:
+    """One network: the curve of each value of the evaluator, and the summary of the main one."""
+    names = dict.fromkeys((main, *(key for row in rows for key in row if key != "count")))
+    if hidden := [name for name in SUMMARY if name in names]:
+        raise ValueError(f"a value of the evaluator is called {hidden[0]!r}, which would hide a field of result.json")
     curves = {key: [row.get(key) for row in rows] for key in names}
-    measured = [(top1, epoch) for epoch, top1 in enumerate(curves["top1"], 1) if top1 is not None]
-    best = max(measured, key=lambda pair: (pair[0], -pair[1]), default=None)  # the earliest of equals
-    last = measured[-1] if measured else None
-    return dict(
-        **curves, median_last10=median_last(curves["top1"]),
-        best=best and dict(top1=best[0], epoch=best[1], split=split),
-        last=last and dict(top1=last[0], top5=curves["top5"][last[1] - 1], epoch=last[1], split=split))
+    return {**curves, **summary(curves, main, lower_is_better, split)}
+
+
+def summary(curves: dict, main: str, lower_is_better: bool = False, split: str = "test") -> dict:
+    """The median of exactly the last ten main values, the best and the last; None without one.
+
+    Args:
+        curves: {name of a value: one number an epoch, None for an epoch without}.
+    """
+    measured = [(value, epoch) for epoch, value in enumerate(curves[main], 1) if value is not None]
+    if not measured:
+        return dict(median_last10=None, best=None, last=None)
+    value, epoch = (min if lower_is_better else max)(measured, key=lambda pair: pair[0])  # the earliest of equals
+    end = measured[-1][1]
+    last = {name: curve[end - 1] for name, curve in curves.items()}
+    return dict(median_last10=median_last(curves[main]), best={main: value, "epoch": epoch, "split": split},
+                last={**last, "epoch": end, "split": split})
 
 
 def main_metric(names: Iterable[str]) -> str | None:
@@ -90,7 +114,7 @@ class Torn(ValueError):
 
 
 def read(path) -> dict:
-    """Read a ``result.json``.
+    """Read a ``result.json``; one of schema 1 is turned into schema 2.
 
     Raises:
         FileNotFoundError: there is none (the run has not ended). OSError: it is no file, or cannot be read.
@@ -101,7 +125,60 @@ def read(path) -> dict:
         schema = found["schema"]
     except (ValueError, KeyError) as error:
         raise Torn(f"{path} is no result of a run ({type(error).__name__}: {error})") from error
-    if isinstance(schema, bool) or schema != SCHEMA:
-        raise ValueError(f"{path} has schema {shown(schema)}, this version of openmix reads {SCHEMA}; "
+    if isinstance(schema, bool) or schema not in (1, SCHEMA):
+        raise ValueError(f"{path} has schema {shown(schema)}, this version of openmix reads 1 and {SCHEMA}; "
                          "use the version that wrote it, or a newer one")
+    return found if schema == SCHEMA else from_schema_1(found)
+
+
+def from_schema_1(found: dict) -> dict:
+    """A result of schema 1 as one of schema 2. What is wrong in it stays, for :mod:`openmix.workdir.schema` to name.
+
+    Schema 1 had a curve of top-1 and of top-5 whether or not they were counted, and a summary of top-1 alone.
+    """
+    networks, main = found.get("networks"), "top1"
+    if isinstance(networks, dict) and all(isinstance(network, dict) for network in networks.values()):
+        networks = {name: {key: value for key, value in network.items() if not _is_empty(value)}
+                    for name, network in networks.items()}
+        curves = [key for network in networks.values() for key, value in network.items() if isinstance(value, list)]
+        if curves and main not in curves:
+            main = main_metric(curves)
+            networks = {name: {**network, **summary(network, main, split=found.get("split", "test"))}
+                        if isinstance(network.get(main), list) else network for name, network in networks.items()}
+        elif networks and not curves:  # nothing was ever measured
+            networks = {name: {main: [], **network} for name, network in found["networks"].items()}
+    return {**found, "schema": SCHEMA, "main": main, "networks": networks, "evals": {}}
+
+
+def _is_empty(curve) -> bool:
+    return isinstance(curve, list) and bool(curve) and all(value is None for value in curve)
+
+
+def reported(found: dict) -> tuple[float | None, str | None]:
+    """The main value of a result's primary network and which it is: ``median`` (of the last 10), ``last``, or None."""
+    network = found.get("networks", {}).get(found.get("primary")) or {}
+    if network.get("median_last10") is not None:
+        return network["median_last10"], "median"
+    return (network["last"][found["main"]], "last") if network.get("last") else (None, None)
+
+
+def add_evaluations(work_dir, evals: dict) -> dict:
+    """Put evaluations into the result of a finished run, or replace those of their names; returns the new result.
+
+    Args:
+        evals: {name: record with ``epoch``, ``data``, ``networks``}.
+
+    Raises:
+        InUse: another process has the work dir. ValueError, OSError: its result cannot be used, or not be written.
+    """
+    from .lock import Lock
+    from .schema import check
+    from .schema import read as read_checked
+
+    path = Path(work_dir) / "result.json"
+    with Lock(work_dir, wait=5):
+        found = read_checked(path)
+        found["evals"] = {**found["evals"], **evals}
+        check(found)
+        write_json(path, found)
     return found

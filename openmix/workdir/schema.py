@@ -1,19 +1,24 @@
 """Whether the files of a run can be used: what tables read is there, of its kind, finite, and agrees with the rest."""
+import re
+
 from . import result as results
 from .json_files import dict_of, fits, list_of, number, optional, shown, whole
 from .status import TERMINAL
 
-PERCENT, AMOUNT = number(0, 100), number(0, 1e15)
+PERCENT, AMOUNT, NUMBER = number(0, 100), number(0, 1e15), number(-1e15, 1e15)
+def is_value(value) -> bool:
+    """A kind: what an evaluator may give, a number or a list of them (one a class)."""
+    return NUMBER(value) or fits(value, list_of(optional(NUMBER)))
+
+
 NEEDED = dict(status=lambda value: fits(value, str) and value in TERMINAL, config_hash=str, data=dict, seed=whole(),
-              processes=whole(1), epochs=whole(), max_epochs=whole(1), split=str, networks=dict)
+              processes=whole(1), epochs=whole(), max_epochs=whole(1), split=str, main=optional(str), networks=dict,
+              evals=dict)
 OPTIONAL = dict(img_s=optional(AMOUNT), peak_memory_mib=optional(AMOUNT), wall_s=optional(AMOUNT),
                 total_batch=optional(whole(1)), parameters=optional(whole()), hardware=optional(str),
                 precision=optional(str), reason=optional(str))
 DATA = dict(name=optional(str), sha256=optional(str), images=optional(whole()), official=optional(bool))
-SUMMARY = dict(top1=list_of(optional(PERCENT)), median_last10=optional(PERCENT), last=optional(dict))
-MORE = dict(top5=list_of(optional(PERCENT)), best=optional(dict))
-BEST = dict(top1=PERCENT, epoch=whole(1))
-LAST = dict(BEST, top5=optional(PERCENT))
+EVALUATION = dict(epoch=whole(1), data=dict, networks=dict_of(dict))
 ENV = dict(hardware=optional(str), world_size=whole(1), seed=optional(whole()), platform=optional(str),
            cpus=optional(whole()), cuda=optional(str), versions=dict_of(optional(str)), git=optional(dict),
            variables=dict_of(str))  # the kinds of the fields of env.json
@@ -35,31 +40,52 @@ def check(found: dict) -> None:
     _check("", found, NEEDED, OPTIONAL)
     _check("data.", found["data"], {}, DATA)
     if found["networks"]:
-        _check("", found, dict(primary=str))
+        _check("", found, dict(primary=str, main=str))
         _check("", found["networks"], {found["primary"]: dict})
     for name, network in found["networks"].items():
         _check("networks.", found["networks"], {name: dict})
-        _check_network(f"networks.{shown(name)[1:-1]}.", network, found["epochs"])
+        _check_network(f"networks.{shown(name)[1:-1]}.", network, found["main"], found["epochs"])
+    for name, evaluation in found["evals"].items():
+        where = f"evals.{shown(name)[1:-1]}."
+        _check("evals.", found["evals"], {name: dict})
+        _check(where, evaluation, EVALUATION, dict(type=optional(str), main=optional(str), checkpoint=optional(str)))
+        _check(f"{where}data.", evaluation["data"], {}, DATA)
+        for network, values in evaluation["networks"].items():
+            kinds = {key: optional(_kind(key)) for key in values}
+            _check(f"{where}networks.{shown(network)[1:-1]}.", values, {}, kinds)
     if found["status"] == "done" and found["epochs"] != found["max_epochs"]:
         raise ValueError(f"result.json is wrong: it says done after {found['epochs']} of {found['max_epochs']} epochs")
 
 
-def _check_network(where: str, network: dict, epochs: int) -> None:
-    _check(where, network, SUMMARY, MORE)
-    for key, kinds in dict(last=LAST, best=BEST).items():
+def _check_network(where: str, network: dict, main: str, epochs: int) -> None:
+    """One network: a curve for each value of the evaluator, a summary of the main one."""
+    curves = {key: list_of(optional(_kind(key))) for key in network if key not in results.SUMMARY}
+    curves[main] = list_of(optional(percent_or_number(main)))
+    least = {main: percent_or_number(main), "epoch": whole(1)}
+    _check(where, network, {**curves, "median_last10": optional(least[main]), "last": optional(dict)},
+           dict(best=optional(dict)))
+    for key, others in dict(last={name: optional(_kind(name)) for name in curves}, best={}).items():
         if network.get(key) is not None:
-            needed = dict(top1=kinds["top1"], epoch=kinds["epoch"])
-            _check(f"{where}{key}.", network[key], needed, kinds)
-    curve = network["top1"]
-    for key in ("top1", "top5"):
-        if key in network and len(network[key]) != epochs:
+            _check(f"{where}{key}.", network[key], least, {**others, **least})
+    for key in curves:
+        if len(network[key]) != epochs:
             raise ValueError(f"result.json is wrong: {where}{key} has {len(network[key])} values of {epochs} epochs")
-    measured = [(value, epoch) for epoch, value in enumerate(curve, 1) if value is not None]
-    last = network["last"] and (network["last"]["top1"], network["last"]["epoch"])
-    for key, value, right in (("median_last10", network["median_last10"], results.median_last(curve)),
-                              ("last", last, measured[-1] if measured else None)):
-        if value != right:
-            raise ValueError(f"result.json is wrong: {where}{key} is {shown(value)}, by the curve it is {right}")
+    right = results.summary({main: network[main]}, main)
+    for key, parts in dict(median_last10=None, last=(main, "epoch")).items():
+        value, expected = (found[key] and tuple(found[key][part] for part in parts) if parts else found[key]
+                           for found in (network, right))
+        if value != expected:
+            raise ValueError(f"result.json is wrong: {where}{key} is {shown(value)}, by the curve it is {expected}")
+
+
+def percent_or_number(name: str):
+    """The kind of a value by its name: accuracies of the k largest logits are percentages, others any number."""
+    return PERCENT if re.fullmatch(r"top\d+", name) else NUMBER
+
+
+def _kind(name: str):
+    kind = percent_or_number(name)
+    return kind if kind is PERCENT else is_value
 
 
 def _check(where: str, part: dict, needed: dict, others: dict | None = None) -> None:

@@ -92,7 +92,7 @@ def damage(folder: Path, how: str) -> Path:
     if how == "torn":
         path.write_text(text[:len(text) // 2])
     elif how == "newer":
-        path.write_text(text.replace('"schema": 1', '"schema": 2'))
+        path.write_text(text.replace('"schema": 2', '"schema": 3'))
     else:
         found = json.loads(text)
         del found["networks"]

@@ -44,7 +44,7 @@ def test_a_real_training_is_read_like_a_made_one(tmp_path):
 
 
 @pytest.mark.parametrize("how, says", [
-    ("torn", "result.json is no result of a run"), ("newer", "has schema 2, this version of openmix reads 1"),
+    ("torn", "result.json is no result of a run"), ("newer", "has schema 3, this version of openmix reads 1 and 2"),
     ("partial", "result.json is partial: it lacks networks")])
 def test_a_result_that_cannot_be_used_is_reported_and_the_run_kept(how, says, tmp_path):
     damage(make_run(tmp_path / "r", curve=last_ten(80.0)), how)

@@ -1,4 +1,4 @@
-"""The result of a run, schema 1."""
+"""The result of a run, schema 2, and how one of schema 1 is read."""
 import json
 import statistics
 
@@ -70,7 +70,7 @@ def test_facts_are_carried_and_speed_is_the_median_of_epochs(tmp_path):
     found = result.build(history(dict(net=[1.0, 2.0, 3.0])), hardware="a GPU", **FACTS)
     for key, value in FACTS.items():
         assert found[key] == value
-    assert found["schema"] == 1 and found["img_s"] == 101.0 and found["hardware"] == "a GPU"
+    assert found["schema"] == 2 and found["main"] == "top1" and found["img_s"] == 101.0 and found["hardware"] == "a GPU"
     assert found["incomplete"] is False
     write_json(tmp_path / "result.json", found)
     assert result.read(tmp_path / "result.json") == found
@@ -88,7 +88,7 @@ def test_more_facts_cannot_hide_the_schema():
         result.build([], networks=1, **FACTS)
 
 
-@pytest.mark.parametrize("text", ['{"schema": 2}', '{"schema": "1"}', '{"status": "done"}', '{"schema": 1', "[]", "\0"])
+@pytest.mark.parametrize("text", ['{"schema": 3}', '{"schema": true}', '{"schema": "1"}', '{"status": "done"}', '{"schema": 1', "[]", "\0"])
 def test_what_cannot_be_understood_is_an_error(tmp_path, text):
     (tmp_path / "result.json").write_text(text)
     with pytest.raises(ValueError, match="result.json"):

@@ -11,5 +11,5 @@ val_dataloader = dict(dataset=dict(type="ImageFolderData", data_root="data/image
                                    resident=False, interpolation="bicubic"))
 test_dataloader = dict(dataset=dict(type="ImageFolderData", data_root="data/imagenet", split="val", size=224,
                                     resize=256, resident=False, interpolation="bicubic"))
-val_evaluator = test_evaluator = dict(type="TopK", topk=(1, 5))
+val_evaluator = test_evaluator = dict(type="Accuracy", topk=(1, 5))
 val_cfg = test_cfg = dict()

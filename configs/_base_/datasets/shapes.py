@@ -7,5 +7,5 @@ train_dataloader = dict(
 )
 val_dataloader = dict(dataset=dict(type="Shapes", split="test"))
 test_dataloader = dict(dataset=dict(type="Shapes", split="test"))
-val_evaluator = test_evaluator = dict(type="TopK", topk=(1, 5))
+val_evaluator = test_evaluator = dict(type="Accuracy", topk=(1, 5))
 val_cfg = test_cfg = dict()

@@ -1,5 +1,6 @@
 """Refusing what nobody would read in a config: an unknown key stops the run before data is touched."""
 from collections.abc import Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import PurePath
 
@@ -14,7 +15,6 @@ from ...registry import (
     LOG_PROCESSORS,
     LOOPS,
     LOSSES,
-    METRICS,
     MIXUPS,
     MODELS,
     SCOPE,
@@ -32,7 +32,7 @@ TOP_LEVEL = {
     "optim_wrapper", "param_scheduler", "val_evaluator", "test_evaluator", "default_hooks", "custom_hooks",
     "data_preprocessor", "load_from", "resume", "launcher", "env_cfg", "log_processor", "log_level", "visualizer",
     "default_scope", "randomness", "experiment_name", "work_dir", "auto_scale_lr", "custom_imports", "sync_bn",
-    "find_unused_parameters", "config_name",
+    "find_unused_parameters", "config_name", "evals",
 }
 TOGETHER = (  # of each of these, all or none
     ("train_dataloader", "train_cfg", "optim_wrapper"),
@@ -55,6 +55,7 @@ def check_config(cfg) -> None:
     Nothing is read and nothing large is built for it: it takes milliseconds.
     """
     from ..agreement import check_data
+    from ..evaluations import check_evals
     from ..optim.optimizers import check_optimizer
     from ..optim.schedules import check_schedule
 
@@ -82,6 +83,7 @@ def check_config(cfg) -> None:
         check_optimizer(cfg.optim_wrapper)
     check_schedule(cfg.get("param_scheduler"))
     check_loops(cfg)
+    check_evals(cfg, partial(check_loader, keys=LOADER_KEYS["val_dataloader"]))
     check_hooks(cfg)
     check_run(cfg)
     check_preprocessor(cfg.get("data_preprocessor") or {})
@@ -125,9 +127,9 @@ def check_class_counts(model) -> int | None:
         raise ValueError(f"model.{error}") from error
 
 
-def check_loader(name: str, loader) -> None:
+def check_loader(name: str, loader, keys=None) -> None:
     """``total_batch`` and ``augment`` (training) or ``batch_size`` (evaluation), and the data set."""
-    check_keys(name, loader, LOADER_KEYS[name])
+    check_keys(name, loader, keys or LOADER_KEYS[name])
     if "dataset" not in loader:
         raise ValueError(f"{name} has no 'dataset'; known types: {', '.join(DATASETS.known())}")
     DATASETS.check(loader["dataset"], f"{name}.dataset", filled=())
@@ -153,6 +155,8 @@ def check_augment(where: str, augment, dataset) -> None:
 
 def check_loops(cfg) -> None:
     """``train_cfg``, ``val_cfg``, ``test_cfg`` and the evaluators."""
+    from ..evaluations import check_evaluator
+
     for name, loop in (("train_cfg", "EpochLoop"), ("val_cfg", "EvalLoop"), ("test_cfg", "EvalLoop")):
         given = cfg.get(name)
         if given is None:
@@ -170,11 +174,7 @@ def check_loops(cfg) -> None:
                          "it, or take model.mixup=dict(type='Vanilla') if that is meant")
     for name in ("val_evaluator", "test_evaluator"):
         if cfg.get(name) is not None:
-            METRICS.check(cfg[name], name, filled=())
-            try:
-                METRICS.build(dict(cfg[name]))
-            except (ValueError, TypeError) as error:
-                raise type(error)(f"{name}: {error}") from error
+            check_evaluator(name, cfg[name])
 
 
 def check_hooks(cfg) -> None:

@@ -168,7 +168,7 @@ def configure(args):
         if isinstance(path, str):
             check_checkpoint(path)
     if getattr(args, "no_validate", False):
-        cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+        cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = cfg.evals = None
     if getattr(args, "auto_scale_lr", False):
         cfg.auto_scale_lr = {**(cfg.get("auto_scale_lr") or {}), "enable": True}
     check_config(cfg)

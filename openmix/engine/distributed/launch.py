@@ -77,6 +77,11 @@ def agree(value):
     return found[0]
 
 
+def is_first() -> bool:
+    """Whether this is the first process, or the only one."""
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
 def wait_for_all() -> None:
     """Wait until every process has come here."""
     if dist.is_initialized():

@@ -103,7 +103,7 @@ TYPES = [  # place, wrong name, right name
     ("param_scheduler[1]", "CosineAnealingLR", "CosineAnnealingLR"),
     ("train_cfg", "EpochLop", "EpochLoop"),
     ("val_cfg", "EvalLop", "EvalLoop"),
-    ("val_evaluator", "TopKK", "TopK"),
+    ("val_evaluator", "Acuracy", "Accuracy"),
     ("default_hooks.checkpoint", "ChekpointHook", "CheckpointHook"),
     ("custom_hooks[0]", "EMAHok", "EMAHook"),
     ("visualizer", "Visualiser", "Visualizer"),

@@ -1,14 +1,14 @@
 """Accuracies that are counted on the device and read once."""
+import warnings
+
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from ..checks import is_whole, plain
+from .base import Evaluator, check_batch, refuse_empty, summed
 
-__all__ = ["TopK"]
 
-
-class TopK:
+class Accuracy(Evaluator):
     """Share of images whose class is among the k largest logits, exact for any split into batches and processes.
 
     With fewer than k classes every (finite) prediction counts as right. A tie with the right class and a NaN count as
@@ -25,7 +25,13 @@ class TopK:
         self.topk = tuple(plain(k) for k in ([topk] if is_whole(topk) else topk))
         if not self.topk or not all(is_whole(k, 1) for k in self.topk):
             raise ValueError(f"topk must be whole numbers of at least 1, such as (1, 5), got {topk!r}")
+        self.main = f"top{min(self.topk)}"
         self.reset()
+
+    def check_classes(self, classes: int) -> None:
+        k = min(self.topk)
+        if k > 1 and k >= classes:
+            raise ValueError(f"topk={k} of {classes} classes is always 100 %; count a smaller k, such as topk=(1, 5)")
 
     def reset(self) -> None:
         """Forget what was counted."""
@@ -39,8 +45,7 @@ class TopK:
         Raises:
             ValueError: the shapes do not fit.
         """
-        if logits.ndim != 2 or labels.shape != logits.shape[:1]:
-            raise ValueError(f"expected logits (N, C) and labels (N,), got {[*logits.shape]} and {[*labels.shape]}")
+        check_batch(logits, labels)
         classes = logits.shape[1]
         if self.counts.device != logits.device or classes != self.classes:
             # how many classes must be strictly below: for each k, and (-1) to be counted at all
@@ -58,11 +63,14 @@ class TopK:
         Raises:
             ValueError: no image was counted.
         """
-        counts = self.counts
-        if dist.is_available() and dist.is_initialized():
-            counts = counts.to("cuda") if dist.get_backend() == "nccl" else counts.clone()
-            dist.all_reduce(counts)
-        *right, count = counts.tolist()
-        if not count:
-            raise ValueError("no image was evaluated; is the data set empty?")
+        *right, count = summed(self.counts).tolist()
+        count = refuse_empty(count)
         return {**{f"top{k}": 100.0 * r / count for k, r in zip(self.topk, right, strict=True)}, "count": count}
+
+
+class TopK(Accuracy):
+    """The old name of :class:`Accuracy`."""
+
+    def __init__(self, topk=(1, 5)):
+        warnings.warn("the evaluator TopK is called Accuracy now, with the same keys", DeprecationWarning, stacklevel=2)
+        super().__init__(topk)
