@@ -23,6 +23,8 @@ def make_parser() -> Parser:
     parser.add_argument("--format", choices=FORMATS, default="markdown", help="of what is printed (default: markdown)")
     parser.add_argument("--part", action="append", metavar="NAME",
                         help="only this table, e.g. cifar100-resnet-18, with or without runs; may be repeated")
+    parser.add_argument("--columns", nargs="+", action="extend", default=[], metavar="NAME[.VALUE]",
+                        help="further columns: values of named evaluations (cal.ece) or of the validation (val.top5)")
     parser.add_argument("--out", type=typed_path, metavar="FILE", help="print into this file")
     parser.add_argument("--write", action="store_true",
                         help="rewrite the tables between markers in docs/*.md and configs/*/README.md, and write "
@@ -49,8 +51,9 @@ def run(args) -> int:
 
     if args.files and not (args.write or args.check):
         raise ValueError("--files belongs to --write or --check")
-    if (args.write or args.check) and (args.out or args.part or args.format != "markdown"):
-        raise ValueError("--out, --part and --format are for printing; leave them out with --write and --check")
+    if (args.write or args.check) and (args.out or args.part or args.columns or args.format != "markdown"):
+        raise ValueError("--out, --part, --columns and --format are for printing; leave them out with --write and "
+                         "--check")
     records = gather(args.runs)
     cells = make_cells(records)
     for line in damaged(records):
@@ -67,19 +70,20 @@ def show(args, records, cells) -> int:
     from openmix.errors import did_you_mean
     from openmix.results import csv_table as flat
     from openmix.results import tables as zoo
+    from openmix.results.columns import parse_columns
     from openmix.results.render import layout, render
     from openmix.workdir.files import write_atomic
 
     base, known = Path(args.out).parent if args.out else Path("."), zoo.parts(cells)
-    own = {(c.dataset, c.network) for c in cells}
+    own, columns = {(c.dataset, c.network) for c in cells}, parse_columns(args.columns, records)
     names = args.part or [name for name, place in known.items() if place in own]
     for name in names:
         if name not in zoo.known_parts(cells):
             raise ValueError(f"no table {name!r}; {did_you_mean(name, zoo.known_parts(cells))}")
     if args.format == "csv":
-        text = layout(flat.flat_table(cells, names), "csv")
+        text = layout(flat.flat_table(cells, names, columns), "csv")
     else:
-        text = "\n".join(render(zoo.any_part(name, records, cells, base), args.format) for name in names)
+        text = "\n".join(render(zoo.any_part(name, records, cells, base, columns), args.format) for name in names)
     if not names:
         print(f"no runs in {', '.join(args.runs)}", file=sys.stderr)
     if args.out:

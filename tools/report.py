@@ -13,6 +13,8 @@ def make_parser() -> Parser:
     parser.add_argument("roots", nargs="+", type=typed_path, help="folders that hold the runs")
     parser.add_argument("--out", type=typed_path, default="report.html", help="default: report.html")
     parser.add_argument("--title", default="openmix report")
+    parser.add_argument("--columns", nargs="+", action="extend", default=[], metavar="NAME[.VALUE]",
+                        help="further columns of the table of cells, as for tools/model_zoo.py")
     parser.add_argument("--no-pictures", action="store_true", help="leave out the pictures of mixed images")
     return parser
 
@@ -21,7 +23,8 @@ def main(args) -> int:
     from openmix.escape import printable
     from openmix.report.page import write_report
 
-    path = write_report(args.roots, args.out, title=args.title, pictures=not args.no_pictures)
+    path = write_report(args.roots, args.out, title=args.title, pictures=not args.no_pictures,
+                        columns=args.columns)
     print(f"{printable(path)}: {path.stat().st_size / 2**20:.1f} MiB")
     return 0
 

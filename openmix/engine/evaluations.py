@@ -6,6 +6,7 @@ import torch
 from ..checks import check_count, check_dict, check_keys
 from ..errors import did_you_mean
 from ..registry import EVALUATORS, accepted_keys
+from .agreement import allowed
 from .eval_loop import EvalLoop, scalars
 from .hooks import unless_disk_full
 
@@ -71,6 +72,7 @@ def check_evals(cfg, check_loader) -> None:
         if "dataset" not in loader:
             raise ValueError(f"{where} has no 'dataset', and there is no val_dataloader whose data it could take")
         check_loader(where, loader)
+        allowed(loader, where)
         for key in ("interval", "limit"):
             if key in others:
                 check_count(f"{where}.{key}", others[key])

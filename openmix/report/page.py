@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..escape import printable
 from ..results.cells import Cell, make_cells, place
+from ..results.columns import parse_columns
 from ..results.records import Record
 from ..results.records import gather as gather_runs
 from ..workdir.files import write_atomic
@@ -20,12 +21,13 @@ PNG = b"\x89PNG\r\n\x1a\n"
 LARGEST = 2**20  # bytes of a picture; larger ones are named, not shown
 
 
-def write_report(roots, path, *, title: str = "openmix report", pictures: bool = True) -> Path:
+def write_report(roots, path, *, title: str = "openmix report", pictures: bool = True,
+                 columns=()) -> Path:
     """Write the report of all runs below ``roots`` to ``path``; the same runs give the same bytes.
 
     Args:
         roots: a folder or several. title: of the page. pictures: whether to embed the newest picture of mixed images
-            of each method.
+            of each method. columns: further ones, such as ``cal.ece``; see :mod:`openmix.results.columns`.
 
     Raises:
         FileNotFoundError: no such folder, or no run in any. ImportError: no Bokeh. OSError: ``path`` cannot be written.
@@ -33,7 +35,7 @@ def write_report(roots, path, *, title: str = "openmix report", pictures: bool =
     records = gather([roots] if isinstance(roots, (str, Path)) else list(roots))
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, page(records, title, pictures).encode())
+    write_atomic(path, page(records, title, pictures, columns).encode())
     return path
 
 
@@ -46,9 +48,9 @@ def gather(roots: list) -> list[Record]:
     return found
 
 
-def page(records: list[Record], title: str, pictures: bool = True) -> str:
+def page(records: list[Record], title: str, pictures: bool = True, columns=()) -> str:
     """The whole page."""
-    cells = make_cells(records)
+    cells, columns = make_cells(records), parse_columns(columns, records)
     runs = {r.folder: read_run(r) for r in records}
     style = charts.colours(cell.row for cell in cells)
     sections, items = [], {}
@@ -66,7 +68,7 @@ def page(records: list[Record], title: str, pictures: bool = True) -> str:
         states[record.state] += 1
     return template.render(
         title=title, states=sorted(states.items()), runs=len(records), sections=sections, costs=costs, items=items,
-        cell_head=CELL_HEAD, cell_rows=cell_rows(cells), run_head=RUN_HEAD,
+        cell_head=(*CELL_HEAD, *map(".".join, columns)), cell_rows=cell_rows(cells, columns), run_head=RUN_HEAD,
         run_rows=[run_row(r, runs[r.folder]) for r in records],
         pictures=newest_pictures(cells) if pictures else None, script=charts.script())
 

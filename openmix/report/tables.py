@@ -3,6 +3,7 @@ import statistics
 from collections import defaultdict
 
 from ..results.cells import Cell, Cost, is_placed, make_costs, place
+from ..results.columns import column_text, mean_and_std
 from ..results.records import Record
 from .curves import Run
 
@@ -20,8 +21,8 @@ CELL_HEAD = ("method", "network", "data", "epochs", "top-1 (%)", "std", "n", "no
              "memory (MiB)", "hours", "place")
 
 
-def cell_rows(cells: list[Cell]) -> list[list[tuple]]:
-    """The rows of the table of cells, in order of :data:`CELL_HEAD`: (text, value to sort by)."""
+def cell_rows(cells: list[Cell], columns=()) -> list[list[tuple]]:
+    """The rows of the table of cells, in order of :data:`CELL_HEAD` and ``columns``: (text, value to sort by)."""
     costs = {}
     for same in by_network(cells):
         for cost in make_costs(same):
@@ -41,7 +42,8 @@ def cell_rows(cells: list[Cell]) -> list[list[tuple]]:
                                                                         len(cell.values)), text(", ".join(others)),
             number(cost and cost.img_s, 0), ("-", "") if not cost or cost.relative is None else (
                 f"{cost.relative:.2f}x", cost.relative), number(cost and cost.memory_mib, 0),
-            number(statistics.median(seconds) / 3600 if seconds and cost else None, 2), text(where)])
+            number(statistics.median(seconds) / 3600 if seconds and cost else None, 2), text(where),
+            *((column_text(cell, column), mean_and_std(cell, column)[0] or "") for column in columns)])
     return rows
 
 

@@ -1,18 +1,21 @@
 """All cells as one table of plain columns, for CSV and for programs that read it."""
 from . import published
 from .cells import Cell, Cost, make_costs
+from .columns import mean_and_std
 from .render import Table
 from .tables import difference, ordered_rows, parts
 
 
-def flat_table(cells: list[Cell], names=None) -> Table:
+def flat_table(cells: list[Cell], names=None, columns=()) -> Table:
     """One row a cell, for CSV, with numbers to 4 digits; also cells that were published and have no run yet.
 
     Args:
         names: of the parts to list; all by default.
+        columns: further ones, see :mod:`openmix.results.columns`; each has its deviation beside it.
     """
     head = ["dataset", "network", "method", "epochs", "top1", "std", "seeds", "started", "others", "reduction",
-            "published", "difference", "source", "img_s", "memory_mib", "relative_time", "hardware"]
+            "published", "difference", "source", "img_s", "memory_mib", "relative_time", "hardware",
+            *(name for column in columns for name in (".".join(column), f"{'.'.join(column)} std"))]
     rows = []
     for name, (dataset, network) in parts(cells).items():
         if names is not None and name not in names:
@@ -27,7 +30,8 @@ def flat_table(cells: list[Cell], names=None) -> Table:
                 if cell or value:
                     rows.append([dataset, network, row, n, *_flat(cell), _digits(value),
                                  difference(cell, of) if difference(cell, of) != "-" else "",
-                                 source if value else "", *_flat_cost(cell, costs)])
+                                 source if value else "", *_flat_cost(cell, costs),
+                                 *(_digits(number) for column in columns for number in mean_and_std(cell, column))])
     return Table(head, rows)
 
 

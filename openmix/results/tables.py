@@ -12,6 +12,7 @@ from ..workdir.files import last_checkpoint, last_log
 from . import published
 from . import recipes as shipped
 from .cells import Cell, Cost, is_placed, make_costs
+from .columns import column_text, is_early
 from .labels import section
 from .records import Record
 from .render import Link, Part, Table
@@ -24,6 +25,7 @@ CAPTION = ("Top-1 accuracy in % on the test set: mean ± sample standard deviati
            "the last 10 epochs of each run, in brackets the number of seeds (finished/started, and what became of the "
            "others); one seed has no deviation.")
 LAST = "† a run has fewer than 10 evaluated epochs at its end: accuracy of the last one, not compared."
+EARLY = "§ of weights of an earlier epoch than the last one of some runs"
 HELD_OUT = "‡ measured on images held out of training: not compared."
 
 
@@ -43,16 +45,17 @@ def _hashed(place: tuple[str, str]) -> str:
     return f"{section(*place)}-{hashlib.sha256(json.dumps(place).encode()).hexdigest()[:6]}"
 
 
-def make_part(cells: list[Cell], dataset: str, network: str, base=".") -> Part:
+def make_part(cells: list[Cell], dataset: str, network: str, base=".", columns=()) -> Part:
     """The tables of a network on a data set.
 
     Args:
         cells: of any networks and data sets.
         base: folder of the file that the links are for.
+        columns: further ones of the accuracy table, see :mod:`openmix.results.columns`.
     """
     cells = [c for c in cells if (c.dataset, c.network) == (dataset, network)]
     notes: list[str] = []
-    tables = [accuracy_table(cells, dataset, network, notes)]
+    tables = [accuracy_table(cells, dataset, network, notes, columns)]
     costs = make_costs(cells)
     if costs:
         tables.append(cost_table(costs, notes))
@@ -91,14 +94,19 @@ def ordered_rows(cells: list[Cell], dataset: str, network: str) -> list[tuple[st
     return found + [(row, None) for row, of in names.items() if of is None]
 
 
-def accuracy_table(cells: list[Cell], dataset: str, network: str, notes: list[str]) -> Table:
-    """Rows methods; for each number of epochs our accuracy and, if there is one, the published and the difference."""
+def accuracy_table(cells: list[Cell], dataset: str, network: str, notes: list[str], columns=()) -> Table:
+    """Rows methods; for each number of epochs our accuracy and, if there is one, the published and the difference.
+
+    ``columns`` come behind them, for each number of epochs that was run.
+    """
+    own = [(n, column) for n in sorted({c.epochs for c in cells}) for column in columns]
     theirs = published.epochs(dataset, network)
     epochs = sorted({c.epochs for c in cells} | set(theirs))
     found = {(c.row, c.epochs): c for c in cells}
     head, rows = ["method"], []
     for n in epochs:
         head += [_epochs(n), *([f"published, {n}", f"difference, {n}"] if n in theirs else [])]
+    head += [f"{'.'.join(column)}, {n}" for n, column in own]
     for row, name in ordered_rows(cells, dataset, network):
         line = [row]
         for n in epochs:
@@ -108,7 +116,9 @@ def accuracy_table(cells: list[Cell], dataset: str, network: str, notes: list[st
                 value = name and published.published(dataset, network, name, n)
                 refs = [_ref(text, notes) for text in published.caveats(dataset, network, name, n)] if value else []
                 line += [" ".join([f"{value:.2f}", *refs]) if value else "-", difference(cell, name, notes)]
-        rows.append(line)
+        rows.append(line + [column_text(found.get((row, n)), column) for n, column in own])
+    if any(is_early(c, column) for c in cells for column in columns):
+        notes.append(EARLY)
     return Table(head, rows)
 
 
@@ -244,8 +254,8 @@ def known_parts(cells: list[Cell]) -> list[str]:
     return [*parts(cells), OVERVIEW, UNPLACED]
 
 
-def any_part(name: str, records: list[Record], cells: list[Cell], base=".") -> Part:
+def any_part(name: str, records: list[Record], cells: list[Cell], base=".", columns=()) -> Part:
     """The part of that name, one of :func:`known_parts`. Raises KeyError for another."""
     if name in (OVERVIEW, UNPLACED):
         return overview_part(cells) if name == OVERVIEW else unplaced_part(records, base)
-    return make_part(cells, *parts(cells)[name], base)
+    return make_part(cells, *parts(cells)[name], base, columns)

@@ -162,11 +162,12 @@ def reported(found: dict) -> tuple[float | None, str | None]:
     return (network["last"][found["main"]], "last") if network.get("last") else (None, None)
 
 
-def add_evaluations(work_dir, evals: dict) -> dict:
+def add_evaluations(work_dir, evals: dict, wait: float = 5) -> dict:
     """Put evaluations into the result of a finished run, or replace those of their names; returns the new result.
 
     Args:
         evals: {name: record with ``epoch``, ``data``, ``networks``}.
+        wait: seconds for another process to leave the work dir.
 
     Raises:
         InUse: another process has the work dir. ValueError, OSError: its result cannot be used, or not be written.
@@ -176,7 +177,7 @@ def add_evaluations(work_dir, evals: dict) -> dict:
     from .schema import read as read_checked
 
     path = Path(work_dir) / "result.json"
-    with Lock(work_dir, wait=5):
+    with Lock(work_dir, wait=wait):
         found = read_checked(path)
         found["evals"] = {**found["evals"], **evals}
         check(found)

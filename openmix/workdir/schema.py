@@ -49,6 +49,8 @@ def check(found: dict) -> None:
         where = f"evals.{shown(name)[1:-1]}."
         _check("evals.", found["evals"], {name: dict})
         _check(where, evaluation, EVALUATION, dict(type=optional(str), main=optional(str), checkpoint=optional(str)))
+        if evaluation["epoch"] > found["epochs"]:
+            raise ValueError(f"result.json is wrong: {where}epoch is {evaluation['epoch']} of {found['epochs']} epochs")
         _check(f"{where}data.", evaluation["data"], {}, DATA)
         for network, values in evaluation["networks"].items():
             kinds = {key: optional(_kind(key)) for key in values}

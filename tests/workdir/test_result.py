@@ -4,7 +4,7 @@ import statistics
 
 import pytest
 
-from openmix.workdir import result
+from openmix.workdir import result, schema
 from openmix.workdir.files import write_json
 
 FACTS = dict(status="done", config="configs/cifar100/r18_mixup.py", config_hash="f" * 64,
@@ -88,7 +88,8 @@ def test_more_facts_cannot_hide_the_schema():
         result.build([], networks=1, **FACTS)
 
 
-@pytest.mark.parametrize("text", ['{"schema": 3}', '{"schema": true}', '{"schema": "1"}', '{"status": "done"}', '{"schema": 1', "[]", "\0"])
+@pytest.mark.parametrize("text", [
+    '{"schema": 3}', '{"schema": true}', '{"schema": "1"}', '{"status": "done"}', '{"schema": 1', "[]", "\0"])
 def test_what_cannot_be_understood_is_an_error(tmp_path, text):
     (tmp_path / "result.json").write_text(text)
     with pytest.raises(ValueError, match="result.json"):
@@ -102,3 +103,73 @@ def test_no_result_is_file_not_found(tmp_path):
 
 def test_result_is_json_without_surprises():
     json.dumps(result.build(history(dict(net=[1.0] * 12)), **FACTS), allow_nan=False)
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+def test_the_summary_is_of_the_main_value_whatever_its_name_and_direction():
+    rows = [dict(epoch=e, val=dict(net=dict(nll=v, top1=50.0, count=9))) for e, v in enumerate([3.0, 1.0, 2.0, 1.0], 1)]
+    net = result.build(rows, main="nll", lower_is_better=True, **FACTS)["networks"]["net"]
+    assert net["best"] == dict(nll=1.0, epoch=2, split="test")
+    assert net["last"] == dict(nll=1.0, top1=50.0, epoch=4, split="test")
+    only = result.build([dict(epoch=1, val=dict(net=dict(top3=60.0, top7=80.0, count=9)))], **FACTS)
+    assert only["main"] == "top3" and only["networks"]["net"]["last"] == dict(top3=60.0, top7=80.0, epoch=1, split="test")
+    with pytest.raises(ValueError, match="'best', which would hide"):
+        result.build([dict(epoch=1, val=dict(net=dict(best=1.0)))], main="best", **FACTS)
+
+
+def test_the_newest_values_of_each_evaluation_count():
+    def entry(epoch, **evals):
+        return dict(epoch=epoch, val=None, evals={name: dict(networks=dict(net=dict(ece=v)))
+                                                  for name, v in evals.items()})
+    found = result.build([entry(1, a=0.5, b=0.1), entry(2, a=0.4), dict(epoch=3, val=None)], **FACTS)["evals"]
+    assert {name: (e["epoch"], e["networks"]["net"]["ece"]) for name, e in found.items()} == dict(a=(2, 0.4), b=(1, 0.1))
+
+
+def schema_1(networks: dict, **fields) -> dict:
+    """A file as the version before wrote it."""
+    return dict(schema=1, incomplete=False, epochs=12, split="test", primary=next(iter(networks), None),
+                networks=networks, img_s=100.0, **{**FACTS, **fields})
+
+
+def test_a_file_of_schema_1_is_read_as_schema_2(tmp_path):
+    curve = [float(e) for e in range(12)]
+    last, best = dict(top1=11.0, top5=99.0, epoch=12, split="test"), dict(top1=11.0, epoch=12, split="test")
+    net = dict(top1=curve, top5=[99.0] * 12, median_last10=6.5, best=best, last=last)
+    write_json(tmp_path / "result.json", schema_1(dict(net=net)))
+    found = schema.read(tmp_path / "result.json")
+    assert found["schema"] == 2 and found["main"] == "top1" and found["evals"] == {}
+    assert found["networks"] == dict(net=net) and result.reported(found) == (6.5, "median")
+    rebuilt = [dict(epoch=e, val=dict(net=dict(top1=v, top5=99.0))) for e, v in enumerate(curve, 1)]
+    assert result.build(rebuilt, **FACTS)["networks"] == found["networks"]
+
+
+def test_a_file_of_schema_1_without_top_1_is_summed_up_by_what_was_counted(tmp_path):
+    curve = [10.0 + e for e in range(12)]
+    net = dict(top1=[None] * 12, top5=[None] * 12, top3=curve, median_last10=None, best=None, last=None)
+    write_json(tmp_path / "result.json", schema_1(dict(net=net)))
+    found = schema.read(tmp_path / "result.json")
+    assert found["main"] == "top3" and set(found["networks"]["net"]) == {"top3", "median_last10", "best", "last"}
+    assert result.reported(found) == (16.5, "median")
+
+
+def test_a_file_of_schema_1_that_measured_nothing_is_read(tmp_path):
+    write_json(tmp_path / "result.json", schema_1({}, status="diverged", primary="net"))
+    assert schema.read(tmp_path / "result.json")["networks"] == {}
+
+
+@pytest.mark.parametrize("change, message", [
+    (dict(epoch=0), "evals.cal.epoch is 0"), (dict(epoch=13), "evals.cal.epoch is 13 of 12 epochs"),
+    (dict(data=3), "evals.cal.data is 3"), (dict(networks=[]), "evals.cal.networks is"),
+    (dict(networks=dict(net=3)), "evals.cal.networks is"),
+    (dict(networks=dict(net=dict(top1=101.0))), "evals.cal.networks.net.top1 is 101.0"),
+    (dict(networks=dict(net=dict(ece="x"))), "evals.cal.networks.net.ece is 'x'"),
+    (dict(networks=dict(net=dict(ece=[[1.0]]))), "evals.cal.networks.net.ece is"), (dict(type=3), "evals.cal.type is 3"),
+    (dict(data=dict(sha256=5)), "evals.cal.data.sha256 is 5")])
+def test_an_evaluation_of_another_kind_is_named(change, message):
+    good = dict(epoch=12, data=dict(name="x"), networks=dict(net=dict(ece=0.1, accuracy=[1.0, None], nll=None)))
+    found = result.build(history(dict(net=[1.0] * 12)), **FACTS)
+    schema.check(found | dict(evals=dict(cal=good)))
+    with pytest.raises(ValueError, match="result.json is wrong") as error:
+        schema.check(found | dict(evals=dict(cal=good | change)))
+    assert message in str(error.value)
