@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .files import write_json
-from .json_files import read_json, shown
+from .json_files import fits, list_of, optional, read_json, shown
 
 SCHEMA = 2
 SUMMARY = ("median_last10", "best", "last")  # what a network has beside its curves
@@ -137,21 +137,31 @@ def from_schema_1(found: dict) -> dict:
     Schema 1 had a curve of top-1 and of top-5 whether or not they were counted, and a summary of top-1 alone.
     """
     networks, main = found.get("networks"), "top1"
-    if isinstance(networks, dict) and all(isinstance(network, dict) for network in networks.values()):
-        networks = {name: {key: value for key, value in network.items() if not _is_empty(value)}
+    if isinstance(networks, dict):
+        curves = {name: _curves(network) for name, network in networks.items()}
+        counted = dict.fromkeys(key for own in curves.values() for key in own)
+        if counted and main not in counted:
+            main = main_metric(counted)
+        networks = {name: _network_1(network, curves[name], main, found.get("split")) if curves[name] else network
                     for name, network in networks.items()}
-        curves = [key for network in networks.values() for key, value in network.items() if isinstance(value, list)]
-        if curves and main not in curves:
-            main = main_metric(curves)
-            networks = {name: {**network, **summary(network, main, split=found.get("split", "test"))}
-                        if isinstance(network.get(main), list) else network for name, network in networks.items()}
-        elif networks and not curves:  # nothing was ever measured
-            networks = {name: {main: [], **network} for name, network in found["networks"].items()}
     return {**found, "schema": SCHEMA, "main": main, "networks": networks, "evals": {}}
 
 
-def _is_empty(curve) -> bool:
-    return isinstance(curve, list) and bool(curve) and all(value is None for value in curve)
+def _curves(network) -> dict:
+    """The curves in a network of schema 1 that were measured; none where one of them is not of numbers."""
+    curves = {key: value for key, value in network.items() if isinstance(value, list)} if fits(network, dict) else {}
+    sound = all(fits(curve, list_of(optional((int, float)))) for curve in curves.values())
+    measured = {key: curve for key, curve in curves.items() if any(value is not None for value in curve)}
+    return measured if sound and len({len(curve) for curve in measured.values()}) == 1 else {}
+
+
+def _network_1(network: dict, curves: dict, main: str, split) -> dict:
+    rest = {key: value for key, value in network.items() if not isinstance(value, list)}
+    new = {} if main == "top1" or main not in curves else summary(curves, main, split=split)
+    last = rest.get("last")
+    if not new and isinstance(last, dict):
+        rest["last"] = {key: value for key, value in last.items() if value is not None or key == main}
+    return {**curves, **rest, **new}
 
 
 def reported(found: dict) -> tuple[float | None, str | None]:

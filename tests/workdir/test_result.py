@@ -113,7 +113,8 @@ def test_the_summary_is_of_the_main_value_whatever_its_name_and_direction():
     assert net["best"] == dict(nll=1.0, epoch=2, split="test")
     assert net["last"] == dict(nll=1.0, top1=50.0, epoch=4, split="test")
     only = result.build([dict(epoch=1, val=dict(net=dict(top3=60.0, top7=80.0, count=9)))], **FACTS)
-    assert only["main"] == "top3" and only["networks"]["net"]["last"] == dict(top3=60.0, top7=80.0, epoch=1, split="test")
+    assert only["main"] == "top3"
+    assert only["networks"]["net"]["last"] == dict(top3=60.0, top7=80.0, epoch=1, split="test")
     with pytest.raises(ValueError, match="'best', which would hide"):
         result.build([dict(epoch=1, val=dict(net=dict(best=1.0)))], main="best", **FACTS)
 
@@ -123,13 +124,14 @@ def test_the_newest_values_of_each_evaluation_count():
         return dict(epoch=epoch, val=None, evals={name: dict(networks=dict(net=dict(ece=v)))
                                                   for name, v in evals.items()})
     found = result.build([entry(1, a=0.5, b=0.1), entry(2, a=0.4), dict(epoch=3, val=None)], **FACTS)["evals"]
-    assert {name: (e["epoch"], e["networks"]["net"]["ece"]) for name, e in found.items()} == dict(a=(2, 0.4), b=(1, 0.1))
+    newest = {name: (e["epoch"], e["networks"]["net"]["ece"]) for name, e in found.items()}
+    assert newest == dict(a=(2, 0.4), b=(1, 0.1))
 
 
 def schema_1(networks: dict, **fields) -> dict:
     """A file as the version before wrote it."""
-    return dict(schema=1, incomplete=False, epochs=12, split="test", primary=next(iter(networks), None),
-                networks=networks, img_s=100.0, **{**FACTS, **fields})
+    facts = dict(FACTS, incomplete=False, epochs=12, split="test", primary=next(iter(networks), None), img_s=100.0)
+    return {"schema": 1, "networks": networks, **facts, **fields}
 
 
 def test_a_file_of_schema_1_is_read_as_schema_2(tmp_path):
@@ -164,7 +166,8 @@ def test_a_file_of_schema_1_that_measured_nothing_is_read(tmp_path):
     (dict(networks=dict(net=3)), "evals.cal.networks is"),
     (dict(networks=dict(net=dict(top1=101.0))), "evals.cal.networks.net.top1 is 101.0"),
     (dict(networks=dict(net=dict(ece="x"))), "evals.cal.networks.net.ece is 'x'"),
-    (dict(networks=dict(net=dict(ece=[[1.0]]))), "evals.cal.networks.net.ece is"), (dict(type=3), "evals.cal.type is 3"),
+    (dict(networks=dict(net=dict(ece=[[1.0]]))), "evals.cal.networks.net.ece is"),
+    (dict(type=3), "evals.cal.type is 3"),
     (dict(data=dict(sha256=5)), "evals.cal.data.sha256 is 5")])
 def test_an_evaluation_of_another_kind_is_named(change, message):
     good = dict(epoch=12, data=dict(name="x"), networks=dict(net=dict(ece=0.1, accuracy=[1.0, None], nll=None)))
