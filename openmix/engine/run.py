@@ -5,7 +5,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from ..paths import default_work_dir
+from ..paths import default_work_dir, find_config
 
 
 def scale_lr(cfg) -> None:
@@ -76,29 +76,37 @@ def finished(cfg) -> bool:
     return False
 
 
-def _read(cfg):
-    """A Config of one's own, from a path or from a Config."""
+def _read(cfg, options: dict | None = None):
+    """A Config of one's own, from a path, a name or a Config, with ``options`` merged into it."""
     from mmengine.config import Config
 
     from .config.load import load_config
+    from .config.options import merge_options
     from .config.plain import plain_config
 
     if isinstance(cfg, Config):
-        return plain_config(copy.deepcopy(cfg))
-    path, cfg = cfg, load_config(cfg)
+        cfg = copy.deepcopy(cfg)
+        merge_options(cfg, options or {})
+        return plain_config(cfg)
+    path = find_config(cfg)
+    cfg = load_config(path, options)
     cfg.setdefault("work_dir", default_work_dir(path, cfg.get("randomness", {}).get("seed", 0)))
     return cfg
 
 
-def train(cfg) -> dict:
-    """Train a config (a path, or a Config with ``work_dir`` set) and return its result record.
+def train(cfg, options: dict | None = None) -> dict:
+    """Train a config and return its result record: ``train("cifar100/r18_mixup", {"train_cfg.max_epochs": 5})``.
+
+    Args:
+        cfg: a path, the name of a shipped config, or a Config with ``work_dir`` set.
+        options: values of config keys, dotted or nested, set over those of the config.
 
     A run that has finished already is not repeated: with ``resume`` its record is returned at once.
     """
     from .config.check import check_config
     from .runner import Runner
 
-    cfg = _read(cfg)
+    cfg = _read(cfg, options)
     check_config(cfg)
     scale_lr(cfg)
     report = Path(cfg.work_dir) / "result.json"
@@ -107,20 +115,20 @@ def train(cfg) -> dict:
     return json.loads(report.read_text()) if report.is_file() else {}
 
 
-def test(cfg, weights) -> dict:
+def test(cfg, weights, options: dict | None = None) -> dict:
     """Accuracy of a checkpoint on the test set: {network: {"top1": %, "top5": %, "count": n}}.
 
-    ``cfg`` is a path, or a Config with ``work_dir`` set.
+    ``cfg`` and ``options`` are those of :func:`train`.
     """
-    return tested(cfg, weights)[0]
+    return tested(cfg, weights, options)[0]
 
 
-def tested(cfg, weights) -> tuple[dict, dict]:
+def tested(cfg, weights, options: dict | None = None) -> tuple[dict, dict]:
     """What :func:`test` returns, and which data that was measured on, as ``result.json`` records data."""
     from .config.check import check_config
     from .runner import Runner
 
-    cfg = _read(cfg)
+    cfg = _read(cfg, options)
     check_config(cfg)
     cfg.load_from, cfg.resume = str(weights), False
     for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "val_dataloader", "val_cfg",

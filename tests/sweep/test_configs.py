@@ -314,7 +314,7 @@ def sweep(*arguments, check=None):
 
 
 @pytest.mark.parametrize("arguments, words", [
-    (("run", "nothing.py"), "no grid nothing.py"), (("status", "nothing"), "tools/sweep.py make"),
+    (("run", "nothing.py"), "no grid nothing.py"), (("status", "nothing"), "openmix sweep make"),
     (("run", "g", "--slots", "0"), "--slots must be at least 1"),
     (("run", "g", "--retries", "-1"), "--retries must be at least 0"),
     (("run", "g", "--gpus", "0,0"), "once each"), (("run", "g", "--gpus", "0", "--slots", "2"), "--slots is for jobs"),
@@ -327,8 +327,8 @@ def test_wrong_input_is_one_line_and_two(arguments, words):
 
 def test_status_dry_run_and_help_need_neither_torch_nor_mmengine():
     make("g.py")
-    code = (f"import sys; sys.path.insert(0, {str(ROOT / 'tools')!r}); import sweep\n"
-            "try: print(sweep.main())\nexcept SystemExit: pass\n"
+    code = ("import sys; from openmix.cli import main\n"
+            "try: print(main(['sweep', *sys.argv[1:]]))\nexcept SystemExit: pass\n"
             "print({'torch', 'mmengine', 'numpy'} & set(sys.modules))")
     for arguments in (["status", "g"], ["run", "g", "--dry-run"], ["--help"]):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)

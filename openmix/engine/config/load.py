@@ -139,10 +139,11 @@ def _without_mark(needed: bool):
 
 def configure(args):
     """The config file with the command line merged into it, checked."""
-    from ...paths import default_work_dir
+    from ...paths import default_work_dir, find_config
     from .check import check_config
 
     options = parse_options(args.cfg_options)
+    args.config = find_config(args.config)
     cfg = load_config(args.config, options)
     cfg.randomness = {"seed": 0, **(cfg.get("randomness") or {})}
     if args.seed is not None:

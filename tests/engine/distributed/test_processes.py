@@ -1,17 +1,17 @@
-"""tools/processes.py: a run one of whose processes is killed goes on like a killed run of one process."""
+"""A run one of whose processes is killed goes on like a killed run of one process."""
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 
-from openmix.sweep.jobs import Job
+from openmix.engine.distributed.processes import killed_by
+from openmix.sweep.jobs import PROCESSES, Job
 from openmix.sweep.local import Pool
 from openmix.sweep.progress import Lines
 from openmix.sweep.slots import CPU, Slots
 from openmix.workdir.status import read_status, state
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TRAINING = """
 import os, signal, sys, time
 from pathlib import Path
@@ -46,10 +46,7 @@ else:
 @pytest.mark.parametrize("codes, number", [
     ([-9], 9), ([1, -9], 9), ([-6, -9], 9), ([-11], 11), ([-15, -6], 15), ([1], 0), ([1, -6], 0), ([2, 1], 0)])
 def test_only_a_signal_that_nobody_caused_by_failing_counts(codes, number):
-    spec = spec_from_file_location("processes", ROOT / "tools" / "processes.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert module.killed_by(codes) == number
+    assert killed_by(codes) == number
 
 
 @pytest.mark.parametrize("how, starts, ends", [("killed", 2, "done"), ("always killed", 2, "killed"),
@@ -59,7 +56,7 @@ def test_a_run_whose_second_process_is_killed_is_started_again(how, starts, ends
     monkeypatch.setattr("openmix.sweep.local.AGAIN", 0.1)
     Path("training.py").write_text(TRAINING.format(root=str(ROOT)))
     job = Job("a/seed0", "c.py", 0, "w", processes=2)
-    line = [sys.executable, str(ROOT / "tools" / "processes.py"), "--standalone", "--nnodes=1", "--nproc_per_node=2",
+    line = [sys.executable, *PROCESSES, "--standalone", "--nnodes=1", "--nproc_per_node=2",
             "training.py", how, "w"]
     pool = Pool([job], Slots([CPU, CPU]), retries=1, make_command=lambda _: line, screen=Lines(lambda _: None))
     assert pool.run() == 0 and len(Path("w/starts").read_text()) == starts

@@ -14,8 +14,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from openmix import apis, cli, workdir
+from openmix import apis, workdir
 from openmix.arguments import Parser
+from openmix.cli import train as cli
 from openmix.engine import checkpoint
 from openmix.engine.config import options
 from openmix.engine.config.load import load_config
