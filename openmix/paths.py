@@ -60,8 +60,8 @@ def _find(name, kind: str) -> str:
     if path.is_dir() or path.suffix not in ("", ".py") or path.suffix and path.parent.is_dir():
         return str(path)
     near = difflib.get_close_matches(short, names, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0].removesuffix('.py')}?" if near else ""
-    raise FileNotFoundError(f"no {kind[:-1]} {name}{hint} All shipped ones: openmix list {kind}")
+    hint = f"did you mean {near[0].removesuffix('.py')}? " if near else ""
+    raise FileNotFoundError(f"no {kind[:-1]} {name}; {hint}all shipped ones: openmix list {kind}")
 
 
 def child_environment() -> dict[str, str]:

@@ -45,7 +45,10 @@ def main(argv: list[str] | None = None) -> int:
         SystemExit: after ``--help``, or arguments that argparse refuses (2).
     """
     try:
-        return _main(sys.argv[1:] if argv is None else argv)
+        from ..console import interrupts_after_imports
+
+        with interrupts_after_imports():
+            return _main(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130

@@ -1,4 +1,5 @@
 """Run a cell again and compare: openmix rerun work_dirs/cifar100/r18_mixup/seed0"""
+import sys
 from pathlib import Path
 
 from ..arguments import Parser, typed_path
@@ -29,7 +30,11 @@ def main(args) -> int:
         if args.dry_run:
             print(shlex.join(rerun.command(record, folder)))
             continue
-        new = rerun.rerun(record, folder)
+        try:
+            new = rerun.rerun(record, folder)
+        except KeyboardInterrupt:
+            print("stopped; the same line goes on with --work-dir", file=sys.stderr)
+            return 130
         lines = rerun.differences(record, new)
         print(printable(f"{record.folder} -> {new.folder}: {'differs' if lines else 'the same, bit by bit'}"))
         for line in lines + [f"({line})" for line in rerun.circumstances(record, new)]:

@@ -205,7 +205,8 @@ def find_sweep(sweep) -> str:
     except FileNotFoundError as error:
         if path.is_file():
             return str(sweep)
-        raise FileNotFoundError(f"{error}. Sweeps made here: {did_you_mean(sweep, made_here())}") from error
+        here = f". Sweeps made here: {did_you_mean(sweep, made_here())}" if made_here() else ""
+        raise FileNotFoundError(f"{error}{here}") from error
     if not path.is_file():
         return grid
     made_from = Path(read_list(path).get("grid") or "none")

@@ -1,8 +1,8 @@
 """torchrun, whose exit status tells whether a process was killed: python -m openmix.engine.distributed.processes ARGS
 
 Ends with 128 + signal after a signal, and if one of its processes was killed (out of memory, preemption), where
-torchrun ends with 1 whatever happened: a killed run goes on when it is started again, a failed one fails again. A process that
-loses its partner fails or aborts, so among failed ones only SIGKILL counts, which nobody sends oneself.
+torchrun ends with 1 whatever happened. A killed run goes on when it is started again, a failed one fails again. A
+process that loses its partner fails or aborts, so among failed ones only SIGKILL counts, which nobody sends oneself.
 """
 import os
 import re
