@@ -151,7 +151,7 @@ def test_the_launcher_of_torchrun_without_torchrun_says_how_to_start(tiny, tmp_p
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
     assert main("train", tiny, "--work-dir", tmp_path / "run", "--launcher", "pytorch") == 2
-    assert "tools/dist_train.sh" in capsys.readouterr().err and not (tmp_path / "run").exists()
+    assert "openmix train CONFIG --gpus N" in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
 # -- work dirs and repeated runs -------------------------------------------------------------------------------------
