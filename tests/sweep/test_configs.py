@@ -303,6 +303,32 @@ def test_the_screen_shows_what_runs_and_what_failed():
         assert words in out.getvalue()
 
 
+def test_a_grid_goes_by_its_name_and_a_change_of_its_file_is_seen():
+    Path("configs/grids").mkdir(parents=True)
+    Path("configs/grids/g.py").write_text(GRID)
+    name, jobs, _ = prepare("g")
+    assert name == "g" and len(jobs) == 4 and read_list("g")["grid"] == "configs/grids/g.py"
+    Path("configs/grids/g.py").write_text(GRID.replace("seeds = 2", "seeds = 3"))
+    assert len(prepare("g")[1]) == 6
+
+
+def test_a_sweep_that_was_made_from_another_file_of_that_name_goes_on():
+    """Though a shipped grid is called so too."""
+    Path("shapes.py").write_text(GRID)
+    make("shapes.py")
+    assert len(prepare("shapes")[1]) == 4 and read_list("shapes")["grid"] == "shapes.py"
+    Path("shapes.py").rename("gone.py")
+    assert len(prepare("shapes")[1]) == 4
+
+
+def test_a_config_that_an_earlier_version_wrote_is_not_taken_for_one_changed_by_hand():
+    make("g.py")
+    path = Path("configs/sweeps/g/r20_vanilla_ep2.py")
+    path.write_text(path.read_text().replace("made by openmix sweep from", "made by tools/sweep.py from"))
+    made = make("g.py")
+    assert made.updated == ["r20_vanilla_ep2"] and made.kept == []
+
+
 # -- the command line ------------------------------------------------------------------------------------------
 
 
