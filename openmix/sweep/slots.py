@@ -63,7 +63,8 @@ class Slots:
         if self.different == [CPU] or self.number == len(self.different) or not shutil.which(MPS) or _mps_answers():
             yield
             return
-        with tempfile.TemporaryDirectory(prefix="openmix_mps.", dir="/tmp") as folder:  # a short path: it holds sockets
+        with tempfile.TemporaryDirectory(prefix="openmix_mps.", dir="/tmp",  # a short path: it holds sockets
+                                         ignore_cleanup_errors=True) as folder:
             names = {device: _uuid(device) for device in self.different}  # MPS numbers its GPUs anew, a UUID stays
             variables = dict(CUDA_MPS_PIPE_DIRECTORY=folder, CUDA_MPS_LOG_DIRECTORY=folder)
             environment = {**os.environ, **variables, "CUDA_VISIBLE_DEVICES": ",".join(names.values())}
