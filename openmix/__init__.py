@@ -6,7 +6,7 @@ from .version import __version__
 _HOMES = {
     "mixups": ("MixMethod", "CutMix", "MixUp", "RandomChoice", "Vanilla"),
     "target": ("Target",),
-    "apis": ("list_mixups", "get_mixup", "list_models", "get_model", "list_configs", "train", "test",
+    "apis": ("list_mixups", "get_mixup", "list_models", "get_model", "list_configs", "list_grids", "train", "test",
              "infer"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -3,7 +3,7 @@ import inspect
 from fnmatch import fnmatchcase
 
 from .errors import did_you_mean
-from .paths import config_root
+from .paths import config_root, shipped  # noqa: F401, config_root is public here
 
 
 def match(names, pattern: str) -> list[str]:
@@ -74,13 +74,13 @@ def _library_weights(backbone) -> dict:
 
 
 def list_configs(pattern: str = "*") -> list[str]:
-    """Shipped configs as ``cifar100/r18_mixup.py``; pass one to :func:`train` under :func:`config_root`.
+    """Names of the shipped configs, ``cifar100/r18_mixup.py``, as :func:`train` takes them."""
+    return match(shipped(), pattern)
 
-    Those that ``tools/sweep.py`` wrote into ``configs/sweeps/`` are not among them.
-    """
-    root = config_root()
-    found = [p.relative_to(root).as_posix() for p in sorted(root.rglob("*.py"))]
-    return match([f for f in found if not f.startswith(("_base_", "sweeps/")) and "/_base_/" not in f], pattern)
+
+def list_grids(pattern: str = "*") -> list[str]:
+    """Shipped grids as ``shapes.py``; ``openmix sweep run shapes`` trains one."""
+    return match(shipped("grids"), pattern)
 
 
 def infer(model, images, **options):

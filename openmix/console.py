@@ -1,6 +1,10 @@
 """How tools end: wrong input in one line, and quietly when whoever reads their output has enough (``| head``)."""
+import _thread
+import contextlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 
 from .escape import printable
@@ -20,6 +24,30 @@ def run(action: Callable[[], int]) -> int:
     except (ValueError, TypeError, OSError, ImportError) as error:
         warn(f"error: {error}")
         return WRONG_INPUT
+
+
+@contextlib.contextmanager
+def interrupts_after_imports():
+    """Ctrl-C while a module is imported is raised once it is there: inside, C++ code makes other errors of it."""
+    def interrupt(number, frame):
+        outer = frame
+        while outer is not None and outer.f_code.co_filename != "<frozen importlib._bootstrap>":
+            outer = outer.f_back
+        if outer is None:
+            raise KeyboardInterrupt
+        again = threading.Timer(0.02, _thread.interrupt_main)
+        again.daemon = True
+        again.start()
+
+    ours = (threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+    if ours:
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def warn(text) -> None:

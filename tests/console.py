@@ -4,7 +4,7 @@ import json
 
 import torch
 
-from openmix import cli
+from openmix.cli import train as cli
 
 PARSERS = dict(train=cli.train_parser, test=cli.test_parser)
 

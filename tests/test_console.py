@@ -10,7 +10,7 @@ from openmix import console
 from openmix.sweep.jobs import Job, write_list
 from tests.results.made import last_ten, make_run
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.parametrize("line", [

@@ -14,13 +14,13 @@ import shlex
 import subprocess
 import sys
 from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 import torch
 
-from openmix import cli
+from openmix.cli import ACTIONS, COMMANDS
+from openmix.cli import train as cli
 from openmix.engine import eval_loop as evaluation
 from openmix.engine import hooks
 from openmix.engine import train_loop as loops
@@ -125,12 +125,7 @@ def commands(path: Path) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines if line.strip()]
 
 
-def tool(script: str):
-    """A script of tools/ as a module."""
-    spec = spec_from_file_location(Path(script).stem, ROOT / "tools" / script)
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+TOOLS = dict(model_zoo="zoo", publish_model="publish", prepare_data="data", print_config="config")
 
 
 def understand(words: list[str]) -> None:
@@ -141,35 +136,19 @@ def understand(words: list[str]) -> None:
         return
     if words[:3] == ["python", "-m", "pytest"]:
         words = ["bash", "tools/run_tests.sh", *words[3:]]
+    if words[:3] == ["python", "-m", "openmix"]:
+        words = words[2:]
+    if words[0] == "openmix":
+        return understand_command(words[1], words[2:])
     assert words[0] in ("bash", "python") and Path(words[1]).is_file(), f"no such command: {' '.join(words)}"
     script, rest = Path(words[1]).name, words[2:]
     if script == "slurm_train.sh":
         script, rest = "dist_train.sh", rest[2:]
     if script in ("dist_train.sh", "dist_test.sh"):
-        assert int(rest[1]) > 0
-        script, rest = script[5:].replace(".sh", ".py"), [rest[0], *rest[2:], "--launcher", "pytorch"]
-    if script in ("train.py", "test.py"):
-        for word in rest:
-            if word.endswith(".pth"):  # a checkpoint that a run would have left there
-                Path(word).parent.mkdir(parents=True, exist_ok=True)
-                Path(word).touch()
-        make = cli.train_parser if script == "train.py" else cli.test_parser
-        load.configure(make(argparse.ArgumentParser()).parse_args(rest))
-    elif script == "side_by_side.sh":
-        assert int(rest[0]) > 0
-        line = rest[1:rest.index("<")] if "<" in rest else rest[1:]
-        end = line.index("--") if "--" in line else len(line)
-        for run in line[:end]:
-            config = "configs/cifar100/r18_mixup.py" if run == "-" else run
-            understand(["python", "tools/train.py", *config.split(), *line[end + 1:]])
-    elif script == "sweep.py":
-        from openmix.sweep.grid import read_grid
-
-        args = tool(script).make_parser().parse_args(rest)
-        if args.grid.endswith(".py"):
-            read_grid(args.grid)
-        else:
-            assert any(Path("configs/grids").glob(f"{args.grid}.py")), f"no grid called {args.grid}"
+        script, rest = script[5:].replace(".sh", ".py"), [rest[0], *rest[2:], "--gpus", rest[1]]
+    if words[1].startswith("tools/") and script.endswith(".py"):
+        command = script.removesuffix(".py")
+        understand_command(TOOLS.get(command, command), rest)
     elif words[1] == "tests/browser/run.sh":
         assert not rest
     elif script == "run_tests.sh":
@@ -178,7 +157,29 @@ def understand(words: list[str]) -> None:
     elif "\ndef make_parser()" in Path(words[1]).read_text():
         runpy.run_path(words[1])["make_parser"]().parse_args(rest)
     else:
-        assert script in ("quickstart.sh", "prepare_data.py"), f"{script} is not checked here"
+        assert script == "quickstart.sh", f"{script} is not checked here"
+
+
+def understand_command(command: str, rest: list[str]) -> None:
+    """The same of ``openmix COMMAND REST``."""
+    if command in ("--help", "--version"):
+        return
+    assert command in COMMANDS, f"no such command: {command}"
+    if rest and rest[0] == ACTIONS.get(command):
+        rest = rest[1:]
+    args = import_module(f"openmix.cli.{command}").make_parser().parse_args(rest)
+    if command in ("train", "test"):
+        for word in rest:
+            if word.endswith(".pth"):  # a checkpoint that a run would have left there
+                Path(word).parent.mkdir(parents=True, exist_ok=True)
+                Path(word).touch()
+        assert args.gpus is None or args.gpus > 0
+        load.configure(args)
+    elif command == "sweep":
+        from openmix.paths import find_grid
+        from openmix.sweep.grid import read_grid
+
+        read_grid(find_grid(args.grid))
 
 
 @each_with_commands
@@ -191,7 +192,8 @@ def test_command_lines_are_understood(path, folder):
 @pytest.mark.parametrize("line", [
     "python tools/train.py configs/cifar100/r18_mixup.py --epochs 3", "python tools/trian.py x.py", "make train",
     "bash tools/dist_train.sh 4 configs/cifar100/r18_mixup.py", "python tools/train.py configs/cifar100/r18_nomix.py",
-    "python tools/train.py configs/cifar100/r18_mixup.py --cfg-options model.mixup.alhpa=1"])
+    "python tools/train.py configs/cifar100/r18_mixup.py --cfg-options model.mixup.alhpa=1", "openmix trian x",
+    "openmix train cifar100/r18_nomix", "openmix list mixup", "openmix sweep run shaeps"])
 def test_wrong_command_lines_are_noticed(line, folder, capsys):
     with pytest.raises((SystemExit, AssertionError, ValueError, FileNotFoundError)):
         understand(shlex.split(line))

@@ -3,7 +3,6 @@ import os
 import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -62,10 +61,12 @@ def test_every_folder_with_code_is_a_package():
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """A folder into which a wheel of this checkout was installed."""
+    """A folder into which a wheel of this checkout was installed, with a config that a sweep had left in it."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("target")
     for name in ("openmix", "configs"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (source / "configs/sweeps/mine").mkdir(parents=True)
+    (source / "configs/sweeps/mine/c.py").touch()
     for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
     done = subprocess.run([sys.executable, "setup.py", "-q", "bdist_wheel", "-d", "dist"], cwd=source,
@@ -73,7 +74,10 @@ def installed(tmp_path_factory):
     assert done.returncode == 0, done.stderr[-2000:]
     wheel, = (source / "dist").glob("openmix-*.whl")
     assert wheel.name.endswith("-py3-none-any.whl")
-    zipfile.ZipFile(wheel).extractall(target)
+    line = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--disable-pip-version-check",
+            "--no-compile", "--target", str(target), str(wheel)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
     return target
 
 
@@ -82,7 +86,8 @@ def test_a_wheel_holds_all_code_all_configs_and_the_marker_of_types(installed):
         return {p.relative_to(folder).as_posix() for p in folder.rglob(pattern) if "__pycache__" not in p.parts}
 
     assert files(ROOT / "openmix") == {f for f in files(installed / "openmix") if not f.startswith("configs/")}
-    assert files(ROOT / "configs") == files(installed / "openmix" / "configs")
+    shipped = {f for f in files(ROOT / "configs") if not f.startswith("sweeps/")}
+    assert shipped == files(installed / "openmix" / "configs") and "grids/shapes.py" in shipped
     assert files(ROOT / "openmix", "*.json") == files(installed / "openmix", "*.json") != set()
     assert (installed / "openmix" / "py.typed").is_file() and not (installed / "tests").exists()
 
@@ -108,8 +113,61 @@ print(openmix.__file__, len(openmix.list_configs()), cfg.model.mixup.type, openm
 """
     home, count, kind, alpha = python(code, installed, tmp_path).split()
     assert home == str(installed / "openmix" / "__init__.py") and (kind, alpha) == ("MixUp", "1.0")
-    found = [p for p in (ROOT / "configs").rglob("*.py") if "_base_" not in p.parts]
+    found = [p for p in (ROOT / "configs").rglob("*.py") if not {"_base_", "grids", "sweeps"} & set(p.parts)]
     assert int(count) == len(found)
+
+
+GRID = """
+base = "configs/shapes/r20_{mixup}.py"
+mixups = ["vanilla", "mixup"]
+epochs = 1
+vary = {"model.backbone.depth": [8]}
+overrides = [dict(set={"train_cfg.limit": 1, "val_cfg.limit": 1, "train_dataloader.dataset.num_images": 100,
+                       "val_dataloader.dataset.num_images": 20, "env_cfg.num_threads": 1})]
+"""
+
+
+@pytest.fixture
+def command(installed, tmp_path):
+    """``command("list configs")``: the installed command in an empty folder; what it prints."""
+    (tmp_path / "work").mkdir()
+
+    def call(line, code=0):
+        done = subprocess.run([sys.executable, str(installed / "bin/openmix"), *line.split()], cwd=tmp_path / "work",
+                              env={**os.environ, "PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1",
+                                   "CUDA_VISIBLE_DEVICES": ""}, capture_output=True, text=True, timeout=300)
+        assert done.returncode == code, f"{line}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done.stdout + done.stderr
+
+    call.folder = tmp_path / "work"
+    return call
+
+
+def test_an_installed_wheel_goes_from_a_grid_to_its_table_in_an_empty_folder(command):
+    (command.folder / "tiny.py").write_text(GRID)
+    assert "2 configs" in command("sweep make tiny.py")
+    assert "2 done" in command("sweep run tiny --slots 2") and "2 done" in command("sweep status tiny")
+    results = sorted(command.folder.glob("work_dirs/sweeps/tiny/*/seed0/result.json"))
+    assert len(results) == 2
+    table = command("zoo work_dirs")
+    assert "MixUp" in table and "Vanilla" in table and "| " in table
+    line = command(f"rerun {results[0].parent.relative_to(command.folder)} --dry-run")
+    assert line.startswith(f"{sys.executable} -m openmix train ")
+
+
+def test_an_installed_wheel_lists_checks_itself_and_finds_its_grids(command, installed):
+    assert "CutMix" in command("list mixups") and "shapes/r20_mixup" in command("list configs shapes")
+    assert f"in {installed}" in command("doctor").replace("~", str(Path.home()))
+    assert "12 runs" in command("sweep make shapes")
+    assert len(command("sweep run shapes --dry-run").splitlines()) == 12
+    assert "did you mean shapes/r20_mixup?" in command("train shapes/r20_mixpu", 2)
+
+
+def test_an_installed_wheel_trains_a_shipped_config_by_its_name(command):
+    sizes = dict(train=300, val=20, test=20)
+    small = " ".join(f"{part}_dataloader.dataset.num_images={number}" for part, number in sizes.items())
+    assert "ok: trained, saved, resumed" in command(f"train shapes/r20_mixup --dry-run --cfg-options {small}")
+    assert list(command.folder.iterdir()) == []
 
 
 def test_the_metadata_names_the_extras_and_the_supported_versions(installed):

@@ -1,36 +1,11 @@
 #!/usr/bin/env python
-"""One HTML page of runs, to be opened anywhere: python tools/report.py work_dirs/cifar100"""
+"""One HTML page of runs: python tools/report.py work_dirs/cifar100. As ``openmix report``."""
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
 
-from openmix.arguments import Parser, typed_path  # noqa: E402
-
-
-def make_parser() -> Parser:
-    parser = Parser(description=__doc__)
-    parser.add_argument("roots", nargs="+", type=typed_path, help="folders that hold the runs")
-    parser.add_argument("--out", type=typed_path, default="report.html", help="default: report.html")
-    parser.add_argument("--title", default="openmix report")
-    parser.add_argument("--columns", nargs="+", action="extend", default=[], metavar="NAME[.VALUE]",
-                        help="further columns of the table of cells, as for tools/model_zoo.py")
-    parser.add_argument("--no-pictures", action="store_true", help="leave out the pictures of mixed images")
-    return parser
-
-
-def main(args) -> int:
-    from openmix.escape import printable
-    from openmix.report.page import write_report
-
-    path = write_report(args.roots, args.out, title=args.title, pictures=not args.no_pictures,
-                        columns=args.columns)
-    print(f"{printable(path)}: {path.stat().st_size / 2**20:.1f} MiB")
-    return 0
-
+from openmix.cli import main  # noqa: E402
 
 if __name__ == "__main__":
-    from openmix.console import run
-
-    arguments = make_parser().parse_args()
-    sys.exit(run(lambda: main(arguments)))
+    sys.exit(main(["report", *sys.argv[1:]]))

@@ -1,53 +1,11 @@
 #!/usr/bin/env python
-"""Run a cell again and compare: python tools/rerun.py work_dirs/cifar100/r18_mixup/seed0"""
+"""Run a cell again and compare: python tools/rerun.py work_dirs/cifar100/r18_mixup/seed0. As ``openmix rerun``."""
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
 
-from openmix.arguments import Parser, typed_path  # noqa: E402
-
-
-def make_parser() -> Parser:
-    parser = Parser(description=__doc__)
-    parser.add_argument("run", type=typed_path, help="work dir of a run, or the folder above the seeds of one cell")
-    parser.add_argument("--work-dir", type=typed_path,
-                        help="new work dir, of several runs the folder above (default: reruns/<path>)")
-    parser.add_argument("--trust", action="store_true", help="run a config that is a program (custom_imports ...)")
-    parser.add_argument("--dry-run", action="store_true", help="print the commands")
-    return parser
-
-
-def main(args) -> int:
-    """0: every run came to the same, bit by bit; 1: something differs, each in a line; 2: wrong input."""
-    import shlex
-
-    from openmix.escape import printable
-    from openmix.results import rerun
-
-    code, records = 0, rerun.find(args.run, args.trust)
-    for record in records:
-        folder = rerun.new_folder(record) if args.work_dir is None else Path(args.work_dir)
-        if args.work_dir is not None and len(records) > 1:
-            folder = folder / Path(record.folder).name
-        if args.dry_run:
-            print(shlex.join(rerun.command(record, folder)))
-            continue
-        new = rerun.rerun(record, folder)
-        lines = rerun.differences(record, new)
-        print(printable(f"{record.folder} -> {new.folder}: {'differs' if lines else 'the same, bit by bit'}"))
-        for line in lines + [f"({line})" for line in rerun.circumstances(record, new)]:
-            print(f"  {printable(line)}")
-        code |= bool(lines)
-    return code
-
+from openmix.cli import main  # noqa: E402
 
 if __name__ == "__main__":
-    from openmix.console import run
-
-    arguments = make_parser().parse_args()
-    try:
-        sys.exit(run(lambda: main(arguments)))
-    except KeyboardInterrupt:
-        print("stopped; the same line goes on with --work-dir", file=sys.stderr)
-        sys.exit(130)
+    sys.exit(main(["rerun", *sys.argv[1:]]))

@@ -19,7 +19,6 @@ part memory 600 memory.py --data-root "$DATA"
 part startup 300 startup.py
 part streaming 300 streaming.py
 part scaling 300 scaling.py
-part side_by_side 300 side_by_side.py
 part forms 600 forms.py
 part roofline_h200 60 roofline.py --tflops 790 --tbs 4.3
 summary

@@ -20,8 +20,6 @@ part epoch_wrn 80 epoch.py --backbone wrn28_8 --steps 100 --forms eager graph "$
 part forms 80 forms.py --forms graph
 part methods_r18 80 methods.py --backbone r18 --steps 100 --form graph "${DATA[@]}"
 part loop 40 loop.py --history 20000
-part side_by_side 100 side_by_side.py --steps 100 --epochs 3 --rounds 1 \
-  --cfg-options model.backbone.type=ResNet model.backbone.depth=18
 part epoch_r18_compiled 120 epoch.py --backbone r18 --steps 100 --forms compile compile+graph "${peaks[@]}" "${DATA[@]}"
 part epoch_wrn_compiled 120 epoch.py --backbone wrn28_8 --steps 100 --forms compile compile+graph "${peaks[@]}" "${DATA[@]}"
 part epoch_rx50_compiled 150 epoch.py --backbone rx50 --steps 100 --forms compile compile+graph "${peaks[@]}" "${DATA[@]}"

@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 
 from ..errors import did_you_mean
-from ..paths import default_work_dir
+from ..paths import default_work_dir, find_config
 
 
 def scale_lr(cfg) -> None:
@@ -76,22 +76,30 @@ def finished(cfg) -> bool:
     return False
 
 
-def _read(cfg):
-    """A Config of one's own, from a path or from a Config."""
+def _read(cfg, options: dict | None = None):
+    """A Config of one's own, from a path, a name or a Config, with ``options`` merged into it."""
     from mmengine.config import Config
 
     from .config.load import load_config
+    from .config.options import merge_options
     from .config.plain import plain_config
 
     if isinstance(cfg, Config):
-        return plain_config(copy.deepcopy(cfg))
-    path, cfg = cfg, load_config(cfg)
+        cfg = copy.deepcopy(cfg)
+        merge_options(cfg, options or {})
+        return plain_config(cfg)
+    path = find_config(cfg)
+    cfg = load_config(path, options)
     cfg.setdefault("work_dir", default_work_dir(path, cfg.get("randomness", {}).get("seed", 0)))
     return cfg
 
 
-def train(cfg) -> dict:
-    """Train a config (a path, or a Config with ``work_dir`` set) and return its result record.
+def train(cfg, options: dict | None = None) -> dict:
+    """Train a config and return its result record: ``train("cifar100/r18_mixup", {"train_cfg.max_epochs": 5})``.
+
+    Args:
+        cfg: a path, the name of a shipped config, or a Config with ``work_dir`` set.
+        options: values of config keys, dotted or nested, set over those of the config.
 
     A run that has finished already is not repeated: with ``resume`` its record is returned at once.
     """
@@ -99,7 +107,7 @@ def train(cfg) -> dict:
     from .config.check import check_config
     from .runner import Runner
 
-    cfg = _read(cfg)
+    cfg = _read(cfg, options)
     check_config(cfg)
     scale_lr(cfg)
     report = Path(cfg.work_dir) / "result.json"
@@ -108,25 +116,25 @@ def train(cfg) -> dict:
     return result.read(report) if report.is_file() else {}
 
 
-def test(cfg, weights) -> dict:
+def test(cfg, weights, options: dict | None = None) -> dict:
     """The values of a checkpoint on the test set: {network: {name of a value: number}}, such as ``top1`` in percent.
 
-    ``cfg`` is a path, or a Config with ``work_dir`` set.
+    ``cfg`` and ``options`` are those of :func:`train`.
     """
-    return tested(cfg, weights)[0]
+    return tested(cfg, weights, options)[0]
 
 
-def tested(cfg, weights) -> tuple[dict, dict]:
+def tested(cfg, weights, options: dict | None = None) -> tuple[dict, dict]:
     """What :func:`test` returns, and which data that was measured on, as ``result.json`` records data."""
-    found = evaluate(cfg, weights, ["test"])["test"]
+    found = evaluate(cfg, weights, ["test"], options=options)["test"]
     return found["networks"], found["data"]
 
 
-def evaluate(cfg, weights, names=None, write: bool = False) -> dict:
+def evaluate(cfg, weights, names=None, write: bool = False, options: dict | None = None) -> dict:
     """Run evaluations of a config on the weights of a checkpoint.
 
     Args:
-        cfg: a path, or a Config with ``work_dir`` set. weights: path of a checkpoint.
+        cfg, options: those of :func:`train`. weights: path of a checkpoint.
         names: ``test`` (of ``test_dataloader``) and names in ``evals``; all that the config has by default.
         write: also put them into the ``result.json`` beside the checkpoint, that of the finished run it belongs to.
 
@@ -143,7 +151,7 @@ def evaluate(cfg, weights, names=None, write: bool = False) -> dict:
     from .evaluations import with_data
     from .runner import Runner
 
-    cfg = _read(cfg)
+    cfg = _read(cfg, options)
     check_config(cfg)
     known = [*(["test"] if cfg.get("test_dataloader") is not None else []), *(cfg.get("evals") or {})]
     names = known if names is None else list(names)

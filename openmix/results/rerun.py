@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..engine.config import foreign
+from ..paths import child_environment
 from ..sweep import jobs
 from ..workdir.status import read_status
 from .cells import make_cells
@@ -76,7 +77,7 @@ def rerun(record: Record, folder) -> Record:
         raise ValueError(f"{folder} holds another run; name another --work-dir")
     told = record.env.get("variables") or {}
     kept = {name: told[name] for name in KEPT if name in told}
-    subprocess.run(command(record, folder), env={**os.environ, **kept}, check=False)
+    subprocess.run(command(record, folder), env={**os.environ, **child_environment(), **kept}, check=False)
     found = read_records(folder) if Path(folder).is_dir() else []
     if not found:
         raise ValueError(f"the run wrote nothing to {folder}")

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import did_you_mean
-from ..paths import config_root, default_work_dir
+from ..paths import config_root, default_work_dir, find_grid
 from ..workdir.files import write_atomic
 from ..workdir.json_files import MIB, read_bytes
 from .dry_build import check, check_each
 from .grid import Grid, Row, read_grid
-from .jobs import SWEEPS, Job, read_list, refuse_other, run_list, write_list
+from .jobs import SWEEPS, Job, made_here, read_list, refuse_other, run_list, write_list
 
-MARK = re.compile(r"# made by tools/sweep\.py from .*, checksum (\w{16}); what you change is kept\n")
+MARK = re.compile(r"# made by (?:openmix sweep|tools/sweep\.py) from .*, checksum (\w{16}); what you change is kept\n")
 BASES = re.compile(r"""^_base_\s*=\s*(\[[^\]]*\]|\([^)]*\)|["'][^"'\n]+["'])""", re.M)
 
 
@@ -47,6 +47,7 @@ def make(grid_path, force: bool = False) -> Made:
         FileNotFoundError, ValueError, TypeError: of the grid; or a line for each config that is not right. Nothing is
             then written.
     """
+    grid_path = find_grid(grid_path)
     grid = read_grid(grid_path)
     folder, made = SWEEPS / grid.name, Made(grid.name)
     if not force:
@@ -156,7 +157,7 @@ def literal(value) -> str:
 
 def signed(content: str, grid: Grid) -> str:
     """With the line that says where it is from."""
-    return f"# made by tools/sweep.py from {grid.name}.py, checksum {_sum(content)}; what you change is kept\n{content}"
+    return f"# made by openmix sweep from {grid.name}.py, checksum {_sum(content)}; what you change is kept\n{content}"
 
 
 def is_signed(content: str) -> bool:
@@ -193,12 +194,32 @@ def _texts(path: Path, found: dict[Path, str]) -> dict[Path, str]:
 # -- before a run ----------------------------------------------------------------------------------------------
 
 
+def find_sweep(sweep) -> str:
+    """``sweep`` itself where one of that name was made here from another grid; else the grid file of that name.
+
+    So ``openmix sweep run shapes`` sees that ``configs/grids/shapes.py`` was changed since.
+    """
+    path = run_list(sweep)
+    try:
+        grid = find_grid(sweep)
+    except FileNotFoundError as error:
+        if path.is_file():
+            return str(sweep)
+        here = f". Sweeps made here: {did_you_mean(sweep, made_here())}" if made_here() else ""
+        raise FileNotFoundError(f"{error}{here}") from error
+    if not path.is_file():
+        return grid
+    made_from = Path(read_list(path).get("grid") or "none")
+    return grid if Path(grid).is_file() and made_from.is_file() and made_from.samefile(grid) else str(sweep)
+
+
 def prepare(sweep, force: bool = False) -> tuple[str, list[Job], dict[str, str]]:
     """Before a sweep is run: make it if its grid is new or was changed, and check configs that were changed by hand.
 
     Returns:
         (name, jobs, what is wrong with configs that were changed since: {path: message}).
     """
+    sweep = find_sweep(sweep)
     path, given = run_list(sweep), Path(sweep)
     grid = given if given.suffix == ".py" else None
     if grid is not None and (not path.is_file() or read_list(grid).get("grid_sum") != _grid_sum(grid)):

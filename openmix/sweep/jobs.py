@@ -13,8 +13,7 @@ from ..workdir.status import TERMINAL, read_status, state, write_status
 
 SWEEPS = Path("configs", "sweeps")
 DRIVER = ".driver"  # in the folder of a sweep: the lock of whoever runs it
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
-TRAIN, PROCESSES = TOOLS / "train.py", TOOLS / "processes.py"
+TRAIN, PROCESSES = ("-m", "openmix", "train"), ("-m", "openmix.engine.distributed.processes")
 OPEN = ("waiting", "running", "preempted", "interrupted")  # states of a run that has not come to an end
 SCHEMA = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")  # of sweeps and configs: they reach paths and batch scripts
@@ -78,6 +77,11 @@ def run_list(sweep) -> Path:
     return path if path.name == "runs.json" else SWEEPS / sweep_name(sweep) / "runs.json"
 
 
+def made_here() -> list[str]:
+    """Names of the sweeps below the current folder."""
+    return [path.parent.name for path in SWEEPS.glob("*/runs.json") if NAME.fullmatch(path.parent.name)]
+
+
 def read_list(path) -> dict:
     """The content of a run list; ``jobs`` are :class:`Job` objects.
 
@@ -87,9 +91,8 @@ def read_list(path) -> dict:
     """
     given, path = Path(path), run_list(path)
     if not os.path.lexists(path):
-        made = [p.parent.name for p in SWEEPS.glob("*/runs.json") if NAME.fullmatch(p.parent.name)]
-        raise FileNotFoundError(f"no run list {path}; write it with: python tools/sweep.py make GRID (from the folder "
-                                f"where you train). Sweeps made here: {did_you_mean(sweep_name(path), made)}")
+        raise FileNotFoundError(f"no run list {path}; write it with: openmix sweep make GRID (from the folder "
+                                f"where you train). Sweeps made here: {did_you_mean(sweep_name(path), made_here())}")
     try:
         found = read_json(path)
         if found["schema"] != SCHEMA:
@@ -100,7 +103,7 @@ def read_list(path) -> dict:
         found["jobs"] = [_job(i, job) for i, job in enumerate(found["jobs"])]
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise ValueError(f"{path} is no run list ({type(error).__name__}: {error}); write it anew with: "
-                         "python tools/sweep.py make GRID") from error
+                         "openmix sweep make GRID") from error
     if given.suffix == ".py":
         refuse_other(found, given, path)
     return found
@@ -121,7 +124,7 @@ def refuse_other(found: dict, grid: Path, path: Path) -> None:
     other = Path(found.get("grid") or grid)
     if grid.is_file() and other.is_file() and not other.samefile(grid):
         raise ValueError(f"{path} was made from {other}, not from {grid}; a sweep has the name of its grid file, so "
-                         f"give one of them another name, or take over the folder: tools/sweep.py make {grid} --force")
+                         f"give one of them another name, or take over the folder: openmix sweep make {grid} --force")
 
 
 def load_jobs(path) -> list[Job]:
@@ -142,19 +145,21 @@ def write_list(path, jobs: list[Job], **more) -> None:
     write_json(path, dict(schema=SCHEMA, **more, jobs=[asdict(job) for job in jobs]))
 
 
-def command(job: Job, *torchrun: str, train=TRAIN) -> list[str]:
+def command(job: Job, *torchrun: str) -> list[str]:
     """The command line of a job; it is the same for every start.
+
+    It finds this package with :func:`openmix.paths.child_environment`.
 
     Args:
         torchrun: its arguments for a job of several processes; on one node none are needed, any free port is taken.
-            They are started by ``tools/processes.py``, whose exit status tells whether a signal killed one of them.
+            :mod:`openmix.engine.distributed.processes` starts them; its exit status names the signal that killed one.
     """
     rest = [typed(job.config), "--seed", str(job.seed), "--work-dir", typed(job.work_dir), "--resume"]
     if job.processes == job.nodes == 1:
-        return [sys.executable, typed(train), *rest]
+        return [sys.executable, *TRAIN, *rest]
     where = torchrun or ("--standalone",)
-    return [sys.executable, typed(PROCESSES), *where, f"--nnodes={job.nodes}", f"--nproc_per_node={job.processes}",
-            typed(train), *rest, "--launcher", "pytorch"]
+    return [sys.executable, *PROCESSES, *where, f"--nnodes={job.nodes}", f"--nproc_per_node={job.processes}",
+            *TRAIN, *rest, "--launcher", "pytorch"]
 
 
 def typed(path) -> str:

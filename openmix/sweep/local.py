@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..paths import child_environment
 from ..workdir.json_files import open_regular, read_tail
 from ..workdir.status import is_alive, read_status
 from .jobs import Job, command, settle
@@ -175,7 +176,8 @@ class Pool:
             Path(job.work_dir).mkdir(parents=True, exist_ok=True)
             with open_log(Path(job.work_dir, LOG)) as log:
                 process = subprocess.Popen(self.command(job), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                           env={**os.environ, **self.slots.environment(job, devices)},
+                                           env={**os.environ, **child_environment(),
+                                                **self.slots.environment(job, devices)},
                                            start_new_session=True, preexec_fn=_die_with(os.getpid()))
         except OSError as error:
             self.slots.give(devices)

@@ -1,11 +1,16 @@
 """Where the jobs of a sweep run side by side: so many on each GPU, or so many on the CPU with a share of its cores."""
+import contextlib
 import os
 import re
+import shutil
 import subprocess
+import tempfile
 
+from ..console import warn
 from .jobs import Job
 
 CPU = ""  # as a value of CUDA_VISIBLE_DEVICES it hides the GPUs
+MPS = "nvidia-cuda-mps-control"
 
 
 class Slots:
@@ -17,6 +22,8 @@ class Slots:
     def __init__(self, devices: list[str]):
         self.free, self.number = list(devices), len(devices)
         self.different = list(dict.fromkeys(devices))
+        self.names: dict[str, str] = {}  # of devices for CUDA, where they go by another name (a UUID under MPS)
+        self.variables: dict[str, str] = {}  # more of the environment of each job
 
     def check(self, job: Job) -> None:
         """Raise ValueError for a job that fits in here never."""
@@ -43,9 +50,61 @@ class Slots:
     def environment(self, job: Job, devices: list[str]) -> dict[str, str]:
         """Which GPUs the job sees, and its share of the cores where OMP_NUM_THREADS is not set already."""
         cores = len(os.sched_getaffinity(0)) * len(devices) // (self.number * job.processes)
-        return dict(CUDA_VISIBLE_DEVICES=",".join(filter(None, devices)),
-                    OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS") or str(max(1, cores)),
-                    PET_SIGNALS_TO_HANDLE="SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2")  # torchrun hands them on
+        visible = ",".join(self.names.get(device, device) for device in devices if device)
+        return dict(self.variables, CUDA_VISIBLE_DEVICES=visible,
+                    OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS") or str(max(1, cores)))
+
+    @contextlib.contextmanager
+    def mps(self):
+        """NVIDIA MPS while jobs share GPUs, so that their kernels run at the same time; without it they take turns.
+
+        The daemon and its files are private, and end with the context. One that runs already is used and left alone.
+        """
+        if self.different == [CPU] or self.number == len(self.different) or not shutil.which(MPS) or _mps_answers():
+            yield
+            return
+        with tempfile.TemporaryDirectory(prefix="openmix_mps.", dir="/tmp",  # a short path: it holds sockets
+                                         ignore_cleanup_errors=True) as folder:
+            names = {device: _uuid(device) for device in self.different}  # MPS numbers its GPUs anew, a UUID stays
+            variables = dict(CUDA_MPS_PIPE_DIRECTORY=folder, CUDA_MPS_LOG_DIRECTORY=folder)
+            environment = {**os.environ, **variables, "CUDA_VISIBLE_DEVICES": ",".join(names.values())}
+            started = _control(["-d"], env=environment)
+            if started:
+                self.names, self.variables = names, variables
+            else:
+                warn(f"{MPS} does not start here; the runs share their GPU by taking turns")
+            try:
+                yield
+            finally:
+                self.names, self.variables = {}, {}
+                if started:
+                    _control([], env=environment, input="quit\n")
+
+
+def _mps_answers() -> bool:
+    """Whether a daemon runs already, where the environment names its pipes."""
+    return _control([], input="get_server_list\n")
+
+
+def _control(arguments: list[str], **options) -> bool:
+    """Whether the control program of MPS succeeds; its daemon keeps no pipe of ours open."""
+    if "input" not in options:
+        options["stdin"] = subprocess.DEVNULL
+    try:
+        return subprocess.run([MPS, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
+                              timeout=60, start_new_session=True, check=False, **options).returncode == 0
+    except (OSError, subprocess.SubprocessError):
+        return False
+
+
+def _uuid(device: str) -> str:
+    """The UUID of a GPU by its number; another name, or one that nvidia-smi does not know, as it is."""
+    line = ["nvidia-smi", f"--id={device}", "--query-gpu=uuid", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return device
+    return found if device.isdecimal() and found else device
 
 
 def find_gpus() -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..console import warn
+from ..paths import CODE
 from ..workdir.files import write_json
 from ..workdir.json_files import dict_of, list_of, read_json
 from ..workdir.lock import InUse, Lock
@@ -24,11 +25,10 @@ TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
 VALUE = re.compile(r"[A-Za-z0-9_.,:@%+=/*&|()\[\]!<>~-]+")  # of an option: it stands in a batch script
 LOST = ", and without it jobs might be submitted twice; delete it once none of them is in the queue"
 OWN = ("array", "error", "nodes", "ntasks", "ntasks-per-node", "open-mode", "output", "signal", "time")
-CODE = Path(__file__).resolve().parents[2]  # what python needs to find openmix on a node
 
 
 def add_arguments(group) -> None:
-    """The options of ``tools/sweep.py run --engine slurm``."""
+    """The options of ``openmix sweep run --engine slurm``."""
     group.add_argument("--partition", help="partition to submit to (default: the cluster's)")
     group.add_argument("--time", type=minutes, default="1-00:00:00", metavar="LIMIT",
                        help="time limit of an element before it is requeued, as sbatch takes it (1-00:00:00)")
@@ -185,7 +185,7 @@ def _submit(name: str, jobs: list[Job], problems: dict[str, str], args) -> int:
     for job in wrong:
         settle(job, 2, problems[job.config])
         warn(f"{job.name}: {problems[job.config]}")
-    print(f"how they are doing: python tools/sweep.py status {name}; what SLURM wrote: {folder(name)}")
+    print(f"how they are doing: openmix sweep status {name}; what SLURM wrote: {folder(name)}")
     return int(bool(wrong))
 
 

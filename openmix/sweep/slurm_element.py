@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from ..engine.distributed import slurm
+from ..paths import child_environment
 from ..workdir.status import TERMINAL, read_status, state
 from .jobs import Job, command, settle
 from .local import LOG, last_line, open_log
@@ -69,8 +70,8 @@ def was_killed(job: Job, code: int) -> bool:
 def train(job: Job, log: Path, start: int) -> int:
     """One start of the training, up to its end; returns its exit status, negative for a signal."""
     cores = int(os.environ.get("SLURM_CPUS_PER_TASK", 1))
-    environment = {"OMP_NUM_THREADS": str(max(1, cores // job.processes)), **os.environ, slurm.WATCHED: "1",
-                   "PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2"}  # of torchrun
+    environment = {"OMP_NUM_THREADS": str(max(1, cores // job.processes)), **os.environ, **child_environment(),
+                   slurm.WATCHED: "1"}
     log.parent.mkdir(parents=True, exist_ok=True)
     with open_log(log) as file:
         return subprocess.call(command(job, *meeting(job, start)), env=environment, stdin=subprocess.DEVNULL,
@@ -96,5 +97,5 @@ def leave(heard: Heard, requeues: int) -> str:
         if not slurm.being_preempted():
             return "stopped (scancel, or SLURM queues it again)"
     elif slurm.restarts() >= requeues:
-        return f"its time is up, after {requeues} requeues; tools/sweep.py run goes on"
-    return "saved and queued again" if slurm.requeue() else "saved, but scontrol requeue failed; tools/sweep.py run"
+        return f"its time is up, after {requeues} requeues; openmix sweep run goes on"
+    return "saved and queued again" if slurm.requeue() else "saved, but scontrol requeue failed; openmix sweep run"

@@ -1,24 +1,18 @@
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from openmix.cli import main
 from openmix.datasets import CIFAR100, ArrayFile, ImageFolderData
 from openmix.datasets.prepare import prepare
 from tests.datasets.fabricate import FOLDER, tar, write_folder
 from tests.datasets.test_folder import root as folder_root  # noqa: F401  (a fixture)
 
-TOOL = Path(__file__).parents[2] / "tools" / "prepare_data.py"
-
 
 @pytest.fixture(scope="module")
 def tool():
-    spec = importlib.util.spec_from_file_location("prepare_data", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return lambda words: main(["data", "prepare", *words])
 
 
 def test_cifar_becomes_arrays_with_the_same_content(tmp_path, official_cifar100, tool, capsys):

@@ -2,12 +2,12 @@
 import json
 import shutil
 import signal
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 
-from openmix import console, workdir
+from openmix import workdir
+from openmix.cli import main
 from openmix.results.records import damaged, read_records
 from openmix.sweep.jobs import Job, load_jobs, settle, write_list
 from openmix.sweep.local import Pool
@@ -16,8 +16,6 @@ from openmix.sweep.slots import CPU, Slots
 from openmix.workdir.status import is_alive
 from tests.results import hostile
 from tests.results.made import last_ten, make_run
-
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
 @pytest.fixture(autouse=True)
@@ -32,20 +30,9 @@ def at_once():
     signal.signal(signal.SIGALRM, previous)
 
 
-def tool(name):
-    spec = spec_from_file_location(f"tool_{name}", TOOLS / f"{name}.py")
-    found = module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
 def call(name, *arguments) -> int:
-    """A tool in this process; an error that is not one of the input ends the test."""
-    module = tool(name)
-    if name in ("model_zoo", "sweep"):
-        return module.main([*map(str, arguments)])
-    args = module.make_parser().parse_args([*map(str, arguments)])
-    return console.run(lambda: module.main(args))
+    """A command in this process; an error that is not one of the input ends the test."""
+    return main([name, *map(str, arguments)])
 
 
 def every_tool(tmp_path, monkeypatch, capsys, folders):
@@ -54,10 +41,10 @@ def every_tool(tmp_path, monkeypatch, capsys, folders):
     bad = [folder.relative_to(tmp_path) for folder in folders]
     good = make_run(tmp_path / "good" / "seed0", "type='CutMix'", curve=last_ten(80.0))
     for style in ("markdown", "csv", "latex", "html"):
-        assert call("model_zoo", "good", *bad, "--format", style, "--out", f"zoo.{style}") == 0
+        assert call("zoo", "good", *bad, "--format", style, "--out", f"zoo.{style}") == 0
         assert "80.00 (1)" in Path(f"zoo.{style}").read_text() or style == "csv"
     assert "CutMix,400,80," in Path("zoo.csv").read_text()
-    assert call("model_zoo", "good", *bad, "--part", "unplaced", "--part", "overview") == 0
+    assert call("zoo", "good", *bad, "--part", "unplaced", "--part", "overview") == 0
     assert call("report", "good", *bad, "--out", "r.html") == 0 and str(good.relative_to(tmp_path)) in Path(
         "r.html").read_text()
     assert call("compare", "good", "bad") in (0, 2)
@@ -159,5 +146,5 @@ def test_a_run_list_with_a_wrong_job_is_refused_with_the_way_out(change, tmp_pat
     found = json.loads(Path("configs/sweeps/s/runs.json").read_text())
     found["jobs"][0] |= change
     Path("configs/sweeps/s/runs.json").write_text(json.dumps(found))
-    with pytest.raises(ValueError, match=rf"jobs\[0\].{next(iter(change))} is .*tools/sweep.py make GRID"):
+    with pytest.raises(ValueError, match=rf"jobs\[0\].{next(iter(change))} is .*openmix sweep make GRID"):
         load_jobs("s")

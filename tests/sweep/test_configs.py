@@ -303,6 +303,32 @@ def test_the_screen_shows_what_runs_and_what_failed():
         assert words in out.getvalue()
 
 
+def test_a_grid_goes_by_its_name_and_a_change_of_its_file_is_seen():
+    Path("configs/grids").mkdir(parents=True)
+    Path("configs/grids/g.py").write_text(GRID)
+    name, jobs, _ = prepare("g")
+    assert name == "g" and len(jobs) == 4 and read_list("g")["grid"] == "configs/grids/g.py"
+    Path("configs/grids/g.py").write_text(GRID.replace("seeds = 2", "seeds = 3"))
+    assert len(prepare("g")[1]) == 6
+
+
+def test_a_sweep_that_was_made_from_another_file_of_that_name_goes_on():
+    """Though a shipped grid is called so too."""
+    Path("shapes.py").write_text(GRID)
+    make("shapes.py")
+    assert len(prepare("shapes")[1]) == 4 and read_list("shapes")["grid"] == "shapes.py"
+    Path("shapes.py").rename("gone.py")
+    assert len(prepare("shapes")[1]) == 4
+
+
+def test_a_config_that_an_earlier_version_wrote_is_not_taken_for_one_changed_by_hand():
+    make("g.py")
+    path = Path("configs/sweeps/g/r20_vanilla_ep2.py")
+    path.write_text(path.read_text().replace("made by openmix sweep from", "made by tools/sweep.py from"))
+    made = make("g.py")
+    assert made.updated == ["r20_vanilla_ep2"] and made.kept == []
+
+
 # -- the command line ------------------------------------------------------------------------------------------
 
 
@@ -314,7 +340,7 @@ def sweep(*arguments, check=None):
 
 
 @pytest.mark.parametrize("arguments, words", [
-    (("run", "nothing.py"), "no grid nothing.py"), (("status", "nothing"), "tools/sweep.py make"),
+    (("run", "nothing.py"), "no grid nothing.py"), (("status", "nothing"), "openmix sweep make"),
     (("run", "g", "--slots", "0"), "--slots must be at least 1"),
     (("run", "g", "--retries", "-1"), "--retries must be at least 0"),
     (("run", "g", "--gpus", "0,0"), "once each"), (("run", "g", "--gpus", "0", "--slots", "2"), "--slots is for jobs"),
@@ -327,8 +353,8 @@ def test_wrong_input_is_one_line_and_two(arguments, words):
 
 def test_status_dry_run_and_help_need_neither_torch_nor_mmengine():
     make("g.py")
-    code = (f"import sys; sys.path.insert(0, {str(ROOT / 'tools')!r}); import sweep\n"
-            "try: print(sweep.main())\nexcept SystemExit: pass\n"
+    code = ("import sys; from openmix.cli import main\n"
+            "try: print(main(['sweep', *sys.argv[1:]]))\nexcept SystemExit: pass\n"
             "print({'torch', 'mmengine', 'numpy'} & set(sys.modules))")
     for arguments in (["status", "g"], ["run", "g", "--dry-run"], ["--help"]):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)

@@ -31,18 +31,18 @@ def put(file, **content):
 
 
 def test_the_command_is_plain_and_the_same_for_every_start():
-    line = shlex.join(command(JOB, train="tools/train.py"))
-    assert line == (f"{sys.executable} tools/train.py configs/sweeps/s/r18_mixup.py --seed 1 "
+    line = shlex.join(command(JOB))
+    assert line == (f"{sys.executable} -m openmix train configs/sweeps/s/r18_mixup.py --seed 1 "
                     "--work-dir w/r18_mixup/seed1 --resume")
 
 
 def test_several_processes_are_started_by_torchrun():
     job = Job("a/seed0", "c.py", 0, "w/a", processes=2)
-    assert command(job)[1].endswith("tools/processes.py")
-    assert command(job)[2:5] == ["--standalone", "--nnodes=1", "--nproc_per_node=2"]
+    assert command(job)[1:3] == ["-m", "openmix.engine.distributed.processes"]
+    assert command(job)[3:6] == ["--standalone", "--nnodes=1", "--nproc_per_node=2"]
     assert command(job)[-2:] == ["--launcher", "pytorch"]
     wide = command(Job("a/seed0", "c.py", 0, "w/a", nodes=2), "--rdzv-endpoint=host:29500")
-    assert wide[2:5] == ["--rdzv-endpoint=host:29500", "--nnodes=2", "--nproc_per_node=1"]
+    assert wide[3:6] == ["--rdzv-endpoint=host:29500", "--nnodes=2", "--nproc_per_node=1"]
 
 
 @pytest.mark.parametrize("named", ["s", "grids/s.py", "configs/sweeps/s", "configs/sweeps/s/runs.json"])
@@ -58,7 +58,7 @@ def test_a_run_list_comes_back_as_it_was_written_however_it_is_named(named):
 def test_a_list_that_is_torn_or_of_another_version_says_how_to_write_it_anew(content):
     run_list("s").parent.mkdir(parents=True)
     run_list("s").write_text(content)
-    with pytest.raises(ValueError, match="tools/sweep.py make"):
+    with pytest.raises(ValueError, match="openmix sweep make"):
         load_jobs("s")
 
 

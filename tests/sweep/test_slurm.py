@@ -9,13 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 from submitit.core.utils import DelayedSubmission
 
 from openmix import workdir
+from openmix.cli import main
 from openmix.sweep import slurm
 from openmix.sweep import slurm_element as element
 from openmix.sweep.jobs import Job
@@ -152,7 +152,7 @@ def test_what_failed_is_submitted_when_asked_for(cluster):
 def test_a_dry_run_starts_nothing_and_leaves_nothing(cluster, capsys):
     assert submit(made("a", nodes=2), "--dry-run", "--sbatch", "account=vision") == 0
     told = capsys.readouterr().out
-    assert "account=vision" in told and "tools/train.py configs/sweeps/grid/a.py --seed 0" in told
+    assert "account=vision" in told and "-m openmix train configs/sweeps/grid/a.py --seed 0" in told
     assert not (cluster / "sbatch").exists() and not Path("work_dirs").exists()
 
 
@@ -189,11 +189,8 @@ def test_without_slurm_or_submitit_one_line_says_so(monkeypatch):
 
 
 def test_the_tool_submits_the_runs_of_a_grid(cluster, capsys):
-    spec = spec_from_file_location("sweep", ROOT / "tools/sweep.py")
-    tool = module_from_spec(spec)
-    spec.loader.exec_module(tool)
     Path("tiny.py").write_text('base = "configs/shapes/r20_mixup.py"\nmixups = ["MixUp"]\nseeds = 2\n')
-    assert tool.main(["run", "tiny.py", "--engine", "slurm", "--only", "*/seed1"]) == 0
+    assert main(["sweep", "run", "tiny.py", "--engine", "slurm", "--only", "*/seed1"]) == 0
     assert "array 41: 1 run(s)" in capsys.readouterr().out
     told = DelayedSubmission.load("work_dirs/sweeps/tiny/.slurm/41_submitted.pkl").args[0]
     assert told.seed == 1 and Path(told.config).is_file()

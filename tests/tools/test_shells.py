@@ -26,12 +26,11 @@ def test_numbers_are_whole_numbers(gpus, tmp_path):
                               ("dist_test.sh", ("c.py",))):
         done = shell(tmp_path, script, *arguments, gpus, "x")
         assert done.returncode == 2 and "GPUS must be a whole number" in done.stderr and done.stdout == "", script
-    assert shell(tmp_path, "side_by_side.sh", gpus, "c.py").returncode == 2
 
 
-@pytest.mark.parametrize("name", ["GPUS_PER_NODE", "CPUS_PER_TASK", "NNODES", "NODE_RANK", "PORT", "MAX_RESTARTS"])
+@pytest.mark.parametrize("name", ["GPUS_PER_NODE", "CPUS_PER_TASK"])
 def test_numbers_of_the_environment_are_whole_numbers(name, tmp_path):
-    script = ("slurm_train.sh", "p", "n", "c.py", "2") if "_PER_" in name else ("dist_train.sh", "c.py", "2")
+    script = ("slurm_train.sh", "p", "n", "c.py", "2")
     assert shell(tmp_path, *script).returncode == 0
     done = shell(tmp_path, *script, **{name: EVIL})
     assert done.returncode == 2 and f"{name} must be a whole number" in done.stderr
@@ -41,16 +40,16 @@ def test_numbers_of_the_environment_are_whole_numbers(name, tmp_path):
 def test_names_of_partitions_jobs_and_hosts_are_plain(name, tmp_path):
     assert shell(tmp_path, "slurm_train.sh", name, "n", "c.py", "2").returncode == 2
     assert shell(tmp_path, "slurm_train.sh", "p", name, "c.py", "2").returncode == 2
-    if name:
-        assert shell(tmp_path, "dist_train.sh", "c.py", "2", MASTER_ADDR=name).returncode == 2
+
+
+def test_the_scripts_of_several_processes_hand_everything_on(tmp_path):
+    for name in ("train", "test"):
+        done = shell(tmp_path, f"dist_{name}.sh", "c.py", "2", "x", "--cfg-options", "a=1")
+        assert done.stdout.strip() == f"{TOOLS}/{name}.py c.py x --cfg-options a=1 --gpus 2"
 
 
 def test_a_config_that_begins_with_a_dash_is_no_option(tmp_path):
-    for script in (("slurm_train.sh", "p", "n", "-x", "2"), ("dist_train.sh", "-x", "2"),
-                   ("side_by_side.sh", "1", " -x"), ("side_by_side.sh", "1", "c.py\n-x"),
-                   ("side_by_side.sh", "1", " ")):
+    for script in (("slurm_train.sh", "p", "n", "-x", "2"), ("dist_train.sh", "-x", "2")):
         assert shell(tmp_path, *script).returncode == 2, script
-    done = shell(tmp_path, "side_by_side.sh", "1", "-", stdin="c.py\n-x\n")
-    assert done.returncode == 2 and "-x" in done.stderr and "started" not in done.stdout
     done = shell(tmp_path, "slurm_train.sh", "p", "n", "./-x", "2", SRUN_ARGS="--a=1 *\n--b")
     assert done.returncode == 0 and "--a=1 * --b echo -u" in done.stdout

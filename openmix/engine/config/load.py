@@ -139,10 +139,11 @@ def _without_mark(needed: bool):
 
 def configure(args):
     """The config file with the command line merged into it, checked."""
-    from ...paths import default_work_dir
+    from ...paths import default_work_dir, find_config
     from .check import check_config
 
     options = parse_options(args.cfg_options)
+    args.config = find_config(args.config)
     cfg = load_config(args.config, options)
     cfg.randomness = {"seed": 0, **(cfg.get("randomness") or {})}
     if args.seed is not None:
@@ -178,8 +179,8 @@ def configure(args):
 def check_checkpoint(path: str) -> None:
     """Raise unless ``path`` is a file that may be a checkpoint; the message says what it is instead."""
     if path.endswith((".py", ".json")):
-        raise ValueError(f"{path} is no checkpoint but looks like a config; tools/train.py takes CONFIG, "
-                         "tools/test.py CONFIG CHECKPOINT")
+        raise ValueError(f"{path} is no checkpoint but looks like a config; openmix train takes CONFIG, "
+                         "openmix test CONFIG CHECKPOINT")
     if Path(path).is_dir():
         found = sorted(p.name for p in Path(path).glob("*.pth"))
         hint = f"name one of its checkpoints: {', '.join(found[:9])}" if found else "it holds no checkpoint"

@@ -57,7 +57,7 @@ def init_distributed(launcher: str, timeout_s: int = 1800) -> tuple[int, int]:
         missing = [k for k in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if k not in os.environ]
         if missing:
             raise ValueError(f"launcher 'pytorch' expects torchrun's environment, but {', '.join(missing)} is not set; "
-                             "start with: bash tools/dist_train.sh CONFIG GPUS")
+                             "start with: openmix train CONFIG --gpus N")
         _die_with_parent()
         where, local = device(), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
         if where.type == "cuda":

@@ -12,8 +12,8 @@ from mmengine.config import Config
 from mmengine.registry import Registry as MmengineRegistry
 
 import openmix
-from openmix import cli
 from openmix.backbones import TimmModel, TorchvisionModel
+from openmix.cli import train as cli
 from openmix.engine.config import foreign, load
 from openmix.engine.config.check import check_config
 from openmix.engine.config.load import load_config

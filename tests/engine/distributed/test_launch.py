@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from openmix import cli, workdir
+from openmix import workdir
+from openmix.cli import train as cli
 from openmix.engine import precision
 from openmix.engine.config import load
 from openmix.engine.distributed import launch, signals, syncbn

@@ -1,4 +1,4 @@
-"""The command line of ``tools/train.py`` and ``tools/test.py``. Imports nothing heavy until the arguments are right."""
+"""Train a config: openmix train cifar100/r18_mixup"""
 import argparse
 import json
 import os
@@ -7,17 +7,26 @@ import sys
 import traceback
 from pathlib import Path
 
-from .arguments import seed, typed_path
-from .output import until_closed
-from .workdir.files import DISK
+from ..arguments import Parser, seed, typed_path
+from ..output import until_closed
+from ..workdir.files import DISK
 
 AMP = ("auto", "bf16", "fp16", "off")
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 OK, FAILED, WRONG_INPUT, DIVERGED = 0, 1, 2, 3
 
 
+def make_parser(prog: str | None = None) -> Parser:
+    return train_parser(Parser(prog=prog, description=__doc__))
+
+
+def main(args) -> int:
+    return run("train", args)
+
+
 def common_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    parser.add_argument("config", type=typed_path, help="config file (.py or .json)")
+    parser.add_argument("config", type=typed_path,
+                        help="config file (.py or .json), or the name of a shipped one: cifar100/r18_mixup")
     parser.add_argument("--work-dir", "--work_dir", type=typed_path, help="default: work_dirs/<config path>/seed<k>")
     parser.add_argument("--amp", nargs="?", const="auto", choices=AMP, help="precision (default: the config's, auto)")
     parser.add_argument("--seed", type=seed, help="seed of weights, order, augmentation and mixing (default: 0)")
@@ -30,8 +39,15 @@ def common_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser
     return parser
 
 
+def add_gpus(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--gpus", type=int, metavar="N",
+                        help="start N processes, one a GPU (on the CPU where there is none); several nodes: the same "
+                             "line on each, with NNODES, NODE_RANK, MASTER_ADDR and PORT in the environment")
+
+
 def train_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     common_arguments(parser)
+    add_gpus(parser)
     parser.add_argument("--resume", "--auto_resume", nargs="?", const="auto", type=typed_path, metavar="CHECKPOINT",
                         help="continue from the newest valid checkpoint of the work dir, or from this one")
     parser.add_argument("--resume-from", "--resume_from", dest="resume", type=typed_path, metavar="CHECKPOINT",
@@ -48,6 +64,7 @@ def train_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def test_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     common_arguments(parser)
+    add_gpus(parser)
     parser.add_argument("checkpoint", type=typed_path, help="checkpoint file")
     parser.add_argument("--out", type=typed_path, help="write the values to this JSON file")
     parser.add_argument("--evals", nargs="+", metavar="NAME",
@@ -115,21 +132,24 @@ def run(action: str, args) -> int:
 
 def _run(action: str, args) -> int:
     try:
-        from .engine.config.load import configure
+        if args.gpus is not None and args.launcher != "pytorch":  # which the processes started here are given
+            return _start_processes(args)
+        from ..engine.config.load import configure
 
         cfg = configure(args)
         if action == "train" and (code := _ended_for_good(cfg.work_dir)):
             return code
         return (_train if action == "train" else _test)(cfg, args)
     except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
         return 130
     except Exception as error:
-        from .engine.step.eager import Diverged
-        from .engine.train_loop import Stopped
-        from .workdir.lock import InUse
+        from ..engine.step.eager import Diverged
+        from ..engine.train_loop import Stopped
+        from ..workdir.lock import InUse
 
         if isinstance(error, Stopped):
-            from .engine.distributed.launch import leave_distributed
+            from ..engine.distributed.launch import leave_distributed
 
             leave_distributed()  # all processes stop together
             print(f"{error}; continue with --resume", file=sys.stderr)
@@ -146,12 +166,23 @@ def _run(action: str, args) -> int:
         return FAILED
 
 
+def _start_processes(args) -> int:
+    """The same command line in several processes; returns the exit status of the whole."""
+    from ..engine.distributed.processes import start
+    from ..paths import find_config
+
+    if args.launcher != "none":
+        raise ValueError(f"--gpus starts the processes itself; leave out --launcher {args.launcher}")
+    find_config(args.config)  # an unknown name is one message, before anything starts
+    return start(args.words, args.gpus)
+
+
 def _ended_for_good(work_dir) -> int:
     """In a process that torchrun has restarted: the exit code of the start before, if another one cannot help.
 
     torchrun repeats whatever failed; a loss that diverged is not to be tried until it does not.
     """
-    from .workdir.status import read_status
+    from ..workdir.status import read_status
 
     if not int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)):
         return OK
@@ -160,8 +191,8 @@ def _ended_for_good(work_dir) -> int:
 
 
 def _train(cfg, args) -> int:
-    from . import apis
-    from .engine.distributed.launch import leave_distributed
+    from .. import apis
+    from ..engine.distributed.launch import leave_distributed
 
     if args.dry_run:
         found = apis.dry_run(cfg)
@@ -178,8 +209,8 @@ def _train(cfg, args) -> int:
 
 
 def _test(cfg, args) -> int:
-    from . import apis
-    from .engine.distributed.launch import leave_distributed
+    from .. import apis
+    from ..engine.distributed.launch import leave_distributed
 
     found = apis.evaluate(cfg, args.checkpoint, args.evals, args.write)
     if int(os.environ.get("RANK", 0)) == 0:

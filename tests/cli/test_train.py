@@ -14,8 +14,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from openmix import apis, cli, workdir
+from openmix import apis, workdir
 from openmix.arguments import Parser
+from openmix.cli import train as cli
 from openmix.engine import checkpoint
 from openmix.engine.config import options
 from openmix.engine.config.load import load_config
@@ -150,7 +151,7 @@ def test_the_launcher_of_torchrun_without_torchrun_says_how_to_start(tiny, tmp_p
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
     assert main("train", tiny, "--work-dir", tmp_path / "run", "--launcher", "pytorch") == 2
-    assert "tools/dist_train.sh" in capsys.readouterr().err and not (tmp_path / "run").exists()
+    assert "openmix train CONFIG --gpus N" in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
 # -- work dirs and repeated runs -------------------------------------------------------------------------------------

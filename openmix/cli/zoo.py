@@ -1,0 +1,109 @@
+"""Tables of finished and unfinished runs: accuracy beside the published one, costs, links.
+
+    openmix zoo work_dirs                             # Markdown to the screen
+    openmix zoo work_dirs --format csv --out zoo.csv
+    openmix zoo work_dirs --write                     # docs/, configs/*/README.md, metafile.yml ...
+"""
+import argparse
+import sys
+from pathlib import Path
+
+from ..arguments import Parser, typed_path
+
+FORMATS = ("markdown", "csv", "latex", "html")
+
+
+def make_parser(prog: str | None = None) -> Parser:
+    parser = Parser(prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="*", type=typed_path, default=["work_dirs"],
+                        help="folders that hold runs (default: work_dirs)")
+    parser.add_argument("--format", choices=FORMATS, default="markdown", help="of what is printed (default: markdown)")
+    parser.add_argument("--part", action="append", metavar="NAME",
+                        help="only this table, e.g. cifar100-resnet-18, with or without runs; may be repeated")
+    parser.add_argument("--columns", nargs="+", action="extend", default=[], metavar="NAME[.VALUE]",
+                        help="further columns: values of named evaluations (cal.ece) or of the validation (val.top5)")
+    parser.add_argument("--out", type=typed_path, metavar="FILE", help="print into this file")
+    parser.add_argument("--write", action="store_true",
+                        help="rewrite the tables between markers in docs/*.md and configs/*/README.md, and write "
+                             "configs/*/metafile.yml and model-index.yml")
+    parser.add_argument("--check", action="store_true",
+                        help="as --write, but change nothing: list the files that are out of date, and exit with 1")
+    parser.add_argument("--files", nargs="+", type=typed_path, metavar="FILE",
+                        help="with --write or --check: these files alone")
+    parser.add_argument("--root", type=typed_path, default=".", help="folder of docs/ and configs/ (default: this one)")
+    return parser
+
+
+def main(args) -> int:
+    from ..console import warn
+    from ..results.cells import is_placed, make_cells
+    from ..results.records import damaged, gather
+
+    if args.files and not (args.write or args.check):
+        raise ValueError("--files belongs to --write or --check")
+    if (args.write or args.check) and (args.out or args.part or args.columns or args.format != "markdown"):
+        raise ValueError("--out, --part, --columns and --format are for printing; leave them out with --write and "
+                         "--check")
+    records = gather(args.runs)
+    cells = make_cells(records)
+    for line in damaged(records):
+        warn(line)
+    lost = [r for r in records if not is_placed(r)]
+    if lost:
+        print(f"{len(lost)} of {len(records)} runs are in no table, their files do not tell which; see --part unplaced",
+              file=sys.stderr)
+    return update(args, records, cells) if args.write or args.check else show(args, records, cells)
+
+
+def show(args, records, cells) -> int:
+    """Print tables."""
+    from ..errors import did_you_mean
+    from ..results import csv_table as flat
+    from ..results import tables as zoo
+    from ..results.columns import parse_columns
+    from ..results.render import layout, render
+    from ..workdir.files import write_atomic
+
+    base, known = Path(args.out).parent if args.out else Path("."), zoo.parts(cells)
+    own, columns = {(c.dataset, c.network) for c in cells}, parse_columns(args.columns, records)
+    names = args.part or [name for name, place in known.items() if place in own]
+    for name in names:
+        if name not in zoo.known_parts(cells):
+            raise ValueError(f"no table {name!r}; {did_you_mean(name, zoo.known_parts(cells))}")
+    if args.format == "csv":
+        text = layout(flat.flat_table(cells, names, columns), "csv")
+    else:
+        text = "\n".join(render(zoo.any_part(name, records, cells, base, columns), args.format) for name in names)
+    if not names:
+        print(f"no runs in {', '.join(args.runs)}", file=sys.stderr)
+    if args.out:
+        write_atomic(args.out, text.encode())
+    else:
+        sys.stdout.write(text)
+    return 0
+
+
+def update(args, records, cells) -> int:
+    """Rewrite files in place, or tell which would change."""
+    from ..results import documents
+    from ..results import tables as zoo
+    from ..results.render import render
+
+    def make(name, base):
+        text = render(zoo.any_part(name, records, cells, base), "markdown")
+        shown.add(name)
+        return text
+
+    shown: set = set()
+    files = args.files or documents.find_documents(args.root)
+    texts = documents.new_texts(files, make, zoo.known_parts(cells))
+    if not args.files:
+        texts |= documents.index_files(cells, args.root)
+    changed = documents.write_changed(texts, dry=args.check)
+    for path in changed:
+        print(f"{'out of date' if args.check else 'written'}: {path}")
+    own = {(c.dataset, c.network) for c in cells}
+    missing = [name for name, place in zoo.parts(cells).items() if place in own and name not in shown]
+    if missing and not args.files:
+        print(f"no file has markers for {', '.join(missing)}; see them with --part", file=sys.stderr)
+    return int(bool(args.check and changed))
