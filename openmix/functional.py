@@ -1,5 +1,4 @@
 """Pure tensor maths: no randomness, no state, any device. Images are (N, C, H, W), H before W."""
-import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 

@@ -2,8 +2,8 @@
 from .arrays import ArrayData, ArrayFile, Arrays
 from .cifar import CIFAR10, CIFAR100
 from .folder import ImageFolderData
-from .loader import ResidentLoader as ResidentLoader
 from .loader import Loader as Loader
+from .loader import ResidentLoader as ResidentLoader
 from .shapes import Shapes
 from .streaming import StreamingLoader as StreamingLoader
 from .streaming import make_loader as make_loader

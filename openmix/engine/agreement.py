@@ -135,8 +135,8 @@ def check_statistics(cfg) -> None:
         given = {f"data_preprocessor.{key}": (cfg.get("data_preprocessor") or {}).get(key)}
         given |= {f"{name}.dataset.{key}": (dataset_of(cfg, name) or {}).get(key)
                   for name in ("train_dataloader", *EVALUATION)}
-        given = {where: statistics(f"{where}: {key}", values, None, None, pixels(cfg)) for where, values in given.items()
-                 if values is not None}
+        given = {where: statistics(f"{where}: {key}", values, None, None, pixels(cfg))
+                 for where, values in given.items() if values is not None}
         (first, expected), *others = given.items() or [(None, None)]
         for where, values in others:
             if values != expected:

@@ -257,7 +257,7 @@ class MixMethod(nn.Module):
 
 
 class MaskMethod(MixMethod):
-    """``mask * images + (1 - mask) * partner``; a subclass says what the mask is, or where the box is that it is 0 in."""
+    """``mask * images + (1 - mask) * partner``; a subclass defines the mask, or the box in which it is 0."""
 
     any_shape = False  # True where images need not be (N, C, H, W): tables, spectrograms, video
     shrink = None  # in a box the partner shows what it has there; or its whole image, resized "nearest" or "bilinear"

@@ -4,7 +4,6 @@ arXiv 1806.05236.
 """
 from functools import partial
 
-import torch
 from torch import Tensor
 
 from .. import functional, probes, sampling

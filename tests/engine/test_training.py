@@ -13,8 +13,8 @@ from openmix import apis
 from openmix.engine import checkpoint
 from openmix.engine.hooks import EMAHook
 from openmix.engine.step.eager import Diverged, Step
-from openmix.plan import PlanRow
 from openmix.engine.train_loop import Stopped
+from openmix.plan import PlanRow
 from openmix.registry import HOOKS
 from tests.engine.tiny import METHODS, config, train
 

@@ -207,7 +207,7 @@ def check_meaning(target, mixed):
     assert torch.allclose(seen, said, atol=within), "labels are on the wrong image"
 
 
-# -- the training loss -------------------------------------------------------------------------------------------------------
+# -- the training loss --------------------------------------------------------------------------------------------
 
 
 def both(method, net):

@@ -179,7 +179,7 @@ def test_uint8_images_are_moved_exactly_or_refused_readably(name, make_batch):
         assert torch.equal(mixed, blended(method.details(images, draws, labels=labels), images))
 
 
-# -- the copy of a box on a CPU, and what runs on every device ---------------------------------------------------------------
+# -- the copy of a box on a CPU, and what runs on every device ----------------------------------------------------
 
 
 @batch_only
