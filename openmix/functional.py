@@ -1,26 +1,10 @@
 """Pure tensor maths: no randomness, no state, any device. Images are (N, C, H, W), H before W."""
-import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-
-def is_at_hand(numbers: Tensor) -> bool:
-    """Whether ``numbers`` of one batch, (1,) or (1, K), lie in a CPU's memory: reading them waits for no device.
-
-    Python is then faster than a dozen operations on one number. Never so while torch.compile traces, for fake
-    tensors, which have no values, or where a gradient is wanted.
-    """
-    here = type(numbers) is Tensor and numbers.is_cpu and numbers.shape[:1] == (1,) and not numbers.requires_grad
-    return here and not torch.compiler.is_compiling()
-
-
-def read(numbers: Tensor) -> float | list:
-    """The values of what :func:`is_at_hand`: a number of (1,), a list of (1, K)."""
-    return numbers.tolist()[0]
 
 
 def extremes(values: Tensor) -> tuple[int | float, int | float] | None:
@@ -46,8 +30,6 @@ def boxes(lam: Tensor, centre: Tensor, size) -> Tensor:
         (..., 4) int64: top, bottom, left, right (ends excluded). Sides are floor(side * sqrt(1 - lam)), an odd side
         loses one pixel, as in the paper's code.
     """
-    if lam.shape == (1,) and is_at_hand(lam):
-        return _box_around(math.sqrt(max(1 - read(lam), 0)), centre, size)
     return boxes_around((1 - lam.double()).clamp(min=0).sqrt(), centre, size)
 
 
@@ -67,24 +49,17 @@ def boxes_around(share: Tensor, centre: Tensor, size, least: int = 0) -> Tensor:
     Returns:
         (..., 4) int64 as of :func:`boxes`.
     """
-    if share.shape == (1,) and is_at_hand(share):
-        return _box_around(read(share), centre, size, least)
-    edges, share = [], share.double()
-    for middle, side in zip(centre.unbind(-1), size, strict=True):
-        half = (share * (side / 2)).long()  # floor(floor(a) / 2) = floor(a / 2)
-        low, high = (middle - half).clamp(min=0), (middle + half).clamp(max=side)
-        edges += [low, torch.maximum(high, low + least) if least else high]
-    return torch.stack(edges, -1)
+    sides = constant(sides_of, centre, *size)
+    half = (share.double()[..., None] * (sides / 2)).long()  # floor(floor(a) / 2) = floor(a / 2)
+    low, high = (centre - half).clamp(min=0), torch.minimum(centre + half, sides)
+    if least:
+        high = torch.maximum(high, low + least)
+    return torch.stack([low, high], -1).flatten(-2)
 
 
-def _box_around(share: float, centre: Tensor, size, least: int = 0) -> Tensor:
-    """The same for one box of a batch, reckoned by the host: (1, 4)."""
-    box = []
-    for middle, side in zip(read(centre), size, strict=True):
-        half = int(share * (side / 2))
-        low, high = max(middle - half, 0), min(middle + half, side)
-        box += [low, max(high, low + least)]
-    return torch.tensor([box], device=centre.device)
+def sides_of(height: int, width: int, device) -> Tensor:
+    """(2,) int64, made without a copy from the host."""
+    return torch.stack([torch.full((), side, device=device) for side in (height, width)])
 
 
 def box_mask(box: Tensor, size) -> Tensor:
@@ -105,16 +80,7 @@ def box_area(box: Tensor) -> Tensor:
 def share_outside(box: Tensor, size) -> Tensor:
     """Share of an image of ``size`` (H, W) that boxes (K, 4) leave, float32 (K,)."""
     pixels = size[0] * size[1]
-    if is_at_hand(box):
-        top, bottom, left, right = read(box)
-        return torch.full((1,), (pixels - (bottom - top) * (right - left)) / pixels, device=box.device)
     return (pixels - box_area(box)) / pixels
-
-
-def cut(images: Tensor, box: Sequence[int]) -> Tensor:
-    """The part of ``images`` in a box of Python integers, top, bottom, left, right; a view to read or write."""
-    top, bottom, left, right = box
-    return images[:, :, top:bottom, left:right]
 
 
 def blend(images: Tensor, partner: Tensor, mask: Tensor, reuse: bool = False) -> Tensor:
@@ -131,15 +97,29 @@ def blend(images: Tensor, partner: Tensor, mask: Tensor, reuse: bool = False) ->
     return torch.lerp(partner, images, mask)
 
 
-def blend_rolled(images: Tensor, mask: Tensor) -> Tensor:
-    """``blend(images, images.roll(1, 0), mask)``, in one pass over the images where no gradient is wanted."""
-    wanted = torch.is_grad_enabled() and (images.requires_grad or mask.requires_grad)
-    if wanted or torch.compiler.is_compiling() or not images.is_floating_point():
-        return blend(images, images.roll(1, 0), mask, reuse=True)
-    mixed, mask = torch.empty_like(images), mask.to(images.dtype)
-    for first, partner in ((slice(1, None), slice(None, -1)), (slice(None, 1), slice(-1, None))):
-        weight = mask if len(mask) == 1 else mask[first]
-        torch.lerp(images[partner], images[first], weight, out=mixed[first])
+def is_at_hand(box: Tensor) -> bool:
+    """Whether ``box`` is one of a batch, (1, 4), on the CPU, so that reading it synchronises with no device.
+
+    Never so while torch.compile traces, and for fake tensors, which have no values.
+    """
+    return type(box) is Tensor and box.is_cpu and len(box) == 1 and not torch.compiler.is_compiling()
+
+
+def paste_box(images: Tensor, partner: Callable[[Tensor], Tensor], box: Tensor, shrink: str | None = None) -> Tensor:
+    """``images`` that show their partners inside boxes.
+
+    On a CPU the pixels of one box for all are copied; all else is blended, with results that are equal bit by bit.
+
+    Args:
+        images: (N, C, H, W). partner: values (N, ...) -> those of the partners. box: (N or 1, 4) as of :func:`boxes`.
+        shrink: None: the partner shows what it has in the box; ``"nearest"`` or ``"bilinear"``: all of it, resized.
+    """
+    if not is_at_hand(box):
+        shown = partner(images) if shrink is None else resize_into(partner(images), box, shrink)
+        return blend(images, shown, box_mask(box, images.shape[2:]), reuse=True)
+    top, bottom, left, right = box.tolist()[0]
+    mixed, inside = images.clone(), (..., slice(top, bottom), slice(left, right))
+    mixed[inside] = partner(images[inside] if shrink is None else resize(images, (bottom - top, right - left), shrink))
     return mixed
 
 

@@ -1,6 +1,7 @@
-"""The plan of an epoch: made, cut, uploaded and read here."""
-from collections.abc import Sequence
-from typing import NamedTuple
+"""The plan of an epoch: made, cut, uploaded and read here. :class:`Plan` holds all steps, :class:`PlanRow` one."""
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +9,207 @@ from torch import Tensor
 
 from .checks import is_whole
 from .sampling import AUGMENT, MIX, ORDER, STEP, integers, keyed_generator, keys, uniform
+
+ALIGNMENT = 16  # bytes between which the tensors of a packed row begin
+
+
+class PlanRow(NamedTuple):
+    """One training step of B images. What a loader, a method or a form of the step does not use is None."""
+
+    mix: dict  # draws of the mixing method: tensors (B or 1, ...), host choices, dicts of the same
+    seed: int | None = None  # reseeds the default generators
+    index: Tensor | None = None  # (B,) int64, images of a resident set
+    crop: Tensor | None = None  # (B, 2) int16 in [0, 2 * padding], row and column of the crop in the padded image
+    flip: Tensor | None = None  # (B,) bool, mirrored images
+    labels: Tensor | None = None  # (B,) int64, of a streamed set
+    images: Tensor | None = None  # (B, C, H, W) uint8, decoded
+    crop_key: Tensor | None = None  # (B,) int64, keys of crops that are resized while decoding
+    progress: Tensor | None = None  # () share of the run that is done
+    lr: Tensor | None = None  # (G,) learning rate of each parameter group
+    packed: Any = None  # on a GPU, the Packed bytes that the tensors of an uploaded plan are views of
+
+    def for_forward(self) -> "PlanRow":
+        """The row without what changes from step to step on the host, for a compiled function."""
+        return self._replace(seed=None, lr=None, packed=None)
+
+
+class Plan(PlanRow):
+    """The same for S steps: each tensor has a leading dimension of S, each host value is a list of S."""
+
+    __slots__ = ()
+
+    def row(self, step: int) -> PlanRow:
+        """The row of one step."""
+        return PlanRow(*(_at(value, step) for value in self))
+
+    def slice(self, rank: int, world: int) -> "Plan":
+        """The part that process ``rank`` of ``world`` works on: a slice of each global batch.
+
+        Tensors (S, B, ...) are sliced; tensors (S, 1, ...) or (S,) and host values are everybody's.
+
+        Raises:
+            ValueError: ``world`` does not divide the batch, or a tensor has another number of rows.
+        """
+        steps, batch = self.index.shape
+        check_batch(batch, batch, world)
+        if not 0 <= rank < world:
+            raise ValueError(f"rank must lie in [0, {world}), got {rank}")
+        low, high = batch * rank // world, batch * (rank + 1) // world
+
+        def part(value, name):
+            if isinstance(value, dict):
+                return {k: part(v, f"{name}.{k}") for k, v in value.items()}
+            if not isinstance(value, Tensor) or value.ndim < 2 or value.shape[1] == 1:
+                return value
+            if value.shape[1] != batch:
+                raise ValueError(f"{name} has shape {tuple(value.shape)}; draws for {steps} steps of {batch} images "
+                                 f"must be ({steps}, {batch}, ...) or ({steps}, 1, ...)")
+            return value[:, low:high]
+
+        return Plan(*(part(value, name) for name, value in zip(self._fields, self, strict=True)))
+
+    def upload(self, device: torch.device) -> "Plan":
+        """The plan on its device: on a GPU in one copy, from pinned memory."""
+        if device.type != "cuda":
+            return self
+        return self.pack(lambda block: block.pin_memory().to(device, non_blocking=True))
+
+    def pack(self, move: Callable[[Tensor], Tensor] = lambda block: block) -> "Plan":
+        """The plan with all tensors in one block of bytes (S, L), which ``move`` brings to a device."""
+        parts, width = [], 0
+
+        def locate(value):
+            nonlocal width
+            if isinstance(value, dict):
+                return {name: locate(v) for name, v in value.items()}
+            if not isinstance(value, Tensor):
+                return None
+            flat = value.reshape(len(value), -1).contiguous()
+            flat = flat.as_strided(flat.shape, (flat.shape[1], 1)).view(torch.uint8)  # one column may have any stride
+            parts.append(F.pad(flat, (0, -flat.shape[1] % ALIGNMENT)))
+            span = Span(width, flat.shape[1], value.dtype, value.shape[1:])
+            width += parts[-1].shape[1]
+            return span
+
+        layout = [locate(value) for value in self]
+        packed = Packed(move(torch.cat(parts, 1)), layout)
+        return Plan(*(packed.views(value, where) for value, where in zip(self, layout, strict=True)))._replace(
+            packed=packed)
+
+
+class Span(NamedTuple):
+    """The bytes of one tensor in a packed row."""
+
+    start: int
+    length: int
+    dtype: torch.dtype
+    shape: torch.Size
+
+
+class Packed(NamedTuple):
+    """The bytes of a plan (S, L) or of a row (L,), and the :class:`Span` of each of its tensors."""
+
+    block: Tensor
+    layout: list
+
+    def row(self, step: int) -> "Packed":
+        """Of the bytes of a plan, those of one row."""
+        return Packed(self.block[step], self.layout)
+
+    def views(self, value, where):
+        """``value`` with every tensor that is in the block as a view of it; others stay."""
+        if isinstance(value, dict):
+            return {name: self.views(v, where[name]) for name, v in value.items()}
+        if where is None:
+            return value
+        part = self.block[..., where.start:where.start + where.length]
+        return part.view(where.dtype).view((*part.shape[:-1], *where.shape))
+
+
+class StaticRow:
+    """Memory of its own for a row, which a captured step reads; :meth:`load` fills it from another row.
+
+    What is packed is copied at once.
+    """
+
+    def __init__(self, row: PlanRow):
+        if row.packed is None:
+            self.row = PlanRow(*map(_cloned, row))
+            return
+        packed = row.packed._replace(block=row.packed.block.clone())
+        values = zip(row, packed.layout, strict=True)
+        self.row = PlanRow(*(packed.views(v, where) if where else _cloned(v) for v, where in values))._replace(
+            packed=packed)
+
+    def load(self, row: PlanRow) -> None:
+        packed = self.row.packed
+        if packed is not None:
+            packed.block.copy_(row.packed.block, non_blocking=True)
+        layout = packed.layout if packed else [None] * len(row)
+        for value, new, where in zip(self.row, row, layout, strict=True):
+            if not where:
+                _copy(value, new)
+
+
+def _at(value, step):
+    if isinstance(value, dict):
+        return draws_at(value, step)
+    if isinstance(value, Packed):
+        return value.row(step)
+    return None if value is None else value[step]
+
+
+def _cloned(value):
+    if isinstance(value, dict):
+        return {name: _cloned(v) for name, v in value.items()}
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+def _copy(value, new) -> None:
+    if isinstance(value, dict):
+        for name, v in value.items():
+            _copy(v, new[name])
+    elif isinstance(value, Tensor):
+        value.copy_(new, non_blocking=True)
+
+
+# -- making a plan -----------------------------------------------------------------------------------------------------
+
+def no_draws(n: int, size, generator=None, steps=(), device=None) -> dict:
+    """The draws of no mixing."""
+    return {}
+
+
+def epoch_plan(seed: int, epoch: int, num_images: int, total_batch: int, draw: Callable = no_draws,
+               size: Sequence[int] = (), padding: int = 4, flip: float = 0.5) -> Plan:
+    """Everything random about an epoch of S = num_images // total_batch steps, on the CPU.
+
+    A function of its arguments alone: neither earlier epochs nor the number of processes change it. The images that
+    fill no whole batch are left out, others each epoch.
+
+    Args:
+        draw: draws of the mixing method for all steps, as ``MixMethod.draw``. size: (H, W) of the images.
+        padding: border of the random crop. flip: chance that an image is mirrored. With both 0, the plan has neither.
+
+    Returns:
+        Plan with ``index`` (S, B), ``crop`` (S, B, 2), ``flip`` (S, B), ``mix`` and ``seed``; see :class:`PlanRow`.
+
+    Raises:
+        ValueError: fewer images than one batch.
+    """
+    check_batch(num_images, total_batch)
+    steps = num_images // total_batch
+    order, augment, mix, step = (keyed_generator(seed, epoch, stream) for stream in (ORDER, AUGMENT, MIX, STEP))
+    shape = (steps, total_batch)
+    plan = Plan(
+        index=torch.randperm(num_images, generator=order)[:steps * total_batch].view(shape),
+        mix=draw(total_batch, size, mix, steps=(steps,)),
+        seed=keys((steps,), step).tolist(),  # host numbers on purpose
+    )
+    if not padding and not flip:
+        return plan
+    return plan._replace(crop=integers(2 * padding + 1, (*shape, 2), augment).to(torch.int16),
+                         flip=uniform(0, 1, shape, augment) < flip)
 
 
 def check_batch(num_images: int, total_batch: int, world: int = 1) -> None:
@@ -22,121 +224,24 @@ def check_batch(num_images: int, total_batch: int, world: int = 1) -> None:
                          "processes, or another total_batch")
 
 
-def epoch_plan(seed: int, epoch: int, num_images: int, total_batch: int, method, size: Sequence[int], padding: int = 4,
-               flip: float = 0.5) -> dict:
-    """Everything random about an epoch of S = num_images // total_batch steps, on the CPU.
+# -- draws of a mixing method ------------------------------------------------------------------------------------------
 
-    A function of its arguments alone: neither earlier epochs nor the number of processes change it. The images that
-    fill no whole batch are left out, others each epoch.
-
-    Args:
-        method: mixing method whose ``draw`` fills ``mix``. size: (H, W) of the images.
-        padding: border of the random crop. flip: chance that an image is mirrored.
-
-    Returns:
-        ``index`` (S, B) int64 images, ``crop`` (S, B, 2) int16 in [0, 2 * padding], ``flip`` (S, B) bool, ``mix`` the
-        method's draws for steps (S,), ``seed`` a list of S ints that reseed the default generators.
-
-    Raises:
-        ValueError: fewer images than one batch.
-    """
-    check_batch(num_images, total_batch)
-    steps = num_images // total_batch
-    order, augment, mix, step = (keyed_generator(seed, epoch, stream) for stream in (ORDER, AUGMENT, MIX, STEP))
-    shape = (steps, total_batch)
-    return dict(
-        index=torch.randperm(num_images, generator=order)[:steps * total_batch].view(shape),
-        crop=integers(2 * padding + 1, (*shape, 2), augment).to(torch.int16),
-        flip=uniform(0, 1, shape, augment) < flip,
-        mix=method.draw(total_batch, size, mix, steps=(steps,)),
-        seed=keys((steps,), step).tolist(),  # host numbers on purpose
-    )
+def draws_at(draws: dict, step) -> dict:
+    """One step of draws made for many; nested draws and host choices included."""
+    return {k: draws_at(v, step) if isinstance(v, dict) else v[step] for k, v in draws.items()}
 
 
-def slice_plan(plan: dict, rank: int, world: int) -> dict:
-    """The part of an :func:`epoch_plan` that process ``rank`` of ``world`` works on: a slice of each global batch.
-
-    Tensors (S, B, ...) are sliced, tensors (S, 1, ...) or (S,) and host values are everybody's; nested dicts too.
-
-    Raises:
-        ValueError: ``world`` does not divide the batch, or a tensor has another number of rows.
-    """
-    steps, batch = plan["index"].shape
-    check_batch(batch, batch, world)
-    if not 0 <= rank < world:
-        raise ValueError(f"rank must lie in [0, {world}), got {rank}")
-    low, high = batch * rank // world, batch * (rank + 1) // world
-
-    def part(value, name):
-        if isinstance(value, dict):
-            return {k: part(v, f"{name}.{k}") for k, v in value.items()}
-        if not isinstance(value, Tensor) or value.ndim < 2 or value.shape[1] == 1:
-            return value
-        if value.shape[1] != batch:
-            raise ValueError(f"{name[1:]} has shape {tuple(value.shape)}; draws for {steps} steps of {batch} images "
-                             f"must be ({steps}, {batch}, ...) or ({steps}, 1, ...)")
-        return value[:, low:high]
-
-    return part(plan, "")
-
-
-def row(draws: dict, i) -> dict:
-    """Step ``i`` of draws made for many steps; nested draws and host choices included."""
-    return {k: row(v, i) if isinstance(v, dict) else v[i] for k, v in draws.items()}
-
-
-def moved(draws: dict, device) -> dict:
+def draws_to(draws: dict, device) -> dict:
     """``draws`` with every tensor on ``device``; host choices stay what they are."""
-    return {k: moved(v, device) if isinstance(v, dict) else v.to(device, non_blocking=True) if isinstance(v, Tensor)
-            else v for k, v in draws.items()}
+    return {k: draws_to(v, device) if isinstance(v, dict) else v.to(device, non_blocking=True)
+            if isinstance(v, Tensor) else v for k, v in draws.items()}
 
 
-ALIGNMENT = 16  # bytes between which the tensors of a row begin
+RENAMED = dict(row="draws_at", moved="draws_to")
 
 
-class Place(NamedTuple):
-    """Where a tensor lies in each row of a block of bytes."""
-
-    start: int
-    length: int
-    dtype: torch.dtype
-    shape: torch.Size
-
-
-def upload(plan: dict, device: torch.device) -> dict:
-    """An epoch plan on its device: on a GPU in one copy, from pinned memory, with ``bytes`` (S, ...) that holds it."""
-    if device.type != "cuda":
-        return plan
-    block, plan = pack(plan)
-    block = block.pin_memory().to(device, non_blocking=True)
-    return {**unpack(plan, block), "bytes": block}
-
-
-def pack(plan: dict) -> tuple[Tensor, dict]:
-    """The tensors (S, ...) of a nested dict as one block of bytes (S, L), and the dict with (offset, dtype, shape)."""
-    parts, width = [], 0
-
-    def visit(tree):
-        nonlocal width
-        if isinstance(tree, dict):
-            return {name: visit(value) for name, value in tree.items()}
-        if not isinstance(tree, Tensor):
-            return tree
-        flat = tree.reshape(len(tree), -1).contiguous()
-        flat = flat.as_strided(flat.shape, (flat.shape[1], 1)).view(torch.uint8)  # one column may have any stride
-        parts.append(F.pad(flat, (0, -flat.shape[1] % ALIGNMENT)))
-        place = Place(width, flat.shape[1], tree.dtype, tree.shape)
-        width += parts[-1].shape[1]
-        return place
-
-    layout = visit(plan)
-    return torch.cat(parts, 1), layout
-
-
-def unpack(layout, block: Tensor):
-    """The nested dict that :func:`pack` took apart, its tensors views of ``block``."""
-    if isinstance(layout, dict):
-        return {name: unpack(value, block) for name, value in layout.items()}
-    if not isinstance(layout, Place):
-        return layout
-    return block[:, layout.start:layout.start + layout.length].view(layout.dtype).view(layout.shape)
+def __getattr__(name):
+    if name not in RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn(f"openmix.plan.{name} is now openmix.plan.{RENAMED[name]}", DeprecationWarning, stacklevel=2)
+    return globals()[RENAMED[name]]

@@ -102,7 +102,7 @@ class Registry(mm.Registry):
             module = import_module(room)
             for name in module.__all__:
                 member = getattr(module, name)
-                if inspect.isclass(member) and name not in self._module_dict:
+                if (inspect.isclass(member) or inspect.isfunction(member)) and name not in self._module_dict:
                     self._register_module(module=member, module_name=name)
 
     def lineage(self):
@@ -194,7 +194,7 @@ BACKBONES = Registry("backbone", ["openmix.backbones"])
 HEADS = Registry("head", ["openmix.heads"])
 LOSSES = Registry("loss", ["openmix.losses"])
 MIXUPS = Registry("mixup", ["openmix.mixups"], recursive=True)
-DATASETS = Registry("dataset", ["openmix.datasets"])
+DATASETS = Registry("dataset", ["openmix.datasets"], recursive=True)
 EVALUATORS = Registry("evaluator", ["openmix.evaluators"])
 MODELS = Registry("model", ["openmix.models"], parent=mm.MODELS)
 HOOKS = Registry("hook", ["openmix.engine.hooks"], parent=mm.HOOKS)

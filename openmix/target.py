@@ -4,7 +4,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .functional import extremes, is_at_hand, read
+from .functional import extremes
 
 
 class Target(NamedTuple):
@@ -149,17 +149,50 @@ def pair_target(labels: Tensor, partner: Tensor, lam: Tensor) -> Target:
     if partner.shape != labels.shape:
         raise ValueError(f"labels of shape {tuple(labels.shape)} need partners of the same shape, got "
                          f"{tuple(partner.shape)}")
-    if is_at_hand(lam):
-        kept = read(lam.float())
-        weight = torch.tensor([[kept, 1 - kept]], dtype=torch.float32, device=lam.device)
-    else:
-        lam = lam.float().reshape(-1)
-        weight = torch.stack([lam, 1 - lam], 1)
-    weight = weight.expand(labels.shape[0], 2)
+    lam = lam.float().reshape(-1)
+    weight = torch.stack([lam, 1 - lam], 1).expand(labels.shape[0], 2)
     if labels.ndim == 1:
         return Target(torch.stack([labels, partner], 1).long(), weight)
     a, b = as_target(labels), as_target(partner)
     return Target(torch.cat([a.label, b.label], 1), torch.cat([a.weight * weight[:, :1], b.weight * weight[:, 1:]], 1))
+
+
+def mix_target(labels: Tensor, source: Tensor, weight: Tensor) -> Target:
+    """Of example i, ``weight[i, k]`` of the label of example ``source[i, k]``.
+
+    Args:
+        labels: indices (N,), or probabilities or one-hot (N, C). source: (N, M) int64 in [0, N). weight: (N, M).
+
+    Returns:
+        Target with K = M, or K = C for probabilities.
+
+    Raises:
+        TypeError, ValueError: labels as for :func:`as_target`; a source and a weight of different shapes.
+    """
+    check_form(labels)
+    if source.shape != weight.shape or source.ndim != 2:
+        raise ValueError(f"source and weight must both be (N, M), got {tuple(source.shape)} and {tuple(weight.shape)}")
+    if labels.ndim == 1:
+        return Target(labels.long()[source], weight)
+    every = as_target(labels)
+    return Target(every.label[:1].expand(len(source), -1), (weight[..., None] * every.weight[source]).sum(1))
+
+
+def as_sources(details: dict) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Which images a mixed one is made of, from ``MixMethod.details`` of any number of images.
+
+    Two images are given as ``lam`` (N,), ``mask`` (N, 1, H, W) or None, and ``partner`` (N,).
+
+    Returns:
+        ``sources`` (N, M) int64, -1 for an image that is not of this batch; label ``weights`` (N, M); ``masks``
+        (N, M, H, W), the share of each source in each pixel, or None.
+    """
+    if "sources" in details:
+        return details["sources"], details["weights"], details.get("masks")
+    lam, mask, partner = details["lam"], details["mask"], details["partner"]
+    own = torch.arange(len(partner), device=partner.device)
+    masks = None if mask is None else torch.cat([mask, 1 - mask], 1)
+    return torch.stack([own, partner], 1), torch.stack([lam, 1 - lam], 1), masks
 
 
 def smooth(target: Target, eps: float, num_classes: int) -> Tensor:

@@ -16,8 +16,8 @@ ROOMS = [*sorted(ROOT.glob("mixups/*.py")), *(ROOT / f"{name}.py" for name in (
 FORBIDDEN = (".item(", ".tolist(", ".cuda(", ".cpu(", ".numpy(", ".backward(", "np.random", "random.seed(",
              "manual_seed(", "nonzero(", ".unique(", "masked_select(", "importnumpy", "fromnumpy", "importmmengine",
              "frommmengine", "importtorchvision", "fromtorchvision")
-# host numbers on purpose (choices between programs, seeds of steps); the seed of a generator of one's own; what lies in
-# the host's memory already (functional.read and extremes)
+# host numbers on purpose (choices between programs, seeds of steps); the seed of a generator of one's own; what is on
+# the CPU already (functional.paste_box and extremes)
 ALLOWED = {"sampling.py": {".tolist(": 1, "manual_seed(": 1}, "plan.py": {".tolist(": 1},
            "functional.py": {".tolist(": 3}}
 

@@ -73,68 +73,50 @@ def test_gradients_reach_images_partner_and_a_learned_mask(reuse):
     assert torch.autograd.gradcheck(lambda a, b, m: functional.blend(a, b * 1, m, reuse), (images, partner, mask))
 
 
-# -- what the host may read, and what is made once: the same numbers ------------------------------------------------
+# -- one box on a CPU, and what is made once: the same numbers --------------------------------------------------------
 
 
-def one_by_one(function, *rows):
-    return torch.cat([function(*(row[i:i + 1] for row in rows)) for i in range(len(rows[0]))])
-
-
-@pytest.mark.parametrize("size", [(32, 32), (224, 224), (13, 300)], ids=str)
-@pytest.mark.parametrize("least", [0, 1])
-def test_one_box_by_the_host_is_the_box_by_tensors(size, least):
-    g = torch.Generator().manual_seed(0)
-    lam = torch.cat([torch.rand(400, generator=g), torch.tensor([0.0, 1.0, 0.75, 1 - (1 / 14) ** 2])])
-    centre = torch.stack([torch.randint(side, lam.shape, generator=g) for side in size], -1)
-    assert torch.equal(one_by_one(lambda a, c: functional.boxes(a, c, size), lam, centre),
-                       functional.boxes(lam, centre, size))
-    assert torch.equal(one_by_one(lambda a, c: functional.boxes_around(a, c, size, least), lam, centre),
-                       functional.boxes_around(lam, centre, size, least))
-
-
-def test_the_share_outside_a_box_is_counted_alike_by_host_and_tensors():
+def test_the_share_outside_a_box_is_the_mean_of_its_mask():
     g = torch.Generator().manual_seed(0)
     box = torch.stack([torch.randint(6, (300,), generator=g), torch.randint(6, 11, (300,), generator=g),
                        torch.randint(7, (300,), generator=g), torch.randint(7, 14, (300,), generator=g)], 1)
-    share = functional.share_outside(box, (11, 14))
-    assert torch.equal(one_by_one(lambda b: functional.share_outside(b, (11, 14)), box), share)
-    assert torch.allclose(share, functional.box_mask(box, (11, 14)).float().mean((1, 2, 3)))
+    mask = functional.box_mask(box, (11, 14))
+    assert torch.allclose(functional.share_outside(box, (11, 14)), mask.float().mean((1, 2, 3)))
 
 
-def test_only_plain_numbers_of_one_batch_in_host_memory_are_read():
-    assert functional.is_at_hand(torch.ones(1)) and functional.is_at_hand(torch.ones(1, 4))
-    for other in (torch.ones(2), torch.ones(()), torch.ones(1, device="meta"), torch.ones(1, requires_grad=True)):
+def test_one_box_of_a_batch_on_a_cpu_is_at_hand_and_nothing_else():
+    assert functional.is_at_hand(torch.ones(1, 4))
+    for other in (torch.ones(2, 4), torch.ones(1, 4, device="meta")):
         assert not functional.is_at_hand(other)
     with FakeTensorMode():
-        assert not functional.is_at_hand(torch.ones(1))
+        assert not functional.is_at_hand(torch.ones(1, 4))
     seen = []
-    torch.compile(lambda x: (seen.append(functional.is_at_hand(x)), x + 1)[1], backend="eager")(torch.ones(1))
+    torch.compile(lambda x: (seen.append(functional.is_at_hand(x)), x + 1)[1], backend="eager")(torch.ones(1, 4))
     assert seen == [False]
 
 
-@pytest.mark.parametrize("rows", [1, 5])
+@pytest.mark.parametrize("shrink", [None, "nearest", "bilinear"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.uint8], ids=str)
-def test_blending_with_the_image_before_equals_blending_with_rolled_images(rows, dtype):
+def test_a_box_that_is_copied_equals_one_that_is_blended(shrink, dtype, monkeypatch):
+    if dtype == torch.uint8 and shrink == "bilinear":
+        return
     g = torch.Generator().manual_seed(0)
-    images = torch.randn(5, 3, 8, 6, generator=g).mul(90).to(dtype)
-    masks = [torch.rand(rows, 1, 8, 6, generator=g) < 0.5]
-    masks += [torch.rand(rows, 1, 8, 6, generator=g)] if dtype.is_floating_point else []
-    for mask in masks:
-        before = images.clone()
-        assert torch.equal(functional.blend_rolled(images, mask), functional.blend(images, images.roll(1, 0), mask))
-        assert torch.equal(images, before)
-
-
-def test_gradients_pass_through_blending_with_the_image_before():
-    images, mask = torch.rand(3, 1, 2, 2, dtype=torch.float64), torch.rand(3, 1, 1, 1, dtype=torch.float64)
-    assert torch.autograd.gradcheck(functional.blend_rolled, (images.requires_grad_(), mask.requires_grad_()))
+    images = torch.randn(5, 3, 26, 30, generator=g).mul(90).to(dtype)
+    before, order = images.clone(), torch.randperm(5, generator=g)
+    for box in ([2, 24, 3, 4], [0, 26, 0, 30], [5, 18, 7, 27], [4, 4, 9, 9]):  # the last one is empty
+        made = []
+        for at_hand in (True, False):
+            with monkeypatch.context() as patch:
+                patch.setattr(functional, "is_at_hand", lambda box, at_hand=at_hand: at_hand)
+                made.append(functional.paste_box(images, lambda values: values[order], torch.tensor([box]), shrink))
+        assert torch.equal(*made) and torch.equal(images, before)
 
 
 @pytest.mark.parametrize("mode", ["nearest", "bilinear"])
 def test_resized_images_are_what_lies_in_the_box(mode):
     images = torch.randn(2, 3, 26, 30, generator=torch.Generator().manual_seed(0))
     for box in ([2, 24, 3, 4], [0, 26, 0, 30], [5, 18, 7, 27]):  # 22 of 26 rows is where a float scale rounds otherwise
-        inside = functional.cut(functional.resize_into(images, torch.tensor([box]), mode), box)
+        inside = functional.resize_into(images, torch.tensor([box]), mode)[..., box[0]:box[1], box[2]:box[3]]
         assert torch.equal(functional.resize(images, (box[1] - box[0], box[3] - box[2]), mode), inside)
 
 

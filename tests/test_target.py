@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from openmix.target import Target, as_target, check_labels, pair_target, smooth
+from openmix.target import Target, as_sources, as_target, check_labels, mix_target, pair_target, smooth
 
 
 def test_dense_adds_up_weights_of_equal_classes():
@@ -139,3 +139,32 @@ def test_labels_that_are_no_tensor_are_refused():
 def test_indices_and_probabilities_of_any_width_are_accepted():
     for labels in (torch.zeros(2).byte(), torch.zeros(2).int(), torch.zeros(2, 7).half(), torch.zeros(2, 1)):
         check_labels(labels, 2)
+
+
+def test_a_target_of_several_sources_weighs_their_labels():
+    labels = torch.tensor([3, 1, 2])
+    source, weight = torch.tensor([[0, 1, 2], [1, 1, 0], [2, 0, 1]]), torch.tensor([[0.5, 0.3, 0.2]]).expand(3, 3)
+    target = mix_target(labels, source, weight)
+    assert target.label.tolist() == [[3, 1, 2], [1, 1, 3], [2, 3, 1]] and torch.equal(target.weight, weight)
+    expected = torch.stack([sum(w * torch.eye(4)[labels[k]] for w, k in zip(ws, ks, strict=True))
+                            for ws, ks in zip(weight, source, strict=True)])
+    assert torch.allclose(target.dense(4), expected)
+    dense = mix_target(torch.eye(4)[labels], source, weight)
+    assert dense.label.shape == (3, 4), "as many columns as classes, however many sources"
+    assert torch.allclose(dense.dense(4), expected)
+    assert torch.allclose(mix_target(torch.eye(4)[labels].long(), source, weight).dense(4), expected)
+
+
+def test_sources_and_weights_of_different_shapes_are_refused():
+    with pytest.raises(ValueError, match=r"both be \(N, M\)"):
+        mix_target(torch.arange(3), torch.zeros(3, 2).long(), torch.ones(3, 3))
+
+
+def test_two_images_are_two_sources():
+    details = dict(lam=torch.tensor([0.25, 1.0]), mask=torch.rand(2, 1, 4, 4), partner=torch.tensor([1, 0]))
+    sources, weights, masks = as_sources(details)
+    assert sources.tolist() == [[0, 1], [1, 0]] and weights.tolist() == [[0.25, 0.75], [1, 0]]
+    assert torch.equal(masks, torch.cat([details["mask"], 1 - details["mask"]], 1))
+    assert as_sources({**details, "mask": None})[2] is None
+    many = dict(sources=torch.zeros(2, 5).long(), weights=torch.full((2, 5), 0.2), masks=None)
+    assert as_sources(many) == (many["sources"], many["weights"], None)

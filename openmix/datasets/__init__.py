@@ -1,10 +1,12 @@
-"""Data kept as uint8 in memory, or streamed from its files where that is too small; augmented on the device."""
+"""Data kept in memory, or streamed from its files where that is too small; augmented on the device."""
 from .arrays import ArrayData, ArrayFile, Arrays
 from .cifar import CIFAR10, CIFAR100
 from .folder import ImageFolderData
+from .loader import Loader as Loader
 from .loader import ResidentLoader as ResidentLoader
 from .shapes import Shapes
 from .streaming import StreamingLoader as StreamingLoader
 from .streaming import make_loader as make_loader
+from .subset import Subset
 
-__all__ = ["ArrayData", "ArrayFile", "Arrays", "CIFAR10", "CIFAR100", "ImageFolderData", "Shapes"]
+__all__ = ["ArrayData", "ArrayFile", "Arrays", "CIFAR10", "CIFAR100", "ImageFolderData", "Shapes", "Subset"]

@@ -16,27 +16,55 @@ from .splits import SPLITS, held_out, source_split
 INFO = "info.json"  # what prepare_data writes beside the arrays
 MOST_CLASSES = 2**24  # of a set without names: a label beyond is no class
 PROBES = 64  # images that tell a source from another
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+CHANNELS = (1, 3, 4)  # counts that tell which axis the channels are
 
 
-def as_images(images, where: str = "images") -> Tensor:
-    """uint8 images (N, H, W, 3) or (N, 3, H, W), array or tensor, as a contiguous tensor (N, 3, H, W).
+def as_images(images, where: str = "images", channels_last: bool | None = None) -> Tensor:
+    """Images, maps or vectors, array or tensor, as a contiguous tensor with the channels first, uint8 or float32.
+
+    Args:
+        images: (N, C, H, W), (N, H, W, C), (N, H, W) of one channel, or vectors (N, D); uint8 or floating point.
+        channels_last: which of the first two it is; by default the one whose C is 1, 3 or 4.
+
+    Returns:
+        (N, C, H, W), or (N, D) for vectors.
 
     Raises:
-        TypeError: another dtype. ValueError: another shape, or no image at all.
+        TypeError: another dtype. ValueError: another shape, no image at all, or values that are not finite.
     """
-    found = images if isinstance(images, Tensor) else np.ascontiguousarray(images)
-    if str(found.dtype).removeprefix("torch.") != "uint8":
-        raise TypeError(f"{where} must be uint8 (0 to 255), got {found.dtype}; for floats in [0, 1] store "
-                        "(images * 255).round().astype('uint8'), for 16 bit (images // 257).astype('uint8')")
-    found = found if isinstance(found, Tensor) else torch.from_numpy(found)
-    if found.ndim == 4 and found.shape[1] != 3 and found.shape[3] == 3:
-        found = found.permute(0, 3, 1, 2)
-    if found.ndim != 4 or found.shape[1] != 3:
-        raise ValueError(f"{where} must have shape (N, H, W, 3) or (N, 3, H, W), got {tuple(found.shape)}; "
-                         "repeat a grey channel three times")
-    if not found.numel():
-        raise ValueError(f"{where} holds no image, its shape is {tuple(found.shape)}")
-    return found.contiguous()
+    values = images if isinstance(images, Tensor) else np.ascontiguousarray(images)
+    kind = str(values.dtype).removeprefix("torch.")
+    if kind != "uint8" and kind not in FLOATS:
+        raise TypeError(f"{where} must be uint8 (0 to 255) or float, got {values.dtype}; for 16 bit store "
+                        "(images // 257).astype('uint8')")
+    values = values if isinstance(values, Tensor) else torch.from_numpy(values)
+    if kind != "uint8":
+        values = values.float()
+    shape = tuple(values.shape)
+    if len(shape) not in (2, 3, 4):
+        raise ValueError(f"{where} must have shape (N, C, H, W), (N, H, W, C), (N, H, W) or (N, D), got {shape}")
+    if len(shape) == 3:
+        values = values[:, None]
+    elif len(shape) == 4 and (last_axis(shape, where) if channels_last is None else channels_last):
+        values = values.permute(0, 3, 1, 2)
+    if not values.numel():
+        raise ValueError(f"{where} holds no image, its shape is {shape}")
+    if kind != "uint8" and not values.isfinite().all():
+        bad = int((~values.flatten(1).isfinite().all(1)).nonzero()[0])
+        raise ValueError(f"{where}: image {bad} has values that are not finite")
+    return values.contiguous()
+
+
+def last_axis(shape, where: str) -> bool:
+    """Whether images of ``shape`` have their channels last. Raises ValueError where the shape does not tell."""
+    first, last = shape[1], shape[3]
+    if first in (1, 3) or first == 4 != last and last not in CHANNELS:
+        return False
+    if last not in CHANNELS:
+        raise ValueError(f"{where} have shape {shape}, which does not tell where the channels are: set "
+                         "channels_last=True for (N, H, W, C) or False for (N, C, H, W)")
+    return True
 
 
 def as_labels(labels, n: int, num_classes: int | None, where: str = "labels") -> Tensor:
@@ -64,7 +92,8 @@ class ArrayData:
     """A whole data set in memory.
 
     Args:
-        images: uint8 (N, 3, H, W) or (N, H, W, 3). labels: (N,) class indices.
+        images: uint8 or float; (N, C, H, W), (N, H, W, C), maps (N, H, W) or vectors (N, D). labels: (N,) class
+            indices. channels_last: see :func:`as_images`.
         classes: names of the classes; numbers by default.
         split: ``"train"``, ``"val"`` or ``"test"``. With ``val_size`` > 0, ``images`` are those of the training set
             and "val" is a stratified part of them, "train" the rest.
@@ -72,9 +101,12 @@ class ArrayData:
         where: what errors call it, e.g. its file; ``name`` by default.
 
     Attributes:
-        images, labels: tensors (N, 3, H, W) uint8 and (N,) int64. skipped: paths left out because unreadable.
+        images, labels: tensors (N, C, H, W) or (N, D), uint8 or float32, and (N,) int64.
+        skipped: paths left out because unreadable.
         source: hash that tells the arrays given here from others. indices: which of them this split holds, None: all.
-        mean, std: per channel, of pixels in [0, 1]; what a loader normalises with unless told otherwise.
+        mean, std: per channel; what a loader normalises with by default. For uint8 of pixels in [0, 1], for floats
+            None: they are taken as they are.
+        selection: how a wrapper such as ``Subset`` chose these images; None for all.
 
     Raises:
         TypeError, ValueError: wrong dtype, shape, count or label; the message says which.
@@ -82,15 +114,17 @@ class ArrayData:
 
     name = "arrays"
     mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+    selection: dict | None = None
+    floats = True  # whether images of this class may be floats; if not, mean and std are of pixels in [0, 1]
 
     def __init__(self, images, labels, classes=None, *, name=None, split="train", val_size=0, official=False,
-                 where=None):
+                 where=None, channels_last=None):
         source = source_split(split, val_size, has_val=True)
         self.name, self.split, self.official = name or self.name, split, bool(official)
         self.skipped: list[str] = []
         where = printable(where or self.name)
         classes = None if classes is None else class_names(classes, f"{where}: classes")
-        images = as_images(images, f"{where}: images")
+        images = as_images(images, f"{where}: images", channels_last)
         labels = as_labels(labels, len(images), classes and len(classes), f"{where}: labels")
         self.classes = classes or class_names(range(int(labels.max()) + 1))
         self.source, self.indices = fingerprint(images, labels), None
@@ -99,30 +133,57 @@ class ArrayData:
             self.indices = (inside if split == "val" else ~inside).nonzero()[:, 0]
             images, labels = images[self.indices], labels[self.indices]
         self.images, self.labels = images, labels
+        if not self.is_bytes:
+            self.mean = self.std = None
+        elif len(self.mean) != self.shape[0]:
+            self.mean, self.std = (0.5,) * self.shape[0], (0.25,) * self.shape[0]
+
+    @property
+    def shape(self) -> tuple:
+        """Shape of one image, (C, H, W), or of one vector, (D,)."""
+        return tuple(self.images.shape[1:])
+
+    @property
+    def is_bytes(self) -> bool:
+        """Whether images are uint8, pixels from 0 to 255."""
+        return self.images.dtype == torch.uint8
+
+    def take(self, indices: Tensor, **changes):
+        """A copy that holds the images ``indices`` (M,) int64 alone, with attributes ``changes``."""
+        part = copy.copy(self)
+        vars(part).pop("sha256", None)
+        part.labels, part.images = self.labels[indices], self.images[indices]
+        part.indices = indices if self.indices is None else self.indices[indices]
+        vars(part).update(changes)
+        return part
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the content: the bytes of images (N, 3, H, W), then of the labels (int64)."""
+        """Hash of the content: the bytes of images (N, C, H, W) or (N, D), then of the labels (int64)."""
         digest = hashlib.sha256(self.images.numpy())
         digest.update(self.labels.numpy())
         return digest.hexdigest()
 
     def describe(self) -> dict:
         """What a result records of its data; JSON-ready."""
-        return dict(name=self.name, split=self.split, images=len(self), size=list(self.images.shape[1:]),
-                    num_classes=len(self.classes), sha256=self.sha256, official=self.official,
-                    skipped=len(self.skipped))
+        facts = dict(name=self.name, split=self.split, images=len(self), size=list(self.shape),
+                     num_classes=len(self.classes), sha256=self.sha256, official=self.official,
+                     skipped=len(self.skipped))
+        return {**facts, **({} if self.selection is None else dict(selection=self.selection))}
 
 
 class Arrays(ArrayData):
     """Data from arrays given in Python: ``Arrays(images, labels)``; see :class:`ArrayData`."""
 
-    def __init__(self, images, labels, classes=None, *, name="arrays", split="train", val_size=0, mean=None, std=None):
-        super().__init__(images, labels, classes, name=name, split=split, val_size=val_size)
-        self.mean, self.std = statistics("mean", mean, self.mean), statistics("std", std, self.std)
+    def __init__(self, images, labels, classes=None, *, name="arrays", split="train", val_size=0, mean=None, std=None,
+                 channels_last=None):
+        super().__init__(images, labels, classes, name=name, split=split, val_size=val_size,
+                         channels_last=channels_last)
+        self.mean = statistics("mean", mean, self.mean, self.shape[0], self.is_bytes)
+        self.std = statistics("std", std, self.std, self.shape[0], self.is_bytes)
 
 
 class ArrayFile(ArrayData):
@@ -130,6 +191,7 @@ class ArrayFile(ArrayData):
 
     Args:
         data_root: the folder, holding ``{split}_images.npy`` and so on or one ``*{split}.npz``; or one ``.npz``.
+        channels_last: see :func:`as_images`.
 
     In a folder, classes are numbered by name as in its training file.
 
@@ -137,7 +199,7 @@ class ArrayFile(ArrayData):
         FileNotFoundError: nothing there. ValueError: unreadable, or not what ``info.json`` says it should be.
     """
 
-    def __init__(self, data_root="data", split="train", val_size=0, *, mean=None, std=None):
+    def __init__(self, data_root="data", split="train", val_size=0, *, mean=None, std=None, channels_last=None):
         root = local_path(data_root)
         info = read_info(root)
         has_val = "val" in info.get("splits", {}) or any(root.glob("*val.npz"))
@@ -145,13 +207,13 @@ class ArrayFile(ArrayData):
         images, labels, classes = read_arrays(root, source, info)
         name = info.get("name", printable(root.stem))
         super().__init__(images, labels, info.get("classes", classes), name=name, split=split, val_size=val_size,
-                         official=info.get("official", False), where=f"{root} ({source})")
+                         official=info.get("official", False), where=f"{root} ({source})", channels_last=channels_last)
         expected = info.get("splits", {}).get(source, {}).get("sha256")
         if expected and not val_size and self.sha256 != expected:
             raise ValueError(f"{root}: the {source} arrays are damaged or were changed, their SHA-256 is not that of "
                              f"{INFO}; run tools/prepare_data.py again with --force")
-        self.mean = statistics("mean", mean, info.get("mean", self.mean))
-        self.std = statistics("std", std, info.get("std", self.std))
+        self.mean = statistics("mean", mean, info.get("mean", self.mean), self.shape[0], self.is_bytes)
+        self.std = statistics("std", std, info.get("std", self.std), self.shape[0], self.is_bytes)
         if source != "train" and not info:
             self.number_as_training(root, named=classes is not None)
 

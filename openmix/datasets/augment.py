@@ -3,6 +3,7 @@ import torch
 from torch import Tensor
 
 from ..checks import is_whole
+from .options import count_of_numbers
 
 MODES = ("reflect", "zeros")
 
@@ -48,22 +49,41 @@ def _pick(images: Tensor, y: Tensor, x: Tensor) -> Tensor:
 
 
 def mirror(images: Tensor, flip: Tensor) -> Tensor:
-    """uint8 images (B, C, H, W), those with ``flip`` (B,) bool mirrored left and right."""
+    """Images (B, C, H, W), those with ``flip`` (B,) bool mirrored left and right."""
+    if images.is_floating_point():
+        return torch.where(flip[:, None, None, None], images.flip(3), images)
     # sums of uint8 wrap around, so this is exact; it takes a quarter of the time of torch.where on a CPU
     return images + (images.flip(3) - images) * flip[:, None, None, None].to(images.dtype)
 
 
-def per_channel(values, name: str, device=None) -> Tensor:
-    """Three numbers as (1, 3, 1, 1) float32, for :func:`normalise`."""
-    found = torch.as_tensor(values, dtype=torch.float32, device=device).reshape(1, -1, 1, 1)
-    if found.shape[1] != 3 or name == "std" and (found <= 0).any():
-        raise ValueError(f"{name} must be three numbers{' above 0' * (name == 'std')}, got {values!r}")
-    return found
+def per_channel(values, name: str, device=None, shape=(3, 1, 1)) -> Tensor | None:
+    """One number a channel as float32, for :func:`normalise`; None stays None.
+
+    Args:
+        shape: of an image (C, H, W), gives (1, C, 1, 1); of a vector (D,), gives (1, D).
+    """
+    if values is None:
+        return None
+    numbers = torch.as_tensor(values, dtype=torch.float32, device=device).flatten()
+    if len(numbers) != shape[0] or name == "std" and (numbers <= 0).any():
+        raise ValueError(f"{name} must be {count_of_numbers(shape[0])}{' above 0' * (name == 'std')}, got {values!r}")
+    return numbers.view(1, -1, *[1] * (len(shape) - 1))
 
 
-def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """uint8 images (B, 3, H, W) as (images / 255 - mean) / std, with ``mean`` and ``std`` (1, 3, 1, 1).
+def normalise(images: Tensor, mean: Tensor | None = None, std: Tensor | None = None,
+              dtype: torch.dtype = torch.float32) -> Tensor:
+    """(images - mean) / std in memory of its own; uint8 images are divided by 255 first. None leaves a part out.
 
     Equal bit by bit to torchvision's ``ToTensor`` and ``Normalize``; computed in float32, handed out as ``dtype``.
+
+    Args:
+        images: (B, C, H, W) or (B, D), uint8 or float. mean, std: as of :func:`per_channel`.
     """
-    return images.to(torch.float32).div_(255).sub_(mean).div_(std).to(dtype)
+    values = images.to(torch.float32, copy=True)
+    if images.dtype == torch.uint8:
+        values.div_(255)
+    if mean is not None:
+        values.sub_(mean)
+    if std is not None:
+        values.div_(std)
+    return values.to(dtype)

@@ -24,6 +24,7 @@ class CIFAR(ArrayData):
         FileNotFoundError: no data. ConnectionError: no network. ValueError: damaged files or wrong content.
     """
 
+    floats = False
     # of CIFAR-10 images, averaged over the std of each; the published tables use them for both sets
     mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
     label_key = "labels"

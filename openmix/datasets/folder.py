@@ -1,4 +1,5 @@
 """Folders of images, one folder a class."""
+import copy
 import hashlib
 import os
 import warnings
@@ -42,6 +43,7 @@ class ImageFolderData(ArrayData):
             anything is read.
     """
 
+    floats = False
     name = "folder"
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
@@ -87,6 +89,25 @@ class ImageFolderData(ArrayData):
             self.name, self.split, self.official = name, split, False
         self.files = paths
 
+    @property
+    def shape(self) -> tuple:
+        return 3, self.size, self.size
+
+    @property
+    def is_bytes(self) -> bool:
+        return True
+
+    def take(self, indices, **changes):
+        files = [self.files[i] for i in indices.tolist()]
+        if self.resident:
+            part = super().take(indices, files=files, **changes)
+        else:
+            part = copy.copy(self)
+            vars(part).update(files=files, paths=files, labels=self.labels[indices], **changes)
+        for hashed in ("sha256", "stats"):
+            vars(part).pop(hashed, None)
+        return part
+
     def __getattr__(self, name):
         if name == "images":
             raise AttributeError(f"{self.name} is streamed from its files (resident=False) and has paths, no images: "
@@ -122,9 +143,7 @@ class ImageFolderData(ArrayData):
         """What a result records of its data; ``sha256_of`` says what the hash of a streamed set covers."""
         if self.resident:
             return super().describe()
-        return dict(name=self.name, split=self.split, images=len(self), size=[3, self.size, self.size],
-                    num_classes=len(self.classes), sha256=self.sha256,
-                    sha256_of="names, sizes in bytes and labels of the files", official=False, skipped=0)
+        return dict(super().describe(), sha256_of="names, sizes in bytes and labels of the files")
 
 
 def free_memory() -> int | None:

@@ -1,91 +1,116 @@
-"""Batches of a data set that lives on the device as uint8: an epoch costs one small upload and no workers."""
-from collections.abc import Iterator
+"""Batches of a data set: augmented, normalised and mixed on the device, in the order of the epoch plan."""
+import warnings
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-from ..mixups.base import MixMethod, Vanilla
-from ..plan import check_batch, epoch_plan, row, slice_plan, upload
+from ..plan import Plan, PlanRow, check_batch, epoch_plan, no_draws
 from .arrays import ArrayData
-from .augment import check_padding, crop_flip, normalise, per_channel
+from .augment import check_padding, crop_flip, mirror, normalise, per_channel
+from .options import statistics
 
 
-class ResidentLoader:
-    """Augmented, normalised batches from images resident on ``device``.
+class Loader:
+    """The part of a loader that does not depend on where its images come from.
 
-    Training follows the epoch plan: order, crops, flips and the draws of ``method`` are a function of (seed, epoch)
-    alone, so an epoch can be entered at any step, and each of ``world`` processes takes its slice of the same global
-    batches. Evaluation hands each process its contiguous share: every image once, whatever the number of processes.
+    Training follows the epoch plan: order, crops, flips and the draws of the mixing method are a function of
+    (seed, epoch) alone, so an epoch can be entered at any step, and each of ``world`` processes takes its slice of the
+    same global batches. Evaluation gives each process its contiguous share: every image once, whatever the number of
+    processes.
+
+    A subclass is a source of images: ``sources`` (training rows with what :meth:`fetch` reads), :meth:`fetch` (raw
+    images and labels of a row) and ``shares`` (raw images and labels of evaluation).
 
     Args:
-        data: the set; images uint8 (N, 3, H, W).
+        data: the set; uint8 or float (N, C, H, W), or float vectors (N, D).
         total_batch: images of one step over all processes (training). An incomplete last batch is dropped; which
             images that are changes from epoch to epoch.
-        batch_size: images of one evaluation batch of one process; 100 on CPU, 1000 elsewhere by default.
-        padding, mode, flip: random crop with this border (``"reflect"`` or ``"zeros"``) and chance of mirroring.
-        mean, std: per channel, of pixels in [0, 1]; those of ``data`` by default.
+        batch_size: images of one evaluation batch of one process; by default 100 on a CPU, more elsewhere.
+        padding, mode, flip: random crop with this border (``"reflect"`` or ``"zeros"``) and chance of mirroring. By
+            default uint8 images have 4 and 0.5, float data are not augmented.
+        mean, std: per channel, or one number for all; for uint8 of pixels in [0, 1]. Those of ``data`` by default;
+            if it has none either, values are not normalised.
         dtype: of the images handed out.
         rank, world: this process and how many there are; ``world`` must divide ``total_batch``.
         train: training or evaluation batches.
-        method: mixing method whose draws belong to the plan; none by default.
+        draw: draws of the mixing method for the plan, as ``MixMethod.draw``; none by default.
 
     Raises:
         ValueError: a set smaller than one batch, an indivisible process count, an impossible augmentation.
     """
 
-    def __init__(self, data: ArrayData, total_batch: int = 100, *, batch_size: int | None = None, padding: int = 4,
-                 mode: str = "reflect", flip: float = 0.5, mean=None, std=None, device="cpu", dtype=torch.float32,
-                 seed: int = 0, rank: int = 0, world: int = 1, train: bool = True, method: MixMethod | None = None):
+    gpu_batch = 1000  # default batch_size on a GPU
+
+    def __init__(self, data: ArrayData, total_batch: int = 100, *, batch_size: int | None = None,
+                 padding: int | None = None, mode: str = "reflect", flip: float | None = None, mean=None, std=None,
+                 device="cpu", dtype=torch.float32, seed: int = 0, rank: int = 0, world: int = 1, train: bool = True,
+                 draw: Callable | None = None, method=None):
         self.data, self.total_batch, self.seed, self.train = data, total_batch, seed, train
-        self.padding, self.mode, self.flip, self.dtype = padding, mode, flip, dtype
-        self.rank, self.world, self.method = rank, world, Vanilla() if method is None else method
-        self.device, self.size = torch.device(device), tuple(data.images.shape[2:])
-        self.batch_size = (100 if self.device.type == "cpu" else 1000) if batch_size is None else batch_size
-        if self.batch_size < 1 or not 0 <= flip <= 1:
+        self.device, self.dtype, self.rank, self.world = torch.device(device), dtype, rank, world
+        if method is not None:
+            warnings.warn("method= is now draw=method.draw", DeprecationWarning, stacklevel=3)
+            draw = method.draw
+        self.draw = no_draws if draw is None else draw
+        self.shape, plain = tuple(data.shape), not data.is_bytes
+        self.size = self.shape[1:]
+        self.padding = (0 if plain else 4) if padding is None else padding
+        self.mode, self.flip = mode, (0.0 if plain else 0.5) if flip is None else flip
+        self.batch_size = (100 if self.device.type == "cpu" else self.gpu_batch) if batch_size is None else batch_size
+        if self.batch_size < 1 or not 0 <= self.flip <= 1:
             raise ValueError(f"batch_size must be positive and flip in [0, 1], got {batch_size!r} and {flip!r}")
         if not 0 <= rank < world:
             raise ValueError(f"rank must lie in [0, world), got rank {rank} of {world}")
         if train:
             check_batch(len(data), total_batch, world)
-            check_padding(padding, mode, self.size)
-        self.mean = per_channel(data.mean if mean is None else mean, "mean", self.device)
-        self.std = per_channel(data.std if std is None else std, "std", self.device)
+            if len(self.size) == 2:
+                check_padding(self.padding, mode, self.size)
+            elif self.padding or self.flip:
+                raise ValueError(f"{data.name} holds vectors, which are not cropped or flipped: set "
+                                 "train_dataloader.augment=None (padding=0 and flip=0)")
+        self.mean = self.per_channel("mean", mean)
+        self.std = self.per_channel("std", std)
         self.first, self.last = (0, len(data)) if train else (len(data) * r // world for r in (rank, rank + 1))
-        self.images = data.images[self.first:self.last].to(self.device)
-        self.labels = data.labels[self.first:self.last].to(self.device)
+
+    def per_channel(self, name: str, values) -> Tensor | None:
+        """``values``, or the data's own, checked and on the device."""
+        values = statistics(name, values, getattr(self.data, name), self.shape[0], self.data.is_bytes)
+        return per_channel(values, name, self.device, self.shape)
 
     def __len__(self) -> int:
         """Batches of an epoch for this process."""
-        return len(self.data) // self.total_batch if self.train else -(-len(self.labels) // self.batch_size)
+        if self.train:
+            return len(self.data) // self.total_batch
+        return -(-(self.last - self.first) // self.batch_size)
 
     def __iter__(self) -> Iterator:
         return self.batches()
 
-    def plan(self, epoch: int) -> dict:
+    def plan(self, epoch: int) -> Plan:
         """This process's slice of the epoch plan, on the host; see :func:`openmix.plan.epoch_plan`."""
-        plan = epoch_plan(self.seed, epoch, len(self.data), self.total_batch, self.method, self.size, self.padding,
-                          self.flip)
-        return slice_plan(plan, self.rank, self.world)
+        return self.whole_plan(epoch).slice(self.rank, self.world)
 
-    def rows(self, epoch: int = 0, start: int = 0, columns: dict | None = None) -> Iterator[dict]:
+    def whole_plan(self, epoch: int) -> Plan:
+        """The plan of all processes."""
+        return epoch_plan(self.seed, epoch, len(self.data), self.total_batch, self.draw, self.size, self.padding,
+                          self.flip)
+
+    def rows(self, epoch: int = 0, start: int = 0, columns: dict | None = None) -> Iterator[PlanRow]:
         """Training steps of an epoch from step ``start`` on, as rows of its plan on the device.
 
         Args:
-            columns: further tensors (steps, ...) that travel with the plan, such as learning rates.
-
-        Yields:
-            dict with what :meth:`batch` reads, ``mix`` (draws of the mixing method), ``seed`` (a number) and the
-            columns. On a GPU, ``bytes`` is the memory that all of them lie in.
+            columns: ``progress`` (S,) and ``lr`` (S, G) of the steps, which travel with the plan.
         """
-        plan = upload({**self.plan(epoch), **(columns or {})}, self.device)
-        for i in range(start, len(self)):
-            yield row(plan, i)
+        return self.sources(self.plan(epoch)._replace(**columns or {}), start)
 
-    def batch(self, step: dict) -> tuple[Tensor, Tensor]:
-        """Images (B, 3, H, W) and labels (B,) of one row of the plan; reads nothing back to the host."""
-        images = self.images.index_select(0, step["index"])
-        images = crop_flip(images, step["crop"], step["flip"], self.padding, self.mode)
-        return normalise(images, self.mean, self.std, self.dtype), self.labels.index_select(0, step["index"])
+    def batch(self, row: PlanRow) -> tuple[Tensor, Tensor]:
+        """Images (B, C, H, W) or vectors (B, D), and labels (B,), of a row; reads nothing back to the host."""
+        images, labels = self.fetch(row)
+        if self.padding:
+            images = crop_flip(images, row.crop, row.flip, self.padding, self.mode)
+        elif self.flip:
+            images = mirror(images, row.flip)
+        return normalise(images, self.mean, self.std, self.dtype), labels
 
     def batches(self, epoch: int = 0, start: int = 0) -> Iterator:
         """The batches from step ``start`` on.
@@ -95,14 +120,41 @@ class ResidentLoader:
             the last batch as small as it comes.
         """
         if self.train:
-            for step in self.rows(epoch, start):
-                yield *self.batch(step), step["mix"], step["seed"]
-        else:
-            for first in range(start * self.batch_size, len(self.labels), self.batch_size):
-                part = slice(first, first + self.batch_size)
-                yield normalise(self.images[part], self.mean, self.std, self.dtype), self.labels[part]
+            for row in self.rows(epoch, start):
+                yield *self.batch(row), row.mix, row.seed
+            return
+        cuts = range(self.first + start * self.batch_size, self.last, self.batch_size)
+        parts = [slice(first, min(first + self.batch_size, self.last)) for first in cuts]
+        for images, labels in self.shares(parts):
+            yield normalise(images, self.mean, self.std, self.dtype), labels
+
+    def statistics(self) -> dict:
+        """``mean`` and ``std`` as lists, None where values are not normalised."""
+        return {key: None if value is None else value.flatten().tolist()
+                for key, value in (("mean", self.mean), ("std", self.std))}
 
     def describe(self) -> dict:
         """What a result records: the data's name, SHA-256 and sizes, and how batches are made of it."""
         made = dict(total_batch=self.total_batch, padding=self.padding, mode=self.mode, flip=self.flip)
         return {**self.data.describe(), **(made if self.train else {})}
+
+
+class ResidentLoader(Loader):
+    """Batches of a set that is resident on ``device``: an epoch costs one small upload and no workers."""
+
+    def __init__(self, data: ArrayData, total_batch: int = 100, **settings):
+        super().__init__(data, total_batch, **settings)
+        self.images = data.images[self.first:self.last].to(self.device)
+        self.labels = data.labels[self.first:self.last].to(self.device)
+
+    def sources(self, plan: Plan, start: int) -> Iterator[PlanRow]:
+        plan = plan.upload(self.device)
+        return (plan.row(i) for i in range(start, len(self)))
+
+    def fetch(self, row: PlanRow) -> tuple[Tensor, Tensor]:
+        return self.images.index_select(0, row.index), self.labels.index_select(0, row.index)
+
+    def shares(self, parts: list[slice]) -> Iterator[tuple[Tensor, Tensor]]:
+        for part in parts:
+            inside = slice(part.start - self.first, part.stop - self.first)
+            yield self.images[inside], self.labels[inside]

@@ -1,4 +1,5 @@
 """Options that data sets share: whole numbers, channel statistics, paths, names of classes."""
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,24 +7,35 @@ from pathlib import Path
 import torch
 
 
-def statistics(name: str, values, default) -> tuple[float, float, float]:
-    """``mean`` or ``std`` of the channels, of pixels in [0, 1], from any sequence, array or tensor of three numbers.
+def statistics(name: str, values, default, channels: int | None = 3, pixels: bool = True) -> tuple | None:
+    """``mean`` or ``std`` of the channels from any sequence, array or tensor of one number a channel.
 
     Args:
-        values: None for ``default``.
+        values: None for ``default``, which may be None. channels: how many numbers; None for any.
+        pixels: whether they are of uint8 images, in units of pixel / 255.
 
     Raises:
-        ValueError: not three numbers in [0, 1], or a ``std`` of 0.
+        ValueError: another count, a number that is not finite, of pixels one outside [0, 1], or a ``std`` of 0.
     """
     values = default if values is None else values
+    if values is None:
+        return None
     try:
         numbers = tuple(torch.as_tensor(values, dtype=torch.float64).flatten().tolist())
     except (TypeError, ValueError, RuntimeError):
         numbers = ()
-    if len(numbers) != 3 or not all(0 <= v <= 1 for v in numbers) or name == "std" and min(numbers) == 0:
-        raise ValueError(f"{name} must be three numbers in units of pixel / 255, so in [0, 1]"
-                         f"{' and above 0' * (name == 'std')}, got {values!r}")
+    counted = len(numbers) == channels or channels is None and len(numbers) > 0
+    in_range = all(0 <= v <= 1 if pixels else math.isfinite(v) for v in numbers)
+    if not counted or not in_range or name.endswith("std") and min(numbers) <= 0:
+        unit = " in units of pixel / 255, so in [0, 1]" if pixels else ""
+        raise ValueError(f"{name} must be {count_of_numbers(channels)}{unit}"
+                         f"{' and above 0' * name.endswith('std')}, got {values!r}")
     return numbers
+
+
+def count_of_numbers(channels: int | None) -> str:
+    """"three numbers" and the like, for errors."""
+    return {None: "one number a channel", 1: "one number", 3: "three numbers"}.get(channels, f"{channels} numbers")
 
 
 def local_path(path) -> Path:

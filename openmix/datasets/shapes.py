@@ -95,6 +95,7 @@ class Shapes(ArrayData):
         seed: another seed makes another set.
     """
 
+    floats = False
     name = "Shapes"
     mean, std = (0.5, 0.5, 0.5), (0.228, 0.228, 0.228)
 

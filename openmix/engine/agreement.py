@@ -39,7 +39,8 @@ def check_data(cfg) -> None:
             raise ValueError(f"train_dataloader reads {spelled(train)} and {name} reads {spelled(other)}: give "
                              f"{name}.dataset the same data, or set {name}.allow=['other_data'] if that is meant")
         training_error = name == "test_dataloader" and other.get("split", "train") == "train"
-        if not training_error and "training_images" not in allow and root(train) == root(other) and \
+        wrapped = any(is_wrapped(cfg[key].get("dataset")) for key in ("train_dataloader", name))  # seen in the data
+        if not training_error and "training_images" not in allow and not wrapped and root(train) == root(other) and \
                 declared_overlap(train, other):
             raise ValueError(f"{name}.dataset ({part(other)}) holds images that are trained on, as train_dataloader."
                              f"dataset is {part(train)}: give both the same val_size and the splits 'train' and 'val', "
@@ -61,9 +62,16 @@ def loader_of(cfg, name: str):
 
 
 def dataset_of(cfg, name: str):
-    """The dict of a loader's data set, or None."""
-    found = (loader_of(cfg, name) or {}).get("dataset")
-    return found if isinstance(found, Mapping) else None
+    """The dict of a loader's data set, without the wrappers around it, or None."""
+    dataset = (loader_of(cfg, name) or {}).get("dataset")
+    while is_wrapped(dataset):
+        dataset = dataset["data"]
+    return dataset if isinstance(dataset, Mapping) else None
+
+
+def is_wrapped(dataset) -> bool:
+    """Whether a data set's config is that of a wrapper, such as ``Subset``, around another."""
+    return isinstance(dataset, Mapping) and isinstance(dataset.get("data"), Mapping) and "type" in dataset["data"]
 
 
 def allowed(loader, name: str) -> tuple:
@@ -83,12 +91,16 @@ def kind_of(dataset) -> str:
     return getattr(kind, "__name__", kind)
 
 
+def class_of(dataset):
+    """The class of a data set."""
+    return DATASETS.get(dataset["type"]) if isinstance(dataset["type"], str) else dataset["type"]
+
+
 def root(dataset) -> Path | None:
     """Where a data set lies, as its config or the default of its class has it; None for sets without files."""
     found = dataset.get("data_root")
     if found is None:
-        cls = DATASETS.get(dataset["type"]) if isinstance(dataset["type"], str) else dataset["type"]
-        default = inspect.signature(cls).parameters.get("data_root")
+        default = inspect.signature(class_of(dataset)).parameters.get("data_root")
         found = None if default is None or default.default is default.empty else default.default
     return None if found is None else local_path(found).absolute()
 
@@ -123,14 +135,20 @@ def declared_overlap(train, other) -> bool:
     return one == two or inside > outside  # "val" has more images than "train" leaves out
 
 
+def pixels(cfg) -> bool:
+    """Whether the training set is known to hold uint8 images, whose statistics are in units of pixel / 255."""
+    train = dataset_of(cfg, "train_dataloader")
+    return train is None or not getattr(class_of(train), "floats", True)
+
+
 def check_statistics(cfg) -> None:
     """``mean`` and ``std`` may stand in ``data_preprocessor`` and in data sets; where they do, they agree."""
     for key in ("mean", "std"):
         given = {f"data_preprocessor.{key}": (cfg.get("data_preprocessor") or {}).get(key)}
         given |= {f"{name}.dataset.{key}": (dataset_of(cfg, name) or {}).get(key)
                   for name in ("train_dataloader", *evaluations_of(cfg))}
-        given = {where: statistics(f"{where}: {key}", values, None) for where, values in given.items()
-                 if values is not None}
+        given = {where: statistics(f"{where}: {key}", values, None, None, pixels(cfg))
+                 for where, values in given.items() if values is not None}
         (first, expected), *others = given.items() or [(None, None)]
         for where, values in others:
             if values != expected:
@@ -196,16 +214,16 @@ def fit_loader(runner, where: str, loader, known: Mapping, meta: Mapping) -> Non
         loader.data = data
         if hasattr(loader, "labels"):
             loader.labels = data.labels[loader.first:loader.last].to(loader.device)
-    if known.get("size") and tuple(known["size"]) != tuple(loader.size):
+    if known.get("size") and len(loader.size) == 2 and tuple(known["size"]) != loader.size:
         say(other_size(loader.size, known["size"]))
     if "training_images" not in allow:
         check_held_out(data, dataset_of(runner.cfg, where) or {}, meta, where)
     for key in ("mean", "std"):
-        trained, used = known.get(key), getattr(loader, key).flatten().tolist()
-        if trained is None or max(abs(a - b) for a, b in zip(trained, used, strict=True)) < 1e-6:
+        trained, used = known.get(key), loader.statistics()[key]
+        if trained is None or used is not None and max(abs(a - b) for a, b in zip(trained, used, strict=True)) < 1e-6:
             continue
         if (runner.cfg.get("data_preprocessor") or {}).get(key) is None and (cfg.get("dataset") or {}).get(key) is None:
-            setattr(loader, key, per_channel(trained, key, loader.device))
+            setattr(loader, key, per_channel(trained, key, loader.device, loader.shape))
         else:
             say(f"the checkpoint was trained with the {key} {rounded(trained)}, this config has {rounded(used)}")
 
@@ -216,7 +234,7 @@ def other_size(size, trained) -> str:
 
 
 def rounded(values) -> tuple:
-    return tuple(round(v, 4) for v in values)
+    return None if values is None else tuple(round(v, 4) for v in values)
 
 
 def check_held_out(data, dataset, meta: Mapping, where: str = "test_dataloader") -> None:

@@ -40,7 +40,7 @@ def data_facts(loader) -> dict:
     data = loader.data
     view = {key: getattr(data, key) for key in ("resize", "interpolation") if hasattr(data, key)}
     return dict(name=data.name, classes=list(data.classes), size=list(loader.size), **view,
-                mean=loader.mean.flatten().tolist(), std=loader.std.flatten().tolist())
+                **loader.statistics())
 
 
 def portable_state(optimizer) -> dict:

@@ -44,7 +44,7 @@ class Runner(mmengine.runner.Runner):
     """One training run in one work dir. Build it with :meth:`from_cfg`."""
 
     evaluations = None  # those with names, once their data is read
-    tried = None  # size (H, W) of the images that the network has been tried on
+    tried = None  # shape (C, H, W) of the images that the network has been tried on
     data_records = None  # of the training and validation data, once they are read
 
     @classmethod
@@ -183,25 +183,24 @@ class Runner(mmengine.runner.Runner):
         cfg, normalise = dict(cfg), dict(self.cfg.get("data_preprocessor") or {})
         allow, fits = cfg.pop("allow", None) or (), getattr(self._train_loop, "dataloader", None)
         data = DATASETS.build(cfg.pop("dataset"))
-        if hasattr(data, "load"):
-            data = data.load()
         if not train and fits is not None:  # evaluation numbers classes and normalises as training does
             data = agreement.fit_to_training(data, fits.data, allow, where, self.logger.warning)
-            normalise = dict(mean=fits.mean.flatten().tolist(), std=fits.std.flatten().tolist())
-        common = dict(normalise, **cfg.pop("augment", {}), device=self.device,
-                      rank=self.rank, world=self.world_size, train=train, **cfg)
+            normalise = fits.statistics()
+        common = dict(normalise, device=self.device, rank=self.rank, world=self.world_size, train=train, **cfg)
         if train:
-            common.update(seed=self.seed, method=unwrap(self.model).mixup)
+            common.update(seed=self.seed, draw=unwrap(self.model).mixup.draw)
         loader = make_loader(data, **common)
-        if not train and fits is not None and loader.size != fits.size:
+        if not train and fits is not None and len(loader.size) == len(fits.size) == 2 and loader.size != fits.size:
             self.logger.warning(agreement.other_size(loader.size, fits.size))
         classes, found = unwrap(self.model).num_classes, len(data.classes)
         if classes is not None and (found > classes or train and found < classes):  # a small test set may lack some
             raise ValueError(f"the model has {classes} classes but {data.name} has {found}; set "
                              f"model.num_classes={found}")
-        if loader.size != self.tried:
-            try_network(unwrap(self.model), loader.size, self.device, self.autocast)
-            self.tried = loader.size
+        if loader.shape != self.tried:
+            try_network(unwrap(self.model), loader.shape, self.device, self.autocast)
+            self.tried = loader.shape
+        if train:
+            unwrap(self.model).mixup.check_images(torch.empty(1, *loader.shape, device="meta"))
         return loader
 
     def build_train_loop(self, loop):

@@ -7,18 +7,18 @@ from ..losses.base import Criterion
 KEPT = ("enabled", "deterministic", "allow_tf32")
 
 
-def try_network(model: nn.Module, size, device: torch.device, autocast) -> None:
+def try_network(model: nn.Module, shape, device: torch.device, autocast) -> None:
     """Run the network once on two black images, without a trace in weights, buffers, modes and random numbers.
 
     Args:
-        model: a Classifier, with ``net`` and ``criterion``. size: (H, W) of the images, which have 3 channels.
+        model: a Classifier, with ``net`` and ``criterion``. shape: (C, H, W) of an image, (D,) of a vector.
         autocast: factory of a context for the forward pass.
 
     Raises:
         ValueError: the network fails, gives other than (2, num_classes) logits, or NaN (a feature map of no pixel);
             or the loss does not take them. Names network and size.
     """
-    net, shape = model.net, (3, *size)
+    net = model.net
     backbone = getattr(net, "backbone", net)
     name = getattr(backbone, "name", None) or type(backbone).__name__
     training = [module for module in net.modules() if module.training]
@@ -35,11 +35,17 @@ def try_network(model: nn.Module, size, device: torch.device, autocast) -> None:
         raise
     except Exception as error:  # a network may fail in any way
         reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise ValueError(f"the network {name} and its loss do not take images of {' x '.join(map(str, shape))} "
-                         f"(channels, height, width): {reason}") from error
+        raise ValueError(f"the network {name} and its loss do not take {show_shape(shape)}: {reason}") from error
     finally:
         for module in training:
             module.training = True
+
+
+def show_shape(shape) -> str:
+    """The shape of an image or a vector in words."""
+    if len(shape) == 1:
+        return f"vectors of {shape[0]} numbers"
+    return f"images of {' x '.join(map(str, shape))} (channels, height, width)"
 
 
 def check_logits(logits, num_classes: int | None) -> None:

@@ -73,7 +73,7 @@ class AutoMix(MixMethod):
         if mask_loss_per not in MASK_LOSS_PER:
             raise ValueError(f"mask_loss_per must be one of {MASK_LOSS_PER}, got {mask_loss_per!r}")
         lam_concat = switch("lam_concat", lam_concat)
-        MixBlock(1, lam_concat, upsample)  # a wrong option is told now, not when a network comes
+        MixBlock(1, lam_concat, upsample)  # fail early on invalid options
         self.layer, self.lam_concat, self.upsample = layer, lam_concat, upsample
         self.mask_loss, self.margin = number("mask_loss", mask_loss), number("margin", margin, 0, 1)
         self.anneal_mask_loss = switch("anneal_mask_loss", anneal_mask_loss)
@@ -162,8 +162,7 @@ class AutoMix(MixMethod):
         with torch.no_grad():  # the classifier's loss does not reach the block: half of it needs no backward pass
             mask = self.block(features, self.partner(features, draws, STUDENT), lam, size)
         mask_block = self.block(features, self.partner(features, draws, BLOCK), lam_block, size)
-        if "on" in draws:
-            lam = torch.where(draws["on"], lam, 1.0)
+        lam = self.drawn_lam(draws).expand(n)
         plain = (lam <= self.lam_margin) | (lam >= 1 - self.lam_margin)
         mask = torch.where(plain[:, None, None, None], lam[:, None, None, None], mask)
         return (mask, lam), (mask_block, lam_block)
@@ -188,7 +187,7 @@ class AutoMix(MixMethod):
         mix_q = probes.with_head(net, self.head_mix, self.classifier, mixed_q)
         mix_k = probes.with_head(self.teacher, self.head_mix_k, self.classifier, mixed_k)
         parts = dict(
-            loss_one_q=criterion(one_q, self.hand_out(as_target(labels), labels)),
+            loss_one_q=criterion(one_q, self.maybe_dense(as_target(labels))),
             loss_mix_q=criterion(mix_q, self.target(labels, lam_q, draws, STUDENT)),
             loss_mix_k=criterion(mix_k, self.target(labels, lam_k, draws, BLOCK)),
             loss_mask=self.mask_loss * self.mask_error(mask_k, lam_k),
@@ -203,5 +202,4 @@ class AutoMix(MixMethod):
         self.check_attached()
         draws = self.prepare(images, draws)
         (mask, lam), _ = self.masks(self.features(images, keep_statistics=True), draws, images.shape[2:])
-        partner = self.partner(torch.arange(len(images), device=images.device), draws, STUDENT)
-        return dict(lam=lam, mask=mask, partner=partner)
+        return dict(lam=lam, mask=mask, partner=self.partner_index(len(images), draws, images.device, STUDENT))

@@ -1,7 +1,7 @@
 """What a mixing method is, and the methods that are made of a mask."""
 import functools
 import re
-from collections.abc import Sequence
+import warnings
 
 import torch
 from torch import Tensor, nn
@@ -9,39 +9,14 @@ from torch import Tensor, nn
 from .. import functional, sampling
 from ..checks import number, switch
 from ..errors import did_you_mean
-from ..plan import moved
+from ..plan import draws_to
 from ..target import Target, as_target, check_labels, pair_target
+from .draws import Draws, check_draws
 
 PAIRINGS = ("roll", "perm")
 
 
-class Draws(dict):
-    """Draws handed to a method; asked for one that is not there, they name it."""
-
-    def __missing__(self, name):
-        raise ValueError(f"draws lack {name!r}, they hold {', '.join(map(repr, self)) or 'nothing'}; hand on what "
-                         "method.draw(N, (H, W)) gives, and for a number of your own replace it there: "
-                         "{**draws, 'lam': torch.tensor([0.5])}")
-
-
-def check_draws(draws: dict, n: int, where: str = "draws") -> None:
-    """Raise unless ``draws`` are those of one batch of ``n`` images, as of :meth:`MixMethod.draw`."""
-    if not isinstance(draws, dict):
-        raise TypeError(f"{where} must be a dict as of method.draw({n}, (H, W)), or None to draw now, got {draws!r}")
-    for name, value in draws.items():
-        if isinstance(value, dict):
-            check_draws(value, n, f"{where}[{name!r}]")
-        elif isinstance(value, Tensor):
-            if value.ndim == 0 or value.shape[0] not in (1, n):
-                steps = "; of draws for many steps hand on one: openmix.plan.row(draws, i)" if value.ndim else ""
-                raise ValueError(f"{where}[{name!r}] must have one row for the batch, (1, ...), or one for each image, "
-                                 f"({n}, ...), got shape {tuple(value.shape)}{steps}")
-        elif isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(f"{where}[{name!r}] must be a tensor, of shape (1,) for the batch or ({n},) for each "
-                             f"image, e.g. torch.tensor([0.5]), got {value!r}")
-
-
-def touch(module: nn.Module, loss: Tensor) -> Tensor:
+def touch_parameters(module: nn.Module, loss: Tensor) -> Tensor:
     """``loss`` plus zero times every trainable parameter of ``module``: DDP sees a gradient for each, of value 0."""
     parameters = [p for p in module.parameters() if p.requires_grad]
     return loss if not parameters else loss + 0.0 * torch.stack([p.sum() for p in parameters]).sum().to(loss.dtype)
@@ -67,9 +42,9 @@ def names_options(init):
 class MixMethod(nn.Module):
     """A way of making virtual examples, and the loss that trains on them.
 
-    Door one, ``method(images, labels)``, mixes a batch: (N, C, H, W) images (any trailing dimensions where the
-    method allows them) and labels, class indices (N,) or probabilities (N, C). Door two, :meth:`loss`, is there for
-    every method, also for those that need the network. ``lam`` and ``mask`` are the share kept of the first image.
+    Batch mixing, ``method(images, labels)``: (N, C, H, W) images (any trailing dimensions where the method allows
+    them) and labels, class indices (N,) or probabilities (N, C). The training loss, :meth:`loss`: every method has it,
+    also those that need the network. ``lam`` and ``mask`` are the share kept of the first image.
 
     A method mixes whenever it is called, in evaluation mode too: ``method.eval()`` changes nothing (as with
     torchvision's). To train or test on clean images do not call it, or take ``prob=0`` or :class:`Vanilla`.
@@ -82,7 +57,7 @@ class MixMethod(nn.Module):
         mix_rate: share of the images of a batch that are mixed, floor(mix_rate * N) of them, drawn anew each time.
         pairing: ``"roll"`` (partner of i is i - 1; the loader has shuffled already) or ``"perm"`` (a random
             permutation, as papers write it).
-        num_classes: hand out dense probabilities (N, num_classes) instead of a :class:`Target`.
+        num_classes: give dense probabilities (N, num_classes) instead of a :class:`Target`.
 
     Raises:
         ValueError: a parameter out of its range.
@@ -92,6 +67,8 @@ class MixMethod(nn.Module):
     needs = "batch"  # "batch", or what of the network the method needs: "gradient", "hidden", "learned"
     blends = True  # the mixed image is mask * images + (1 - mask) * partner, pixel by pixel
     pairs = 1  # how many independent pairings one step uses
+    permutes = True  # a pairing is a permutation: every image is the partner of one (not so of nearest neighbours)
+    sums_to_one = True  # the weights of a target sum to 1
     capturable: bool | str = True  # whether a step can be compiled and captured in a CUDA graph, or else why not
 
     def __init_subclass__(cls, **kwargs):
@@ -141,7 +118,7 @@ class MixMethod(nn.Module):
             draws["order"] = sampling.uniform(0, 1, (*steps, n, self.pairs), generator, device)
         return draws
 
-    def program(self, draws: dict) -> tuple:
+    def variant(self, draws: dict) -> tuple:
         """The host choices among ``draws`` that decide which operations a step runs (which grid, which layer).
 
         The training engine compiles or captures a step once for each.
@@ -157,7 +134,7 @@ class MixMethod(nn.Module):
         if draws is None:
             return self.draw(images.shape[0], images.shape[2:], device=images.device)
         check_draws(draws, images.shape[0])
-        draws = moved(draws, images.device)
+        draws = draws_to(draws, images.device)
         return draws if torch.compiler.is_compiling() else Draws(draws)
 
     def check_images(self, images: Tensor) -> None:
@@ -202,31 +179,35 @@ class MixMethod(nn.Module):
             return values.roll(k, 0)
         return values[draws["order"][:, k - 1].argsort()]
 
-    def rolls(self) -> bool:
-        """Whether :meth:`partner` is ``roll(1, 0)``, which can be read from the images without a copy of partners."""
-        return self.pairing == "roll" and type(self).partner is MixMethod.partner
+    def partner_index(self, n: int, draws: dict, device=None, k: int = 1) -> Tensor:
+        """Which of ``n`` images is the partner of each in the k-th pairing: (N,) int64."""
+        return self.partner(torch.arange(n, device=device), draws, k)
 
-    def put_partner(self, place: Tensor, values: Tensor, draws: dict) -> None:
-        """``place[:] = self.partner(values, draws)`` without a copy in between."""
-        if self.rolls():
-            place[1:], place[:1] = values[:-1], values[-1:]
-        else:
-            place[:] = self.partner(values, draws)
+    def keep_unmixed(self, share: Tensor, draws: dict, whole: bool = True) -> Tensor:
+        """``share`` (N or 1, ...) with ``whole`` where ``prob`` or ``mix_rate`` leaves an image alone.
+
+        The one place that reads ``draws["on"]``. ``whole`` is what all of the first image means: 1 of a share.
+        """
+        if "on" not in draws:
+            return share
+        return torch.where(draws["on"].view(-1, *[1] * (share.ndim - 1)), share, whole)
+
+    def drawn_lam(self, draws: dict) -> Tensor:
+        """``lam`` as drawn, 1 for images that stay unmixed: (N or 1,)."""
+        return self.keep_unmixed(draws["lam"], draws)
 
     def target(self, labels: Tensor, lam: Tensor, draws: dict, k: int = 1) -> Target | Tensor:
         """Target of images mixed with their k-th partners, ``lam`` (N,) or (1,) kept; dense with ``num_classes``."""
-        return self.hand_out(pair_target(labels, self.partner(labels, draws, k), lam), labels)
+        return self.maybe_dense(pair_target(labels, self.partner(labels, draws, k), lam))
 
-    def hand_out(self, target: Target, labels: Tensor) -> Target | Tensor:
+    def maybe_dense(self, target: Target) -> Target | Tensor:
         """``target`` itself, or dense where ``num_classes`` asks for it."""
-        if self.num_classes is None:
-            return target
-        return target.dense(self.num_classes)
+        return target if self.num_classes is None else target.dense(self.num_classes)
 
-    # -- the two doors -----------------------------------------------------------------------------------------
+    # -- batch mixing and the training loss --------------------------------------------------------------------
 
     def forward(self, images: Tensor, labels: Tensor, draws: dict | None = None):
-        """Door one: mixed images (same shape and dtype) and their target. The inputs are not written to."""
+        """Batch mixing: mixed images (same shape and dtype) and their target. The inputs are not written to."""
         raise TypeError(f"{type(self).__name__} needs the network ({self.needs}); "
                         "call method.attach(net) once and then method.loss(net, images, labels, criterion)['loss']")
 
@@ -234,7 +215,7 @@ class MixMethod(nn.Module):
         """See the network once, before the optimizer is built."""
 
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0) -> dict[str, Tensor]:
-        """Door two: ``dict(loss=...)``, the scalar to differentiate; other entries are for the log.
+        """The training loss: ``dict(loss=...)``, the scalar to differentiate; other entries are for the log.
 
         Args:
             net: images -> logits. criterion: (logits, Target or labels) -> scalar.
@@ -258,22 +239,28 @@ class MixMethod(nn.Module):
     def details(self, images: Tensor, draws: dict, net=None, labels=None) -> dict:
         """What happens to a batch under ``draws``: ``lam`` (N,), ``mask`` (N, 1, H, W) or None, ``partner`` (N,).
 
-        ``net`` and ``labels`` serve the methods whose mask depends on them.
+        A method that mixes more than two images gives ``sources``, ``weights`` and ``masks`` instead, see
+        :func:`openmix.target.as_sources`. ``net`` and ``labels`` serve the methods whose mask depends on them.
         """
         raise NotImplementedError(f"{type(self).__name__} must define details()")
+
+    def hand_out(self, target: Target, labels: Tensor | None = None) -> Target | Tensor:
+        warnings.warn("hand_out is now maybe_dense(target)", DeprecationWarning, stacklevel=2)
+        return self.maybe_dense(target)
+
+    def program(self, draws: dict) -> tuple:
+        warnings.warn("program is now variant", DeprecationWarning, stacklevel=2)
+        return self.variant(draws)
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}, prob={self.prob}, per_sample={self.per_sample}, pairing={self.pairing!r}"
 
 
 class MaskMethod(MixMethod):
-    """``mask * images + (1 - mask) * partner``; a subclass says what the mask is, or where the box is that it is 0 in.
-
-    One box in a CPU's memory is copied; all else, and everything on other devices, is blended with the mask. The
-    results are equal bit by bit.
-    """
+    """``mask * images + (1 - mask) * partner``; a subclass defines the mask, or the box in which it is 0."""
 
     any_shape = False  # True where images need not be (N, C, H, W): tables, spectrograms, video
+    shrink = None  # in a box the partner shows what it has there; or its whole image, resized "nearest" or "bilinear"
 
     def check_images(self, images):
         if self.any_shape:
@@ -289,65 +276,44 @@ class MaskMethod(MixMethod):
         raise NotImplementedError(f"{type(self).__name__} must define mask() or box()")
 
     def blend(self, images: Tensor, mask: Tensor, draws: dict) -> Tensor:
-        """``mask * images + (1 - mask) * partners``; methods that move the partners' pixels do it here."""
-        if self.rolls():
-            return functional.blend_rolled(images, mask)
+        """``mask * images + (1 - mask) * partners``."""
         return functional.blend(images, self.partner(images, draws), mask, reuse=True)
 
-    def patch(self, images: Tensor, box: Sequence[int]) -> Tensor:
-        """What each image shows as a partner in a box that the host knows: (N, C, height, width) of the box."""
-        return functional.cut(images, box)
+    def weight(self, mask: Tensor, draws: dict) -> Tensor:
+        """Label weight of the first image, (N or 1,), under a mask that is no box."""
+        return mask.float().flatten(1).mean(1) if self.weight_from == "mask" else draws["lam"]
 
-    def kept(self, images: Tensor, draws: dict) -> tuple[Tensor | None, Tensor | None, Tensor]:
-        """The box or, where there is none, the mask, and the weight ``lam`` (N or 1,).
-
-        Where ``prob`` leaves images alone the box is empty, the mask and ``lam`` are 1.
-        """
+    def box_mask_lam(self, images: Tensor, draws: dict) -> tuple[Tensor | None, Tensor | None, Tensor]:
+        """The box or, where there is none, the mask; and the weight ``lam`` (N or 1,)."""
         box = self.box(images, draws)
         if box is not None:
-            if "on" in draws:
-                box = box * draws["on"][:, None]
-            by_area = self.weight_from == "mask"
-            return box, None, functional.share_outside(box, images.shape[2:]) if by_area else self.drawn_lam(draws)
+            lam = functional.share_outside(box, images.shape[2:]) if self.weight_from == "mask" else draws["lam"]
+            return self.keep_unmixed(box, draws, False), None, self.keep_unmixed(lam, draws)
         mask = self.mask(images, draws)
         if mask.dtype != torch.bool and not images.is_floating_point():
             raise ValueError(f"{type(self).__name__} blends pixels and needs float images, got {images.dtype}; "
                              "convert them first, e.g. images.float() / 255")
-        if "on" in draws:
-            on = draws["on"].reshape(-1, *[1] * (mask.ndim - 1))
-            mask = mask | ~on if mask.dtype == torch.bool else torch.where(on, mask, 1.0)
-        return None, mask, self.weight(mask, draws)
-
-    def weight(self, mask: Tensor, draws: dict) -> Tensor:
-        """Label weight of the first image, (N or 1,)."""
-        return mask.float().flatten(1).mean(1) if self.weight_from == "mask" else self.drawn_lam(draws)
-
-    def drawn_lam(self, draws: dict) -> Tensor:
-        """``lam`` as drawn, 1 where ``prob`` leaves images alone: (N or 1,)."""
-        return torch.where(draws["on"], draws["lam"], 1.0) if "on" in draws else draws["lam"]
+        return None, self.keep_unmixed(mask, draws), self.keep_unmixed(self.weight(mask, draws), draws)
 
     def forward(self, images, labels, draws=None):
         self.check_batch(images, labels)
         draws = self.prepare(images, draws)
         if len(images) == 0:  # Fourier transforms and maxima of nothing are errors
             return images.clone(), self.target(labels, torch.ones(1, device=images.device), draws)
-        box, mask, lam = self.kept(images, draws)
-        if box is not None and functional.is_at_hand(box):
-            mixed, place = images.clone(), functional.read(box)
-            self.put_partner(functional.cut(mixed, place), self.patch(images, place), draws)
-        else:
-            mask = functional.box_mask(box, images.shape[2:]) if mask is None else mask
+        box, mask, lam = self.box_mask_lam(images, draws)
+        if box is None:
             mixed = self.blend(images, mask, draws)
+        else:
+            mixed = functional.paste_box(images, lambda values: self.partner(values, draws), box, self.shrink)
         return mixed, self.target(labels, lam, draws)
 
     def details(self, images, draws, net=None, labels=None):
         self.check_images(images)
         draws = self.prepare(images, draws)
-        box, mask, lam = self.kept(images, draws)
-        mask = functional.box_mask(box, images.shape[2:]) if mask is None else mask
-        n = len(images)
-        index = self.partner(torch.arange(n, device=images.device), draws)
-        return dict(lam=lam.expand(n), mask=mask.float().expand(n, *[-1] * (mask.ndim - 1)), partner=index)
+        box, mask, lam = self.box_mask_lam(images, draws)
+        mask, n = functional.box_mask(box, images.shape[2:]) if mask is None else mask, len(images)
+        return dict(lam=lam.expand(n), mask=mask.float().expand(n, *[-1] * (mask.ndim - 1)),
+                    partner=self.partner_index(n, draws, images.device))
 
 
 class Vanilla(MixMethod):
@@ -363,7 +329,7 @@ class Vanilla(MixMethod):
 
     def forward(self, images, labels, draws=None):
         check_labels(labels, len(images), self.num_classes)
-        return images, self.hand_out(as_target(labels), labels)
+        return images, self.maybe_dense(as_target(labels))
 
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
         self.check_some(images)
@@ -374,3 +340,10 @@ class Vanilla(MixMethod):
         ones = torch.ones(n, *[1] * (images.ndim - 1), device=images.device)
         mask = ones.expand(n, 1, *images.shape[2:])
         return dict(lam=ones.flatten(), mask=mask, partner=torch.arange(n, device=images.device))
+
+
+def __getattr__(name):
+    if name != "touch":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn("touch is now touch_parameters", DeprecationWarning, stacklevel=2)
+    return touch_parameters

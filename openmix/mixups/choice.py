@@ -3,7 +3,7 @@ from torch import nn
 
 from .. import sampling
 from ..checks import number
-from .base import MixMethod, touch
+from .base import MixMethod, touch_parameters
 
 
 class RandomChoice(MixMethod):
@@ -16,7 +16,7 @@ class RandomChoice(MixMethod):
     Args:
         methods: the methods; in configs a list of ``dict(type=...)``.
         p: their probabilities, summing to 1; equal by default. Use ``Vanilla`` for batches left alone.
-        num_classes: handed down to the methods: given once, here or in any of them, it counts for all.
+        num_classes: passed on to the methods: given once, here or in any of them, it counts for all.
 
     Raises:
         TypeError: what is no method. ValueError: probabilities that do not fit, methods that differ in num_classes.
@@ -39,6 +39,7 @@ class RandomChoice(MixMethod):
         self.needs = next((m.needs for m in methods if m.needs != "batch"), "batch")
         self.agree()
         self.blends = all(m.blends for m in methods)
+        self.permutes, self.sums_to_one = (all(getattr(m, k) for m in methods) for k in ("permutes", "sums_to_one"))
         self.capturable = next((m.capturable for m in methods if m.capturable is not True), True)
 
     @classmethod
@@ -67,9 +68,13 @@ class RandomChoice(MixMethod):
         draws |= {str(i): m.draw(n, size, generator, steps, device) for i, m in enumerate(self.methods)}
         return draws
 
-    def program(self, draws):
+    def variant(self, draws):
         choice = draws["choice"]
-        return (choice, *self.methods[choice].program(draws[str(choice)]))
+        return (choice, *self.methods[choice].variant(draws[str(choice)]))
+
+    def check_images(self, images):
+        for method in self.methods:
+            method.check_images(images)
 
     def chosen(self, images, draws):
         """The method of this batch and its draws."""
@@ -89,7 +94,7 @@ class RandomChoice(MixMethod):
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
         method, draws = self.chosen(images, draws)
         losses = method.loss(net, images, labels, criterion, draws, progress)
-        return {**losses, "loss": touch(self, losses["loss"])}
+        return {**losses, "loss": touch_parameters(self, losses["loss"])}
 
     def after_step(self, net, progress):
         for method in self.methods:

@@ -148,13 +148,10 @@ class GridMix(MaskMethod):
 
     def cell_target(self, labels: Tensor, draws: dict) -> Target | Tensor:
         """The label of the image that each cell shows, in the order of :meth:`cell_logits`."""
-        kept = draws["cells"]
-        if "on" in draws:
-            kept = kept | ~draws["on"][:, None]
         each = self.grid**2
         own, other = (values.repeat_interleave(each, 0) for values in (labels, self.partner(labels, draws)))
-        kept = kept.expand(len(labels), each).flatten()
-        return self.hand_out(pair_target(own, other, kept), own)
+        kept = self.keep_unmixed(draws["cells"], draws).expand(len(labels), each).flatten()
+        return self.maybe_dense(pair_target(own, other, kept))
 
 
 @torch.no_grad()

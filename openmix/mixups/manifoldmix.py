@@ -4,7 +4,6 @@ arXiv 1806.05236.
 """
 from functools import partial
 
-import torch
 from torch import Tensor
 
 from .. import functional, probes, sampling
@@ -55,7 +54,7 @@ class ManifoldMix(MixMethod):
         self.check_batch(images, labels)
         self.check_some(images)
         draws = self.prepare(images, draws)
-        lam = self.kept(draws)
+        lam = self.drawn_lam(draws)
         layer, mix = self.layers[draws["layer"]], partial(self.mix, lam=lam, draws=draws, n=len(images))
         if layer == INPUT:
             logits = net(mix(images))
@@ -63,10 +62,6 @@ class ManifoldMix(MixMethod):
             with probes.acting(net, layer, mix):
                 logits = net(images)
         return dict(loss=criterion(logits, self.target(labels, lam, draws)))
-
-    def kept(self, draws: dict) -> Tensor:
-        """Share kept of the first example, (N or 1,); 1 where ``prob`` leaves it alone."""
-        return torch.where(draws["on"], draws["lam"], 1.0) if "on" in draws else draws["lam"]
 
     def mix(self, state, lam: Tensor, draws: dict, n: int):
         """``state`` (what left the layer) with every floating tensor (N, ...) in it mixed; other parts stay."""
@@ -85,5 +80,5 @@ class ManifoldMix(MixMethod):
     def details(self, images, draws, net=None, labels=None):
         draws = self.prepare(images, draws)
         n = len(images)
-        index = self.partner(torch.arange(n, device=images.device), draws)
-        return dict(lam=self.kept(draws).expand(n), mask=None, partner=index)
+        return dict(lam=self.drawn_lam(draws).expand(n), mask=None,
+                    partner=self.partner_index(n, draws, images.device))

@@ -110,13 +110,13 @@ class PuzzleMix(MixMethod):
     # -- mix -------------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def kept(self, images: Tensor, saliency: Tensor, draws: dict) -> Tensor:
+    def cell_labels(self, images: Tensor, saliency: Tensor, draws: dict) -> Tensor:
         """The share of the first image in each cell, (N, B, B) in {0, 1/2, 1}."""
         seen = images.float() if self.std is None else images.float() * self.std.to(images.device)
         grid = gridcut.costs(seen, self.partner(seen, draws), saliency, self.partner(saliency, draws), draws["lam"],
                              self.blocks[draws["blocks"]], **self.energy)
         kept = 1 - gridcut.solve(grid).permute(2, 0, 1).float() / (self.energy["n_labels"] - 1)
-        return torch.where(draws["on"].view(-1, 1, 1), kept, 1.0) if "on" in draws else kept
+        return self.keep_unmixed(kept, draws)
 
     def transported(self, images: Tensor, saliency: Tensor, kept: Tensor, draws: dict) -> tuple[Tensor, Tensor]:
         """Images and partners with their patches where they show."""
@@ -139,7 +139,7 @@ class PuzzleMix(MixMethod):
             raise ValueError(f"saliency must be (N, H, W) = {(len(images), *images.shape[2:])}, "
                              f"got {tuple(saliency.shape)}")
         draws = self.prepare(images, draws)
-        kept = self.kept(images, saliency, draws)
+        kept = self.cell_labels(images, saliency, draws)
         if self.transport:
             first, second = self.transported(images, saliency, kept, draws)
         else:
@@ -168,7 +168,7 @@ class PuzzleMix(MixMethod):
         mixed, target = self(images, labels, draws, self.saliency(net, images, labels))
         loss = criterion(net(mixed), target)
         if self.clean_weight:
-            loss = loss + self.clean_weight * criterion(net(images), self.hand_out(as_target(labels), labels))
+            loss = loss + self.clean_weight * criterion(net(images), self.maybe_dense(as_target(labels)))
         return dict(loss=loss)
 
     def details(self, images, draws, net=None, labels=None):
@@ -179,8 +179,8 @@ class PuzzleMix(MixMethod):
             saliency = torch.ones(n, *images.shape[2:], device=images.device)
         else:
             saliency = self.saliency(net, images, labels)
-        kept = self.kept(images, saliency, draws)
-        partner = self.partner(torch.arange(n, device=images.device), draws)
+        kept = self.cell_labels(images, saliency, draws)
+        partner = self.partner_index(n, draws, images.device)
         return dict(lam=kept.mean((1, 2)), mask=gridcut.spread(kept, *images.shape[2:])[:, None], partner=partner)
 
     def extra_repr(self) -> str:

@@ -53,6 +53,7 @@ class ResizeMix(MaskMethod):
         if interpolation not in INTERPOLATIONS:
             raise ValueError(f"interpolation must be one of {INTERPOLATIONS}, got {interpolation!r}")
         self.scope, self.interpolation = pair("scope", scope, 0, 1), interpolation
+        self.shrink = interpolation
         self.clipped = switch("clipped", clipped)
 
     def draw(self, n, size, generator=None, steps=(), device=None):
@@ -72,11 +73,3 @@ class ResizeMix(MaskMethod):
             raise ValueError(f"ResizeMix(interpolation={self.interpolation!r}) blends pixels and needs float images, "
                              f"got {images.dtype}; convert them first or use interpolation='nearest'")
         return draws["box"]
-
-    def blend(self, images, mask, draws):
-        partner = functional.resize_into(self.partner(images, draws), draws["box"], self.interpolation)
-        return functional.blend(images, partner, mask, reuse=True)
-
-    def patch(self, images, box):
-        top, bottom, left, right = box
-        return functional.resize(images, (bottom - top, right - left), self.interpolation)

@@ -51,7 +51,7 @@ def saliency_peak(images: Tensor, saliency: str, mean: Tensor | None = None, std
 
 
 class SaliencyMix(MaskMethod):
-    """CutMix around what catches the eye: each box is centred at the most salient pixel of the partner.
+    """CutMix with each box centred on the most salient pixel of the partner.
 
     Saliency is computed where the images are, for every image, on 8-bit pixels in the order red, green, blue.
 
@@ -85,13 +85,6 @@ class SaliencyMix(MaskMethod):
         functional.check_sides(size, type(self).__name__)
         return super().draw(n, size, generator, steps, device)
 
-    def first_partner(self, images: Tensor, draws: dict) -> Tensor:
-        """The partner of the first image, (1, C, H, W), without a copy of all."""
-        if self.rolls():
-            return images[-1:]
-        index = self.partner(torch.arange(len(images), device=images.device), draws)
-        return images.index_select(0, index[:1])
-
     def peak(self, images: Tensor) -> Tensor:
         """Row and column of the most salient pixel: (N, C, H, W) -> (N, 2) int64."""
         if self.mean is not None and images.shape[1] != len(self.mean):
@@ -103,7 +96,8 @@ class SaliencyMix(MaskMethod):
     @torch.no_grad()
     def box(self, images, draws):
         if self.one_box:
-            centre = self.peak(self.first_partner(images, draws))
+            first = self.partner_index(len(images), draws, images.device)[:1]
+            centre = self.peak(images.index_select(0, first))
         else:
             centre = self.partner(self.peak(images), draws)
         lam = draws["lam"]

@@ -44,9 +44,7 @@ class SmoothMix(MaskMethod):
 
     def weight(self, mask, draws):
         lam = mask.flatten(1).mean(1)
-        if not self.swapped_labels:
-            return lam
-        return torch.where(draws["on"], 1 - lam, 1.0) if "on" in draws else 1 - lam
+        return 1 - lam if self.swapped_labels else lam
 
     def extra_repr(self):
         return (f"sigma={self.sigma}, swapped_labels={self.swapped_labels}, prob={self.prob}, "

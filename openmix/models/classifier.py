@@ -2,7 +2,7 @@
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from ..mixups.base import touch
+from ..mixups.base import touch_parameters
 from ..registry import LOSSES, MIXUPS
 from .net import build_net, check_classes, count_classes
 
@@ -56,7 +56,7 @@ class Classifier(BaseModel):
         if labels is None:
             raise ValueError("mode 'loss' needs labels")
         if not mixing:
-            return dict(loss=touch(self.mixup, self.criterion(self.net(images), labels)))
+            return dict(loss=touch_parameters(self.mixup, self.criterion(self.net(images), labels)))
         return self.mixup.loss(self.net, images, labels, self.criterion, draws, progress)
 
     def networks(self) -> dict:

@@ -20,9 +20,11 @@ def test_both_layouts_give_the_same_data():
 
 
 @pytest.mark.parametrize("bad, labels, classes, error, message", [
-    (images().astype(np.float32), range(6), None, TypeError, "must be uint8"),
-    (images()[..., 0], range(6), None, ValueError, r"got \(6, 8, 10\)"),
-    (images()[..., :2], range(6), None, ValueError, "shape"),
+    (images()[:, 0, 0, 0], range(6), None, ValueError, r"or \(N, D\), got \(6,\)"),
+    (images()[..., :2], range(6), None, ValueError, "channels_last=True"),
+    (images().astype(np.int32), range(6), None, TypeError, "must be uint8 .* or float, got int32"),
+    (np.array([[0.0, 1.0], [np.nan, 2.0]]), range(2), None, ValueError, "image 1 has values that are not finite"),
+    (np.array([[0.0, np.inf]]), range(1), None, ValueError, "image 0 has values that are not finite"),
     (images(0), [], None, ValueError, "no image"),
     (images(), range(5), None, ValueError, r"shape \(6,\)"),
     (images(), [0, 1, 2, 3, 4, -2], None, ValueError, "label -2 of image 5"),
@@ -41,6 +43,46 @@ def test_both_layouts_give_the_same_data():
 def test_wrong_arrays_are_refused(bad, labels, classes, error, message):
     with pytest.raises(error, match=message):
         Arrays(bad, list(labels), classes)
+
+
+@pytest.mark.parametrize("shape, last, expected", [
+    ((5, 7), None, (7,)), ((5, 8, 10), None, (1, 8, 10)), ((5, 1, 8, 10), None, (1, 8, 10)),
+    ((5, 8, 10, 1), None, (1, 8, 10)), ((5, 8, 10, 4), None, (4, 8, 10)), ((5, 4, 8, 10), None, (4, 8, 10)),
+    ((5, 4, 4, 3), None, (3, 4, 4)), ((5, 3, 4, 4), None, (3, 4, 4)), ((5, 3, 10, 4), None, (3, 10, 4)),
+    ((5, 1, 8, 3), None, (1, 8, 3)), ((5, 8, 10, 2), True, (2, 8, 10)), ((5, 8, 10, 2), False, (8, 10, 2)),
+    ((5, 2, 8, 10), False, (2, 8, 10)),
+], ids=str)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64, np.float16])
+def test_vectors_maps_and_images_of_any_channel_count_are_data(shape, last, expected, dtype):
+    values = np.arange(np.prod(shape)).reshape(shape) % 200
+    data = Arrays(values.astype(dtype), range(5), channels_last=last)
+    assert data.shape == expected and data.describe()["size"] == list(expected) and data.images.is_contiguous()
+    assert data.is_bytes == (dtype == np.uint8) and data.images.dtype in (torch.uint8, torch.float32)
+    assert data.images.flatten(1).sum(1).tolist() == values.reshape(5, -1).sum(1).tolist()
+    if dtype == np.uint8:
+        assert len(data.mean) == len(data.std) == expected[0]
+    else:
+        assert data.mean is None and data.std is None, "floats are taken as they are"
+
+
+def test_float_data_have_a_hash_of_their_content_and_statistics_of_any_range():
+    values = np.random.default_rng(0).normal(5, 3, (6, 4))
+    base, same = Arrays(values, range(6), mean=[5] * 4, std=[3] * 4), Arrays(values.astype(np.float32), range(6))
+    assert base.mean == (5,) * 4 and base.sha256 == same.sha256
+    values[3, 2] += 1e-3
+    assert Arrays(values, range(6)).sha256 != base.sha256
+    with pytest.raises(ValueError, match="mean must be 4 numbers, got"):
+        Arrays(values, range(6), mean=[5] * 3)
+    with pytest.raises(ValueError, match="std must be 4 numbers and above 0"):
+        Arrays(values, range(6), std=[0.0, 1, 1, 1])
+
+
+def test_array_files_hold_any_shape_and_their_parts_are_cut(tmp_path):
+    values = np.random.default_rng(0).normal(size=(12, 5)).astype(np.float32)
+    np.savez(tmp_path / "train.npz", images=values, labels=np.arange(12) % 3)
+    train, val = (ArrayFile(tmp_path, split, val_size=3) for split in ("train", "val"))
+    assert (len(train), len(val), val.shape) == (9, 3, (5,)) and val.labels.bincount().tolist() == [1, 1, 1]
+    assert torch.equal(val.images, torch.from_numpy(values)[val.indices])
 
 
 def test_the_hash_is_of_the_content_whatever_its_layout_and_changes_with_it():

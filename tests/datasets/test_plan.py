@@ -3,12 +3,13 @@ import torch
 from torch import Tensor
 
 from openmix.mixups import CutMix, MixUp, RandomChoice, Vanilla
-from openmix.plan import epoch_plan, row, slice_plan
+from openmix.plan import epoch_plan
 
 METHODS = [Vanilla(), MixUp(prob=0.5), CutMix(per_sample=True, pairing="perm"), RandomChoice([MixUp(), CutMix()])]
 
 
 def leaves(tree, name=""):
+    tree = {k: v for k, v in tree._asdict().items() if v is not None} if isinstance(tree, tuple) else tree
     if isinstance(tree, dict):
         for k, v in tree.items():
             yield from leaves(v, f"{name}.{k}")
@@ -23,24 +24,24 @@ def equal(a, b):
 
 
 def plan(epoch=0, seed=3, n=230, batch=20, method=None, **kwargs):
-    return epoch_plan(seed, epoch, n, batch, method or Vanilla(), (32, 32), **kwargs)
+    return epoch_plan(seed, epoch, n, batch, (method or Vanilla()).draw, (32, 32), **kwargs)
 
 
 def test_shapes_and_ranges():
     found = plan(n=2300, padding=3)
-    assert found["index"].shape == (115, 20) and found["index"].dtype == torch.int64
-    assert found["crop"].shape == (115, 20, 2) and found["crop"].unique().tolist() == list(range(7))
-    assert found["flip"].shape == (115, 20) and found["flip"].dtype == torch.bool
-    assert abs(found["flip"].float().mean() - 0.5) < 0.05  # 4.8 standard deviations
-    assert len(found["seed"]) == 115 == len(set(found["seed"])) and all(type(s) is int for s in found["seed"])
+    assert found.index.shape == (115, 20) and found.index.dtype == torch.int64
+    assert found.crop.shape == (115, 20, 2) and found.crop.unique().tolist() == list(range(7))
+    assert found.flip.shape == (115, 20) and found.flip.dtype == torch.bool
+    assert abs(found.flip.float().mean() - 0.5) < 0.05  # 4.8 standard deviations
+    assert len(found.seed) == 115 == len(set(found.seed)) and all(type(s) is int for s in found.seed)
 
 
 def test_flip_is_the_chance_of_a_mirrored_image():
-    assert not plan(flip=0.0)["flip"].any() and plan(flip=1.0)["flip"].all()
+    assert not plan(flip=0.0).flip.any() and plan(flip=1.0).flip.all()
 
 
 def test_no_image_twice_and_other_ones_left_out_each_epoch():
-    seen = [set(plan(epoch)["index"].flatten().tolist()) for epoch in range(5)]
+    seen = [set(plan(epoch).index.flatten().tolist()) for epoch in range(5)]
     assert all(len(s) == 220 and s <= set(range(230)) for s in seen)
     assert len(set(map(frozenset, seen))) == 5
 
@@ -55,8 +56,8 @@ def test_the_plan_depends_on_seed_and_epoch_alone(method):
             plan(epoch, method=method)
         assert equal(first, plan(epoch=7, method=method))
     for other in (plan(epoch=8, method=method), plan(epoch=7, seed=4, method=method)):
-        assert not torch.equal(first["index"], other["index"]) and not torch.equal(first["crop"], other["crop"])
-        assert not set(first["seed"]) & set(other["seed"])
+        assert not torch.equal(first.index, other.index) and not torch.equal(first.crop, other.crop)
+        assert not set(first.seed) & set(other.seed)
 
 
 def test_the_global_random_state_stays_untouched():
@@ -70,14 +71,14 @@ def test_order_and_augmentation_do_not_depend_on_the_method():
     plain = plan()
     for method in METHODS:
         found = plan(method=method)
-        assert equal({**found, "mix": {}}, {**plain, "mix": {}})
+        assert equal(found._replace(mix={}), plain._replace(mix={}))
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
 @pytest.mark.parametrize("world", [1, 2, 4, 5])
 def test_slices_of_all_processes_make_the_global_batch(method, world):
     whole = plan(method=method)
-    parts = [dict(leaves(slice_plan(whole, rank, world))) for rank in range(world)]
+    parts = [dict(leaves(whole.slice(rank, world))) for rank in range(world)]
     for name, value in leaves(whole):
         if isinstance(value, Tensor) and value.ndim > 1 and value.shape[1] == 20:
             assert all(p[name].shape[1] == 20 // world for p in parts)
@@ -88,15 +89,15 @@ def test_slices_of_all_processes_make_the_global_batch(method, world):
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
 def test_a_slice_of_the_draws_mixes_a_slice_of_the_batch(method):
-    step = row(slice_plan(plan(method=method), 1, 4), 2)
+    step = plan(method=method).slice(1, 4).row(2)
     images, labels = torch.rand(5, 3, 32, 32), torch.arange(5)
-    mixed, target = method(images, labels, step["mix"])
+    mixed, target = method(images, labels, step.mix)
     assert mixed.shape == images.shape and len(target.label) == 5
 
 
 def test_an_indivisible_process_count_names_valid_ones():
     with pytest.raises(ValueError, match="20 cannot be shared evenly by 3 processes; use one of 1, 2, 4, 5, 10, 20"):
-        slice_plan(plan(), 0, 3)
+        plan().slice(0, 3)
 
 
 def test_draws_with_another_number_of_rows_are_refused():
@@ -105,7 +106,7 @@ def test_draws_with_another_number_of_rows_are_refused():
             return dict(inner=dict(noise=torch.zeros(*steps, 7)))
 
     with pytest.raises(ValueError, match=r"mix.inner.noise has shape \(11, 7\)"):
-        slice_plan(plan(method=Wrong()), 0, 2)
+        plan(method=Wrong()).slice(0, 2)
 
 
 @pytest.mark.parametrize("n, batch, message", [(19, 20, "make no batch"), (20, 0, "positive"), (20, 2.0, "positive")])
@@ -115,6 +116,6 @@ def test_impossible_batches_are_refused(n, batch, message):
 
 
 def test_an_epoch_of_cifar_is_about_a_megabyte():
-    found = epoch_plan(0, 0, 50_000, 100, CutMix(), (32, 32))
+    found = epoch_plan(0, 0, 50_000, 100, CutMix().draw, (32, 32))
     size = sum(v.numel() * v.element_size() for _, v in leaves(found) if isinstance(v, Tensor))
-    assert found["index"].shape == (500, 100) and size < 1e6
+    assert found.index.shape == (500, 100) and size < 1e6

@@ -33,7 +33,7 @@ def same(batches, others):
 
 
 @pytest.mark.parametrize("settings", [dict(), dict(padding=2, mode="zeros", flip=1.0), dict(rank=1, world=2),
-                                      dict(dtype=torch.bfloat16, method=CutMix(), mean=(0, 0, 0), std=(1, 1, 1))])
+                                      dict(dtype=torch.bfloat16, draw=CutMix().draw, mean=(0, 0, 0), std=(1, 1, 1))])
 def test_batches_are_those_of_the_resident_loader(pictures, make_streaming, settings):
     resident = ResidentLoader(ImageFolderData(pictures, size=16, resident=True, mean=MEAN, std=STD), 4, **settings)
     streaming = make_streaming(**settings)
@@ -77,11 +77,11 @@ def test_resized_crops_are_those_of_a_slow_reference(make_streaming):
     loader = make_streaming(seed=7, **CROPS)
     plan = loader.plan(2)
     for i, (images, labels, _, seed) in enumerate(loader.batches(2)):
-        assert seed == plan["seed"][i] and torch.equal(labels, loader.data.labels[plan["index"][i]])
+        assert seed == plan.seed[i] and torch.equal(labels, loader.data.labels[plan.index[i]])
         for k in range(4):
-            candidates = sampling.resized_crops(plan["crop_key"][i, k], **CROPS).tolist()
-            pixels = slow_crop(loader.data.paths[plan["index"][i, k]], candidates, CROPS["ratio"], 16)
-            pixels = pixels[:, ::-1] if plan["flip"][i, k] else pixels
+            candidates = sampling.resized_crops(plan.crop_key[i, k], **CROPS).tolist()
+            pixels = slow_crop(loader.data.paths[plan.index[i, k]], candidates, CROPS["ratio"], 16)
+            pixels = pixels[:, ::-1] if plan.flip[i, k] else pixels
             expected = (pixels / 255 - MEAN) / STD
             off = (images[k].permute(1, 2, 0).double() - torch.from_numpy(expected)).abs() * 255 * torch.tensor(STD)
             assert off.max() < 1.01, "one level of uint8"
@@ -89,12 +89,11 @@ def test_resized_crops_are_those_of_a_slow_reference(make_streaming):
 
 def test_the_plan_is_that_of_the_epoch_and_crops_have_a_stream_of_their_own(make_streaming):
     method = MixUp()
-    loader = make_streaming(seed=5, method=method, **CROPS)
-    plan, expected = loader.plan(3), epoch_plan(5, 3, 26, 4, method, (16, 16), 0, 0.5)
-    for name in ("index", "flip"):
-        assert torch.equal(plan[name], expected[name])
-    assert torch.equal(plan["mix"]["lam"], expected["mix"]["lam"]) and plan["seed"] == expected["seed"]
-    keys = [loader.plan(epoch)["crop_key"] for epoch in (0, 1)] + [make_streaming(seed=6, **CROPS).plan(0)["crop_key"]]
+    loader = make_streaming(seed=5, draw=method.draw, **CROPS)
+    plan, expected = loader.plan(3), epoch_plan(5, 3, 26, 4, method.draw, (16, 16), 0, 0.5)
+    assert torch.equal(plan.index, expected.index) and torch.equal(plan.flip, expected.flip)
+    assert torch.equal(plan.mix["lam"], expected.mix["lam"]) and plan.seed == expected.seed
+    keys = [loader.plan(epoch).crop_key for epoch in (0, 1)] + [make_streaming(seed=6, **CROPS).plan(0).crop_key]
     assert len(torch.stack(keys).unique()) == 3 * 24, "each image of each epoch and seed has a crop of its own"
 
 
@@ -126,7 +125,7 @@ def test_processes_share_each_global_batch_and_decode_their_part_only(make_strea
     for i, (images, labels, _, seed) in enumerate(whole):
         assert torch.equal(torch.cat([p[i][0] for p in parts]), images)
         assert torch.equal(torch.cat([p[i][1] for p in parts]), labels) and all(p[i][3] == seed for p in parts)
-    seen = torch.cat([loader.plan(1)["index"].flatten() for loader in ranks])
+    seen = torch.cat([loader.plan(1).index.flatten() for loader in ranks])
     assert len(seen.unique()) == len(seen) == 24
 
 
@@ -139,13 +138,13 @@ def test_evaluation_shows_every_image_once_for_any_number_of_processes(make_stre
 
 
 def test_rows_carry_the_plan_images_and_columns(make_streaming):
-    loader = make_streaming(method=MixUp(), **CROPS)
+    loader = make_streaming(draw=MixUp().draw, **CROPS)
     lr = torch.arange(6.0)
     rows = list(loader.rows(2, start=1, columns=dict(lr=lr, progress=lr / 6)))
-    assert [row["lr"].item() for row in rows] == [1, 2, 3, 4, 5] and rows[0]["progress"].item() == pytest.approx(1 / 6)
+    assert [row.lr.item() for row in rows] == [1, 2, 3, 4, 5] and rows[0].progress.item() == pytest.approx(1 / 6)
     for row, batch in zip(rows, loader.batches(2, start=1), strict=True):
-        assert row["images"].dtype == torch.uint8 and row["images"].shape == (4, 3, 16, 16)
-        assert isinstance(row["seed"], int) and torch.equal(row["mix"]["lam"], batch[2]["lam"])
+        assert row.images.dtype == torch.uint8 and row.images.shape == (4, 3, 16, 16)
+        assert isinstance(row.seed, int) and torch.equal(row.mix["lam"], batch[2]["lam"])
         images, labels = loader.batch(row)
         assert torch.equal(images, batch[0]) and torch.equal(labels, batch[1]) and images.is_contiguous()
 

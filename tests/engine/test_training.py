@@ -14,6 +14,7 @@ from openmix.engine import checkpoint
 from openmix.engine.hooks import EMAHook
 from openmix.engine.step.eager import Diverged, Step
 from openmix.engine.train_loop import Stopped
+from openmix.plan import PlanRow
 from openmix.registry import HOOKS
 from tests.engine.tiny import METHODS, config, train
 
@@ -138,11 +139,11 @@ def test_no_update_happens_once_the_loss_is_not_finite(tmp_path):
     cfg = config(tmp_path)
     runner = apis_runner(cfg)
     loop = runner.build_train_loop(runner._train_loop)
-    row = dict(images=torch.full((10, 3, 32, 32), float("nan")), labels=torch.zeros(10, dtype=torch.long))
-    loop.step.batch = lambda row: (row["images"], row["labels"])
+    row = PlanRow(mix={}, seed=0, images=torch.full((10, 3, 32, 32), float("nan")), labels=torch.zeros(10).long())
+    loop.step.batch = lambda row: (row.images, row.labels)
     before = [p.clone() for p in runner.model.parameters()]
     with pytest.raises(Diverged):
-        loop.step(dict(row, mix=None, seed=0), 0.0)
+        loop.step(row, 0.0)
     assert all(torch.equal(a, b) for a, b in zip(before, runner.model.parameters(), strict=True))
 
 

@@ -35,7 +35,7 @@ def model(backbone, **options):
 
 
 def act(net, size=(8, 8)):
-    try_network(net, size, CPU, torch.no_grad)
+    try_network(net, (3, *size), CPU, torch.no_grad)
 
 
 @pytest.mark.parametrize("backbone, size, message", [

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from openmix import functional, target
+from openmix import functional
 from openmix.mixups import MixMethod
-from openmix.plan import row
+from openmix.plan import draws_at
 from openmix.registry import MIXUPS, accepted_keys
+from openmix.target import as_sources, mix_target
 
 OPTIONS = dict(default={}, half=dict(prob=0.5), per_sample=dict(per_sample=True), perm=dict(pairing="perm"),
                all=dict(prob=0.5, per_sample=True, pairing="perm"), rate=dict(mix_rate=0.5))
@@ -35,19 +36,20 @@ def make(name, **options) -> MixMethod | None:
         return None
 
 
-NEEDS = ("batch", "gradient", "hidden", "learned")  # what tests ask for; a method of another kind must not slip by
+def batch(needs) -> bool:
+    """Methods that mix a batch by itself."""
+    return needs == "batch"
 
 
-def check_needs(method):
-    assert method.needs in NEEDS, (f"{type(method).__name__}.needs is {method.needs!r}, which no contract test knows: "
-                                   f"add it to NEEDS ({', '.join(NEEDS)}) and to the tests that it must pass")
-    return method
+def network(needs) -> bool:
+    """Methods that need anything of a network, of a kind that is known or new."""
+    return needs != "batch"
 
 
-def cases(options=OPTIONS, needs=NEEDS):
+def cases(options=OPTIONS, needs=lambda needs: True):
+    """Every registered method whose ``needs`` are asked for, with all options that it takes."""
     return [pytest.param(name, chosen, id=f"{name}-{kind}") for name in MIXUPS.known()
-            for kind, chosen in options.items()
-            if (method := make(name, **chosen)) and check_needs(method).needs in needs]
+            for kind, chosen in options.items() if (method := make(name, **chosen)) and needs(method.needs)]
 
 
 def generator(seed=0):
@@ -91,7 +93,7 @@ def check_layout(method, n, size):
     for value in leaves(steps):
         assert len(value) == 5 and (not isinstance(value, Tensor) or value.shape[1] in (1, n)), "dims (*steps, n or 1)"
         assert isinstance(value, Tensor) or all(type(choice) is int for choice in value), "host choices are ints"
-    rows = [row(steps, i) for i in range(5)]
+    rows = [draws_at(steps, i) for i in range(5)]
     assert not rows[0] or not all(same(rows[0], other) for other in rows[1:]), "the steps must differ"
     assert sum(v.numel() * v.element_size() for v in leaves(rows[0]) if isinstance(v, Tensor)) <= 1024 + 256 * n
     return rows
@@ -106,10 +108,11 @@ def check_form(method, images, labels, draws):
     return mixed, target
 
 
-def check_target(target, n):
+def check_target(target, n, sums_to_one=True):
     label, weight = target
     assert label.shape == weight.shape and len(label) == n and label.dtype == torch.int64
-    assert (weight >= 0).all() and torch.allclose(weight.sum(1), torch.ones(n), atol=1e-5), "weights must sum to 1"
+    assert (weight >= 0).all(), "weights must not be negative"
+    assert not sums_to_one or torch.allclose(weight.sum(1), torch.ones(n), atol=1e-5), "weights must sum to 1"
 
 
 def check_pure(method, images, labels, draws, rng_untouched):
@@ -131,57 +134,70 @@ def moves_pixels(name, options):
 
 
 def check_forms_agree(method, images, labels, monkeypatch):
-    """What the host reads of a batch on a CPU changes no bit of draws, images and targets."""
+    """Copying a box on a CPU, instead of blending all, changes no bit of images and targets."""
     n, size = len(images), images.shape[2:]
-    found = []
+    made = []
     for read in (True, False):
         with monkeypatch.context() as patch:
             if not read:
-                for module in (functional, target):
-                    patch.setattr(module, "is_at_hand", lambda numbers: False)
+                patch.setattr(functional, "is_at_hand", lambda box: False)
             draws = [method.draw(n, size, generator(seed)) for seed in range(6)]
-            found.append([(d, *method(images, labels, d)) for d in draws])
-    for (draws, mixed, soft), (slow_draws, slow_mixed, slow_soft) in zip(*found, strict=True):
+            made.append([(d, *method(images, labels, d)) for d in draws])
+    for (draws, mixed, soft), (slow_draws, slow_mixed, slow_soft) in zip(*made, strict=True):
         assert same(draws, slow_draws) and torch.equal(mixed, slow_mixed)
         assert same(soft._asdict(), slow_soft._asdict())
 
 
-def check_details(details, n, size):
-    lam, mask, partner = details["lam"], details["mask"], details["partner"]
-    assert lam.shape == (n,) and (lam >= 0).all() and (lam <= 1).all()
-    assert partner.sort().values.tolist() == list(range(n)), "every image is the partner of one"
-    if mask is not None:
-        assert mask.shape == (n, 1, *size) and (mask >= 0).all() and (mask <= 1).all()
+def check_details(details, n, size, method=MixMethod):
+    """Sources, weights and masks are of this batch; what ``method`` declares (permutes, sums_to_one) holds."""
+    sources, weights, masks = as_sources(details)
+    assert sources.shape == weights.shape and len(sources) == n and sources.dtype == torch.int64
+    assert (sources >= -1).all() and (sources < n).all(), "a source is an image of the batch, or -1"
+    assert (weights >= 0).all() and (weights <= 1).all()
+    assert not method.sums_to_one or torch.allclose(weights.sum(1), torch.ones(n), atol=1e-5), "weights must sum to 1"
+    for column in sources.T if method.permutes else ():
+        assert column.sort().values.tolist() == list(range(n)), "every image is the partner of one"
+    if masks is not None:
+        assert masks.shape == (n, sources.shape[1], *size) and (masks >= 0).all() and (masks <= 1).all()
+        assert torch.allclose(masks.sum(1), torch.ones(()), atol=1e-5), "the shares of a pixel must sum to 1"
+
+
+def blended(details, images):
+    """What a batch is mixed to by ``details``: the sum of its sources, each by its mask."""
+    sources, _, masks = as_sources(details)
+    return sum(masks[:, k:k + 1].to(images.dtype) * images[sources[:, k]] for k in range(sources.shape[1]))
 
 
 def check_blend(details, images, mixed, atol=1e-5):
-    mask, partner = details["mask"].to(images.dtype), images[details["partner"]]
-    expected = mask * images + (1 - mask) * partner
-    assert torch.allclose(mixed, expected, atol=atol), "mask * images + (1 - mask) * partner"
-    low, high = torch.minimum(images, partner), torch.maximum(images, partner)
-    assert (mixed >= low - atol).all() and (mixed <= high + atol).all(), "between the two images"
+    sources, _, masks = as_sources(details)
+    shown = images[sources]  # (N, M, C, H, W)
+    assert torch.allclose(mixed, blended(details, images), atol=atol), "the sum of the sources, partners too, by mask"
+    low, high = shown.amin(1), shown.amax(1)
+    assert (mixed >= low - atol).all() and (mixed <= high + atol).all(), "between the images"
 
 
 def check_weights(details, labels, target):
-    """The target says what ``details`` says."""
-    if target.label.shape[1] == 1:
-        assert torch.equal(target.label[:, 0], labels)
-        return
-    assert torch.equal(target.label, torch.stack([labels, labels[details["partner"]]], 1)), "own label, partner's label"
-    assert torch.allclose(target.weight[:, 0], details["lam"], atol=1e-6), "weight of the own label is lam"
+    """The target is what ``details`` says, as class probabilities."""
+    sources, weights, _ = as_sources(details)
+    expected = mix_target(labels, sources, weights)
+    classes = int(max(expected.label.max(), target.label.max())) + 1
+    found, right = target.dense(classes), expected.dense(classes)
+    assert torch.allclose(found, right, atol=1e-6), "the weight of each label is that of its image in details"
 
 
 def check_source(weight_from, needs, details, draws):
     """The weight is the mean of the mask, or the drawn lam (which the mask of a batch method meets within a pixel)."""
-    lam, mask = details["lam"], details["mask"]
+    _, weights, masks = as_sources(details)
     if weight_from == "mask":
-        assert torch.allclose(lam, mask.mean((1, 2, 3)), atol=1e-5), "lam is not the mean of the mask"
+        assert torch.allclose(weights, masks.flatten(2).mean(2), atol=1e-5), "weights are not the means of the masks"
     if weight_from == "lam":
+        lam = weights[:, 0]
         drawn = draws.get("lam", torch.ones(1)).expand_as(lam)
         on = draws.get("on", torch.ones(1, dtype=torch.bool)).expand_as(lam)
         assert torch.allclose(lam, torch.where(on, drawn, 1.0)), "lam is not the drawn one"
         if needs == "batch":
-            assert ((lam - mask.mean((1, 2, 3))).abs() <= 1 / mask[0].numel() + 1e-5).all()
+            pixels = masks[0, 0].numel()
+            assert ((lam - masks[:, 0].flatten(1).mean(1)).abs() <= 1 / pixels + 1e-5).all()
 
 
 def check_meaning(target, mixed):
@@ -191,7 +207,7 @@ def check_meaning(target, mixed):
     assert torch.allclose(seen, said, atol=within), "labels are on the wrong image"
 
 
-# -- door two -------------------------------------------------------------------------------------------------------
+# -- the training loss --------------------------------------------------------------------------------------------
 
 
 def both(method, net):

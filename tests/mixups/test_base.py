@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from openmix.mixups import CutMix, MaskMethod, MixUp, Vanilla
-from openmix.mixups.base import MixMethod, touch
-from openmix.plan import moved, row
+from openmix.mixups.base import MixMethod, touch_parameters
+from openmix.plan import draws_at, draws_to
 
 
 class HalfAndHalf(MaskMethod):
@@ -47,7 +47,7 @@ def test_perm_draws_uniform_permutations_and_independent_ones():
     assert plan["order"].shape == (2400, 4, 2)
     counts, equal = {}, 0
     for i in range(2400):
-        first, second = (tuple(method.partner(values, row(plan, i), k).tolist()) for k in (1, 2))
+        first, second = (tuple(method.partner(values, draws_at(plan, i), k).tolist()) for k in (1, 2))
         counts[first] = counts.get(first, 0) + 1
         equal += first == second
     assert len(counts) == math.factorial(4)  # 100 of each expected, standard deviation 10
@@ -71,28 +71,28 @@ def test_prob_is_drawn_for_the_batch_or_for_each_image():
     assert on.float().mean() == pytest.approx(0.3, abs=4 * math.sqrt(0.21 / 5000))
 
 
-def test_row_reaches_into_nested_draws_and_host_choices():
+def test_one_step_reaches_into_nested_draws_and_host_choices():
     plan = dict(lam=torch.tensor([[1.0], [2.0]]), choice=[5, 6], inner=dict(layer=[7, 8], key=torch.tensor([[3], [4]])))
-    found = row(plan, 1)
+    found = draws_at(plan, 1)
     assert found["choice"] == 6 and found["inner"]["layer"] == 8
     assert found["lam"].tolist() == [2.0] and found["inner"]["key"].tolist() == [4]
 
 
 def test_draws_move_to_the_device_of_the_images():
-    draws = moved(dict(lam=torch.ones(1), choice=3, inner=dict(key=torch.ones(1))), "meta")
+    draws = draws_to(dict(lam=torch.ones(1), choice=3, inner=dict(key=torch.ones(1))), "meta")
     assert draws["lam"].is_meta and draws["inner"]["key"].is_meta and draws["choice"] == 3
 
 
-def test_touch_gives_trainable_parameters_a_zero_gradient_and_keeps_the_loss():
+def test_touching_gives_trainable_parameters_a_zero_gradient_and_keeps_the_loss():
     module = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2).requires_grad_(False))
     weight = torch.tensor(2.0, requires_grad=True)
-    loss = touch(module, weight * 3)
+    loss = touch_parameters(module, weight * 3)
     assert loss == 6
     loss.backward()
     assert weight.grad == 3
     assert all((p.grad == 0).all() for p in module[0].parameters())
     assert all(p.grad is None for p in module[1].parameters())
-    assert touch(nn.Identity(), weight) is weight
+    assert touch_parameters(nn.Identity(), weight) is weight
 
 
 def test_vanilla_hands_out_the_batch_and_plain_labels(make_batch):

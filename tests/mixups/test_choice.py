@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from openmix.mixups import CutMix, MixMethod, MixUp, RandomChoice, Vanilla
-from openmix.plan import row
+from openmix.plan import draws_at
 from openmix.registry import MIXUPS
 
 
@@ -61,7 +61,7 @@ def test_a_batch_is_mixed_as_the_chosen_method_mixes_it(make_batch):
     methods = [MixUp(), CutMix(), Vanilla()]
     plan = RandomChoice(methods).draw(6, (32, 32), generator(), steps=(12,))
     for i in range(12):
-        draws = row(plan, i)
+        draws = draws_at(plan, i)
         choice = draws["choice"]
         mixed, target = RandomChoice(methods)(images, labels, draws)
         expected, wanted = methods[choice](images, labels, draws[str(choice)])
@@ -104,7 +104,7 @@ def test_choices_nest_and_tell_what_they_need(make_batch):
     method = RandomChoice([inner, Learned()], p=[1, 0])
     assert (inner.needs, method.needs) == ("batch", "learned")
     images, labels = make_batch()
-    draws = row(method.draw(6, (32, 32), generator(), steps=(3,)), 2)
+    draws = draws_at(method.draw(6, (32, 32), generator(), steps=(3,)), 2)
     mixed, _ = method(images, labels, draws)
     expected, _ = inner.methods[draws["0"]["choice"]](images, labels, draws["0"][str(draws["0"]["choice"])])
     assert torch.equal(mixed, expected)

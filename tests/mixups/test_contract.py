@@ -1,6 +1,6 @@
-"""What holds for every registered mixing method: draws, images and labels of door one, ``details``.
+"""What holds for every registered mixing method: draws, images and labels of batch mixing, ``details``.
 
-Door two is in ``test_contract_network.py``; that the checks bite, in ``test_contract_controls.py``.
+The training loss is in ``test_contract_network.py``; that the checks bite, in ``test_contract_controls.py``.
 """
 import math
 
@@ -10,7 +10,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
 from openmix import sampling
 from openmix.registry import MIXUPS
+from openmix.target import as_sources
 from tests.mixups.contract import (
+    batch,
+    blended,
     cases,
     check_blend,
     check_details,
@@ -27,13 +30,14 @@ from tests.mixups.contract import (
     generator,
     make,
     moves_pixels,
+    network,
     part,
     same,
 )
 
 every = pytest.mark.parametrize("name, options", cases())
-batch_only = pytest.mark.parametrize("name, options", cases(needs=("batch",)))
-plain_batch_only = pytest.mark.parametrize("name", [p.values[0] for p in cases(dict(default={}), ("batch",))])
+batch_only = pytest.mark.parametrize("name, options", cases(needs=batch))
+plain_batch_only = pytest.mark.parametrize("name", [p.values[0] for p in cases(dict(default={}), batch)])
 
 
 # -- draws ----------------------------------------------------------------------------------------------------------
@@ -53,13 +57,13 @@ def test_draws_of_many_steps_have_small_rows_that_ranks_can_cut(name, options, m
         for cut in (slice(0, 3), slice(3, 6)):
             mine = part(draws, cut.start, cut.stop, 6)
             mixed, target = method(images[cut], labels[cut], mine)
-            check_target(target, 3)
-            details = method.details(images[cut], mine)
-            check_details(details, 3, (32, 32))
+            check_target(target, 3, method.sums_to_one)
+            details = method.details(images[cut], mine, labels=labels[cut])
+            check_details(details, 3, (32, 32), method)
             check_weights(details, labels[cut], target)
 
 
-# -- door one -------------------------------------------------------------------------------------------------------
+# -- batch mixing----------------------------------------------------------------------------------------------------
 
 
 @batch_only
@@ -69,10 +73,10 @@ def test_images_labels_and_details_tell_one_story(name, options, n, size, make_b
     for seed in range(8):
         draws = method.draw(n, size, generator(seed))
         mixed, target = check_form(method, images, labels, draws)
-        check_target(target, n)
+        check_target(target, n, method.sums_to_one)
         check_pure(method, images, labels, draws, rng_untouched)
-        details, inner = method.details(images, draws), chosen_method(method, draws)
-        check_details(details, n, size)
+        details, inner = method.details(images, draws, labels=labels), chosen_method(method, draws)
+        check_details(details, n, size, inner)
         if inner.blends:
             check_blend(details, images, mixed)
         check_weights(details, labels, target)
@@ -95,7 +99,7 @@ def test_equal_images_stay_what_they_are(name, options):
     assert torch.allclose(mixed, images, atol=1e-5)
 
 
-@pytest.mark.parametrize("name, options", cases(dict(off=dict(prob=0), rows=dict(prob=0, per_sample=True)), ("batch",)))
+@pytest.mark.parametrize("name, options", cases(dict(off=dict(prob=0), rows=dict(prob=0, per_sample=True)), batch))
 def test_prob_0_leaves_batch_and_labels_alone(name, options, make_batch):
     method, (images, labels) = make(name, **options), make_batch()
     mixed, target = method(images, labels)
@@ -103,14 +107,14 @@ def test_prob_0_leaves_batch_and_labels_alone(name, options, make_batch):
     assert torch.equal(target.dense(10), torch.eye(10)[labels])
 
 
-@pytest.mark.parametrize("name", [p.values[0] for p in cases(dict(half=dict(prob=0.5, per_sample=True)), ("batch",))])
+@pytest.mark.parametrize("name", [p.values[0] for p in cases(dict(half=dict(prob=0.5, per_sample=True)), batch)])
 def test_prob_is_the_share_of_images_that_are_mixed(name):
     method = make(name, prob=0.25, per_sample=True)
     on = method.draw(100, (32, 32), generator(), steps=(50,))["on"]
     assert abs(on.float().mean() - 0.25) < 4 * math.sqrt(0.25 * 0.75 / 5000)
 
 
-@pytest.mark.parametrize("name", [p.values[0] for p in cases(dict(dense=dict(num_classes=10)), ("batch",))])
+@pytest.mark.parametrize("name", [p.values[0] for p in cases(dict(dense=dict(num_classes=10)), batch)])
 def test_num_classes_hands_out_what_the_target_says(name, make_batch):
     images, labels = make_batch()
     sparse, dense = make(name), make(name, num_classes=10)
@@ -143,8 +147,8 @@ def test_there_are_methods_that_weigh_labels_by_the_drawn_lam():
 def test_drawn_lam_1_keeps_the_batch_and_lam_0_takes_the_partners(name, make_batch):
     method, (images, labels) = make(name), make_batch()
     draws = method.draw(6, (32, 32), generator())
-    partner = method.details(images, draws)["partner"]
-    for lam, expected in ((1.0, images), (0.0, images[partner])):
+    sources = as_sources(method.details(images, draws, labels=labels))[0]
+    for lam, expected in ((1.0, images), (0.0, images[sources[:, 1]])):
         mixed, _ = method(images, labels, {**draws, "lam": torch.full_like(draws["lam"], lam)})
         assert torch.equal(mixed, expected)
 
@@ -172,21 +176,20 @@ def test_uint8_images_are_moved_exactly_or_refused_readably(name, make_batch):
         return
     assert mixed.dtype == torch.uint8
     if chosen_method(method, draws).blends:
-        details = method.details(images, draws)
-        assert torch.equal(mixed, torch.where(details["mask"] == 1, images, images[details["partner"]]))
+        assert torch.equal(mixed, blended(method.details(images, draws, labels=labels), images))
 
 
-# -- the form for a CPU and the form for every device ---------------------------------------------------------------
+# -- the copy of a box on a CPU, and what runs on every device ----------------------------------------------------
 
 
 @batch_only
 @pytest.mark.parametrize("n, size", [(5, (32, 32)), (1, (12, 12)), (4, (20, 36))], ids=str)
-def test_what_the_host_reads_on_a_cpu_changes_no_bit(name, options, n, size, make_batch, monkeypatch):
+def test_copying_a_box_on_a_cpu_changes_no_bit(name, options, n, size, make_batch, monkeypatch):
     check_forms_agree(make(name, **options), *make_batch(n, size), monkeypatch)
 
 
-@pytest.mark.parametrize("name, options", [c.values for c in cases(needs=("batch",)) if moves_pixels(*c.values)])
-def test_what_the_host_reads_on_a_cpu_changes_no_integer_pixel(name, options, make_batch, monkeypatch):
+@pytest.mark.parametrize("name, options", [c.values for c in cases(needs=batch) if moves_pixels(*c.values)])
+def test_copying_a_box_on_a_cpu_changes_no_integer_pixel(name, options, make_batch, monkeypatch):
     images, labels = make_batch(5, (20, 20))
     check_forms_agree(make(name, **options), (images * 50 + 128).clamp(0, 255).byte(), labels, monkeypatch)
 
@@ -207,7 +210,10 @@ def test_gradient_reaches_an_image_through_what_is_kept_of_it(name, make_batch):
     if chosen_method(method, draws).blends:
         details = method.details(images, draws)
         (gradient,) = torch.autograd.grad(method(images.requires_grad_(), labels, draws)[0].sum(), images)
-        expected = details["mask"].index_add(0, details["partner"], 1 - details["mask"])
+        sources, _, masks = as_sources(details)
+        expected = torch.zeros_like(masks[:, :1])
+        for k in range(sources.shape[1]):
+            expected.index_add_(0, sources[:, k], masks[:, k:k + 1])
         assert torch.allclose(gradient, expected.expand_as(gradient), atol=1e-5)
 
 
@@ -227,11 +233,11 @@ def test_nothing_reads_the_device_or_has_shapes_that_depend_on_data(name, option
         mixed, target = method(images, labels, draws)
         details = method.details(images, draws if draws else method.draw(6, (32, 32), device="cuda"))
         assert (mixed.shape, mixed.device.type) == (images.shape, "cuda")
-        assert {t.device.type for t in (*target, details["lam"], details["mask"], details["partner"])} == {"cuda"}
+        assert {t.device.type for t in (*target, *as_sources(details))} == {"cuda"}
 
 
-@pytest.mark.parametrize("name", [p.values[0] for p in cases(dict(default={}), ("gradient", "hidden", "learned"))])
-def test_a_method_that_needs_the_network_says_so_at_door_one(name, make_batch):
+@pytest.mark.parametrize("name", [p.values[0] for p in cases(dict(default={}), network)])
+def test_a_method_that_needs_the_network_says_so_when_called(name, make_batch):
     with pytest.raises(TypeError, match="attach.*loss"):
         make(name)(*make_batch())
 

@@ -5,9 +5,11 @@ from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from openmix import sampling
-from openmix.mixups import CutMix, MixUp
-from openmix.target import Target
+from openmix.mixups import CutMix, MixMethod, MixUp
+from openmix.registry import MIXUPS
+from openmix.target import Target, as_sources, mix_target
 from tests.mixups.contract import (
+    cases,
     check_accumulation,
     check_blend,
     check_details,
@@ -17,12 +19,12 @@ from tests.mixups.contract import (
     check_forms_agree,
     check_layout,
     check_meaning,
-    check_needs,
     check_pure,
     check_source,
     check_target,
     check_weights,
     generator,
+    network,
 )
 
 
@@ -48,19 +50,14 @@ class DrawsInForward(MixUp):
 
 
 class WeightIsNotTheMask(CutMix):
-    def kept(self, images, draws):
-        return *super().kept(images, draws)[:2], draws["lam"]  # what was drawn before the box was clipped
+    def box_mask_lam(self, images, draws):
+        return *super().box_mask_lam(images, draws)[:2], draws["lam"]  # what was drawn before the box was clipped
 
 
 class PastesElsewhere(CutMix):
     def partner(self, values, draws, k=1):
         found = super().partner(values, draws, k)
         return found.flip(-1) if found.ndim == 4 else found
-
-
-class CopiesOtherPixelsThanItBlends(CutMix):
-    def patch(self, images, box):
-        return super().patch(images, box).flip(-1)
 
 
 class WeightsAboveOne(MixUp):
@@ -103,8 +100,42 @@ class IdleParameter(MixUp):
         self.idle = nn.Parameter(torch.zeros(3))
 
 
-class NeedsWhatNoTestKnows(MixUp):
+class NeedsAttention(IdleParameter):
+    """Of a kind that no test names."""
+
     needs = "attention"
+
+
+class NearestNeighbour(NotAPairing):
+    """All pair with the first image, and it says so."""
+
+    permutes = False
+
+
+class Three(MixMethod):
+    """An image and its two predecessors, a third each."""
+
+    def forward(self, images, labels, draws=None):
+        sources, weights, _ = as_sources(self.details(images, draws))
+        return sum(images.roll(k, 0) for k in range(3)) / 3, mix_target(labels, sources, weights)
+
+    def details(self, images, draws, net=None, labels=None):
+        n = len(images)
+        sources = torch.stack([torch.arange(n).roll(k) for k in range(3)], 1)
+        return dict(sources=sources, weights=torch.full((n, 3), 1 / 3),
+                    masks=torch.full((n, 3, *images.shape[2:]), 1 / 3))
+
+
+class ThreeWithWrongLabels(Three):
+    def forward(self, images, labels, draws=None):
+        mixed, target = super().forward(images, labels, draws)
+        return mixed, Target(target.label, torch.tensor([[0.5, 0.25, 0.25]]).expand(len(images), 3))
+
+
+class SourceOutside(Three):
+    def details(self, images, draws, net=None, labels=None):
+        made = super().details(images, draws)
+        return {**made, "sources": made["sources"] + 1}
 
 
 def mix(method, batch, seed=0):
@@ -131,7 +162,7 @@ def test_swapped_labels_are_noticed(make_batch):
         check_meaning(target, mixed)
     batch = make_batch()
     draws, _, target = mix(method, batch, seed=1)
-    with pytest.raises(AssertionError, match="weight of the own label"):
+    with pytest.raises(AssertionError, match="weight of each label"):
         check_weights(method.details(batch[0], draws), batch[1], target)
 
 
@@ -152,13 +183,13 @@ def test_use_of_the_global_generator_is_noticed(make_batch, rng_untouched):
 def test_a_weight_that_is_not_the_area_is_noticed(make_batch):
     method, batch = WeightIsNotTheMask(), make_batch()
     draws, _, _ = mix(method, batch, seed=1)
-    with pytest.raises(AssertionError, match="mean of the mask"):
+    with pytest.raises(AssertionError, match="means of the masks"):
         check_source("mask", "batch", method.details(batch[0], draws), draws)
 
 
 def test_a_box_copied_otherwise_than_blended_is_noticed(make_batch, monkeypatch):
     with pytest.raises(AssertionError):
-        check_forms_agree(CopiesOtherPixelsThanItBlends(), *make_batch(), monkeypatch)
+        check_forms_agree(PastesElsewhere(), *make_batch(), monkeypatch)
 
 
 def test_pixels_from_elsewhere_are_noticed(make_batch):
@@ -204,7 +235,47 @@ def test_a_parameter_that_gets_no_gradient_is_noticed(make_net, make_batch, crit
         check_every_parameter_learns(method, net, method.loss(net, *make_batch(4), criterion)["loss"])
 
 
-def test_a_method_of_a_kind_that_no_test_knows_is_noticed():
-    with pytest.raises(AssertionError, match="'attention', which no contract test knows"):
-        check_needs(NeedsWhatNoTestKnows())
-    assert check_needs(MixUp())
+def test_a_pairing_that_is_no_permutation_passes_where_it_is_declared(make_batch):
+    method, (images, labels) = NearestNeighbour(), make_batch()
+    draws, mixed, target = mix(method, (images, labels))
+    details = method.details(images, draws)
+    check_details(details, 6, (32, 32), method)
+    check_blend(details, images, mixed)
+    check_weights(details, labels, target)
+
+
+def test_three_sources_pass_and_their_defects_are_noticed(make_batch):
+    images, labels = make_batch()
+    for method in (Three(), ThreeWithWrongLabels(), SourceOutside()):
+        details = method.details(images, {})
+        if isinstance(method, SourceOutside):
+            with pytest.raises(AssertionError, match="image of the batch"):
+                check_details(details, 6, (32, 32), method)
+            continue
+        mixed, target = method(images, labels)
+        check_details(details, 6, (32, 32), method)
+        check_blend(details, images, mixed)
+        check_source("mask", "batch", details, {})
+        check_target(target, 6)
+        with pytest.raises(AssertionError, match="sum of the sources"):
+            check_blend(details, images, mixed.flip(0))
+        if isinstance(method, ThreeWithWrongLabels):
+            with pytest.raises(AssertionError, match="weight of each label"):
+                check_weights(details, labels, target)
+        else:
+            check_weights(details, labels, target)
+
+
+def test_weights_of_any_sum_pass_where_they_are_declared(make_batch):
+    _, _, target = mix(WeightsAboveOne(), make_batch())
+    check_target(target, 6, sums_to_one=False)
+
+
+def test_a_method_of_a_new_kind_gets_every_test_of_methods_with_a_network(monkeypatch, make_net, make_batch, criterion):
+    monkeypatch.setitem(MIXUPS._module_dict, "NeedsAttention", NeedsAttention)
+    assert "NeedsAttention" in {case.values[0] for case in cases(needs=network)} & {c.values[0] for c in cases()}
+    assert not {case.values[0] for case in cases(needs=network)} & {"MixUp", "CutMix"}
+    method, net = NeedsAttention(), make_net()
+    method.attach(net)
+    with pytest.raises(AssertionError, match="method.idle"):
+        check_every_parameter_learns(method, net, method.loss(net, *make_batch(4), criterion)["loss"])

@@ -12,6 +12,7 @@ from openmix.mixups import MixUp
 from openmix.registry import MIXUPS, _parameters
 
 from .contract import (
+    batch,
     cases,
     check_blend,
     check_details,
@@ -22,14 +23,15 @@ from .contract import (
     chosen_method,
     generator,
     make,
+    network,
     same,
 )
 
 plain = pytest.mark.parametrize("name", [p.values[0] for p in cases(dict(default={}))])
-plain_batch_only = pytest.mark.parametrize("name", [p.values[0] for p in cases(dict(default={}), ("batch",))])
-batch_only = pytest.mark.parametrize("name, options", cases(needs=("batch",)))
+plain_batch_only = pytest.mark.parametrize("name", [p.values[0] for p in cases(dict(default={}), batch)])
+batch_only = pytest.mark.parametrize("name, options", cases(needs=batch))
 networked = pytest.mark.parametrize("name", [p.values[0] for p in cases(dict(default={}),
-                                                                        ("gradient", "hidden", "learned"))])
+                                                                        network)])
 
 
 def attached(name, make_net):
@@ -52,7 +54,7 @@ def test_small_images_are_mixed_with_their_labels_or_refused_by_size(name, optio
         for seed in range(30):
             draws = method.draw(n, size, generator(seed))
             mixed, target = check_form(method, images, torch.arange(n), draws)
-            check_target(target, n)
+            check_target(target, n, method.sums_to_one)
             check_meaning(target, mixed)
             mixed_any |= not torch.equal(mixed, images)
     except ValueError as error:
@@ -69,8 +71,8 @@ def test_images_of_any_channels_sides_and_types_are_mixed(name, shape, dtype, at
     draws = method.draw(shape[0], shape[2:], generator(1))
     labels = torch.arange(shape[0])
     mixed, target = check_form(method, images, labels, draws)
-    details = method.details(images, draws)
-    check_details(details, shape[0], shape[2:])
+    details = method.details(images, draws, labels=labels)
+    check_details(details, shape[0], shape[2:], method)
     check_weights(details, labels, target)
     if chosen_method(method, draws).blends:
         check_blend(details, images, mixed, atol)
@@ -155,7 +157,7 @@ def test_a_label_out_of_range_is_named_by_every_method(name, label, make_net, ma
             method(images, labels)
 
 
-@pytest.mark.parametrize("name", [p.values[0] for p in cases(dict(dense=dict(num_classes=10)), ("batch",))])
+@pytest.mark.parametrize("name", [p.values[0] for p in cases(dict(dense=dict(num_classes=10)), batch)])
 @pytest.mark.parametrize("label", [-100, 10])
 def test_with_num_classes_the_range_is_in_the_message(name, label, make_batch):
     images, labels = make_batch(4)

@@ -61,7 +61,7 @@ def test_crops_have_the_area_and_aspect_asked_for():
 def test_realised_kept_share_at_alpha_02_is_the_recorded_one():
     method = GridMixup(0.2, per_sample=True)
     draws = method.draw(20000, (32, 32), generator())
-    kept = method.kept(torch.empty(20000, 0, 32, 32), draws)[2]
+    kept = method.box_mask_lam(torch.empty(20000, 0, 32, 32), draws)[2]
     assert kept.mean().item() == pytest.approx(0.7292, abs=0.006)
     slow = torch.stack([slow_grid_mask(grid, (32, 32)).mean() for grid in draws["grid"][:50].tolist()])
     torch.testing.assert_close(kept[:50], slow)
@@ -93,7 +93,7 @@ def test_negative_slices_lose_and_move_the_holes_that_the_upstream_code_loses_an
 
 def test_realised_kept_share_with_negative_slices_is_the_one_of_the_tables():
     method = GridMixup(0.2, negative_slices=True, per_sample=True)
-    kept = method.kept(torch.empty(20000, 0, 32, 32), method.draw(20000, (32, 32), generator()))[2]
+    kept = method.box_mask_lam(torch.empty(20000, 0, 32, 32), method.draw(20000, (32, 32), generator()))[2]
     assert kept.mean().item() == pytest.approx(0.7437, abs=0.006)
 
 

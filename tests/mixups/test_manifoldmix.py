@@ -6,7 +6,7 @@ import torchvision
 from torch import nn
 
 from openmix.mixups import CutMix, ManifoldMix, MixUp, RandomChoice
-from openmix.plan import row
+from openmix.plan import draws_at
 from openmix.probes import hook_point
 from tests.mixups.learned import Tokens
 
@@ -97,7 +97,7 @@ def test_one_layer_by_name_is_mixed_in_every_batch(make_net, make_batch, criteri
     steps = method.draw(6, (32, 32), torch.Generator().manual_seed(0), steps=(50,))
     assert set(steps["layer"]) == {0}
     record, seen = recorded(criterion)
-    draws = row(steps, 0)
+    draws = draws_at(steps, 0)
     method.loss(net, images, labels, record, draws)
     hidden = slow_mix(net.layer2(net.layer1(net.stem(images))), draws["lam"])
     assert torch.allclose(seen[0][0], net.fc(net.layer4(net.layer3(hidden)).mean((2, 3))), atol=1e-5)
@@ -310,7 +310,7 @@ def test_it_takes_part_in_a_random_choice(make_net, make_batch, criterion):
     mix.attach(net)
     steps = mix.draw(4, (32, 32), torch.Generator().manual_seed(0), steps=(8,))
     for i in range(8):
-        assert mix.loss(net, *make_batch(4), criterion, row(steps, i))["loss"].isfinite()
+        assert mix.loss(net, *make_batch(4), criterion, draws_at(steps, i))["loss"].isfinite()
 
 
 def test_a_graph_that_torch_compile_kept_of_a_network_without_points_is_not_taken(make_net, make_batch, criterion):

@@ -7,7 +7,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from openmix import functional, probes
 from openmix.mixups import PuzzleMix
-from openmix.plan import row
+from openmix.plan import draws_at
 from openmix.solvers import gridcut
 
 
@@ -40,7 +40,7 @@ def test_masks_are_cells_of_few_values_and_lam_is_each_ones_mean(blocks, n_label
     method, (images, labels) = PuzzleMix(n_labels=n_labels, transport=False), make_batch(8)
     draws, saliency = drawn(method, 8, blocks, 0.5), peaks(8)
     mixed, target = method(images, labels, draws, saliency)
-    kept = method.kept(images, saliency, draws)
+    kept = method.cell_labels(images, saliency, draws)
     mask = gridcut.spread(kept, 32, 32)[:, None]
     assert kept.shape == (8, blocks, blocks) and set(kept.unique().tolist()) <= set(values)
     assert torch.allclose(mixed, mask * images + (1 - mask) * images.roll(1, 0), atol=1e-6)
@@ -60,7 +60,7 @@ def test_lam_differs_from_image_to_image_and_half_is_kept_on_average(make_batch)
 @pytest.mark.parametrize("blocks", [2, 4, 8, 16])
 def test_uniform_saliency_and_lam_one_half_give_one_value_everywhere(blocks):
     method, images = PuzzleMix(gamma=0.0), torch.rand(4, 3, 32, 32, generator=generator())
-    kept = method.kept(images, torch.ones(4, 32, 32), drawn(method, 4, blocks, 0.5))
+    kept = method.cell_labels(images, torch.ones(4, 32, 32), drawn(method, 4, blocks, 0.5))
     assert (kept == 0.5).all()
 
 
@@ -78,7 +78,7 @@ def test_what_matters_in_opposite_corners_is_kept_of_both(blocks):
     saliency = torch.full((2, 32, 32), 1e-3)
     saliency[0, :8, :8] = saliency[1, -8:, -8:] = 1.0
     method = PuzzleMix(transport=False)
-    kept = method.kept(torch.zeros(2, 3, 32, 32), saliency, drawn(method, 2, blocks, 0.5))
+    kept = method.cell_labels(torch.zeros(2, 3, 32, 32), saliency, drawn(method, 2, blocks, 0.5))
     assert kept[0, 0, 0] == 1 and kept[0, -1, -1] == 0
     assert kept[1, -1, -1] == 1 and kept[1, 0, 0] == 0
 
@@ -95,9 +95,9 @@ def test_std_gives_the_masks_of_images_in_0_to_1(make_batch):
     std, (images, _) = (0.2, 0.25, 0.3), make_batch(20)
     scaled = images * torch.tensor(std).view(3, 1, 1)
     draws = drawn(PuzzleMix(), 20, 8, 0.5)
-    found = PuzzleMix(std=std).kept(images, peaks(20), draws)
-    assert torch.equal(found, PuzzleMix().kept(scaled, peaks(20), draws))
-    assert not torch.equal(found, PuzzleMix().kept(images, peaks(20), draws))
+    found = PuzzleMix(std=std).cell_labels(images, peaks(20), draws)
+    assert torch.equal(found, PuzzleMix().cell_labels(scaled, peaks(20), draws))
+    assert not torch.equal(found, PuzzleMix().cell_labels(images, peaks(20), draws))
     assert not PuzzleMix(std=std).state_dict()
 
 
@@ -222,7 +222,7 @@ def test_by_hand_with_a_saliency_is_what_the_loss_does(make_net, make_batch, cri
 def test_blocks_are_host_choices_all_equally_likely():
     draws = PuzzleMix(blocks=(2, 4, 8)).draw(4, (32, 32), generator(), steps=(3000,))
     share = torch.tensor(draws["blocks"]).bincount() / 3000
-    assert type(row(draws, 0)["blocks"]) is int and len(share) == 3 and (share - 1 / 3).abs().max() < 0.03
+    assert type(draws_at(draws, 0)["blocks"]) is int and len(share) == 3 and (share - 1 / 3).abs().max() < 0.03
 
 
 @pytest.mark.parametrize("options", [dict(prob=0.5), dict(prob=0.5, per_sample=True), dict(pairing="perm")], ids=str)

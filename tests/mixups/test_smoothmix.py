@@ -38,7 +38,7 @@ def test_kept_share_follows_the_law_of_centre_and_sigma():
     """Against a sum over all centres and 200 widths, and the mean and deviation recorded for 32 x 32."""
     method, pixel = SmoothMix(per_sample=True), torch.arange(32.0)
     images = torch.empty(20000, 0, 32, 32)
-    lam = method.kept(images, method.draw(20000, (32, 32), generator()))[2]
+    lam = method.box_mask_lam(images, method.draw(20000, (32, 32), generator()))[2]
     sigma = 32 * (0.25 + 0.25 * (torch.arange(200) + 0.5) / 200)
     line = torch.exp(-(pixel - pixel[:, None, None]).square() / (2 * sigma[:, None].square())).mean(2)  # centre, sigma
     law = line[:, None] * line

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ...plan import PlanRow
 from ..distributed.launch import unwrap
 from .eager import Step, first_line, program
 
@@ -19,12 +20,11 @@ class Compiled:
         self.step, self.eager, self.say, self.backend = step, step.forward, say, backend
         self.programs, self.said = {}, set()
 
-    def __call__(self, row: dict, progress, mixing: bool) -> dict[str, Tensor]:
-        key, seed = program(self.step, row, mixing), row["seed"]
-        row = {k: v for k, v in row.items() if k not in ("seed", "bytes", "lr")}  # host numbers that change are none
+    def __call__(self, row: PlanRow, progress, mixing: bool) -> dict[str, Tensor]:
+        key, seed, row = program(self.step, row, mixing), row.seed, row.for_forward()
 
         def eagerly(row):
-            return self.eager(row, row["progress"], mixing)
+            return self.eager(row, row.progress, mixing)
 
         if key not in self.programs:
             compiled = self.compile(mixing)
@@ -38,7 +38,7 @@ class Compiled:
             self.programs[key] = eagerly
             return eagerly(row)
 
-    def try_out(self, compiled: Callable, row: dict) -> bool:
+    def try_out(self, compiled: Callable, row: PlanRow) -> bool:
         """Compile forward and backward, which comes late; True if that failed. Buffers are put back."""
         buffers = list(unwrap(self.step.model).buffers())
         before = [buffer.clone() for buffer in buffers]
@@ -61,7 +61,7 @@ class Compiled:
         eager = self.eager
 
         def forward(row):
-            return eager(row, row["progress"], mixing)
+            return eager(row, row.progress, mixing)
 
         # torch.compile counts recompilations by code object: each program gets one of its own
         code = forward.__code__.replace()

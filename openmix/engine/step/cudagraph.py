@@ -9,56 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...plan import PlanRow, StaticRow
 from ..distributed.launch import unwrap
 from .eager import Step, first_line, program
 
 WARM_UP = 3  # real steps a program runs eagerly before it is captured: kernels are chosen, optimizer state appears
 TOLERANCE = {None: 1e-3, torch.bfloat16: 5e-2}  # of a step's change, between the captured and the eager form
-
-
-def tensors(tree) -> list[Tensor]:
-    """The tensors of a nested dict, in order."""
-    if isinstance(tree, dict):
-        return [t for value in tree.values() for t in tensors(value)]
-    return [tree] if isinstance(tree, Tensor) else []
-
-
-def rebuild(tree, new: dict[int, Tensor]):
-    """``tree`` with ``new[id(tensor)]`` in the place of each tensor."""
-    if isinstance(tree, dict):
-        return {k: rebuild(v, new) for k, v in tree.items()}
-    return new[id(tree)] if isinstance(tree, Tensor) else tree
-
-
-class StaticRow:
-    """Memory of its own for a row, which a captured program reads; :meth:`load` fills it from another row.
-
-    What lies in the packed bytes of an uploaded plan comes over in one copy.
-    """
-
-    def __init__(self, row: dict):
-        block = row.get("bytes")
-        self.own = None if block is None else block.clone()
-        self.outside, new = [], {}  # (place among the row's tensors, its copy) of what lies elsewhere
-        for place, tensor in enumerate(tensors(row)):
-            offset = -1 if block is None else tensor.data_ptr() - block.data_ptr()
-            if tensor is block:
-                new[id(tensor)] = self.own
-            elif block is not None and 0 <= offset < block.numel():
-                part = self.own[offset:offset + tensor.numel() * tensor.element_size()]
-                new[id(tensor)] = part.view(tensor.dtype).view(tensor.shape)
-            else:
-                new[id(tensor)] = tensor.clone()
-                self.outside.append((place, new[id(tensor)]))
-        self.row = rebuild(row, new)
-
-    def load(self, row: dict) -> None:
-        if self.own is not None:
-            self.own.copy_(row["bytes"], non_blocking=True)
-        if self.outside:
-            found = tensors(row)
-            for place, copy in self.outside:
-                copy.copy_(found[place], non_blocking=True)
 
 
 class State:
@@ -201,7 +157,7 @@ class Captured:
             self.programs.clear()
         self.host_state = found
 
-    def __call__(self, row: dict, progress, mixing: bool, update: bool, stop: bool, followers,
+    def __call__(self, row: PlanRow, progress, mixing: bool, update: bool, stop: bool, followers,
                  window: int = 1) -> tuple[dict, bool]:
         if not self.ready:
             self.prepare()
@@ -211,9 +167,9 @@ class Captured:
 
         def eagerly(row):
             """The eager form, fed by the row alone."""
-            for group, lr in zip(self.step.optimizer.param_groups, row["lr"].unbind(), strict=True):
+            for group, lr in zip(self.step.optimizer.param_groups, row.lr.unbind(), strict=True):
                 group["lr"].copy_(lr)
-            return self.eager(row, row["progress"], mixing, update, False, followers, window)[0]
+            return self.eager(row, row.progress, mixing, update, False, followers, window)[0]
 
         if found.state == "checked":
             found.static.load(row)
@@ -230,7 +186,7 @@ class Captured:
             losses = self.capture(found, row, eagerly)
         return losses, stop
 
-    def capture(self, found: Program, row: dict, eagerly: Callable) -> dict[str, Tensor]:
+    def capture(self, found: Program, row: PlanRow, eagerly: Callable) -> dict[str, Tensor]:
         """Record the program and replay it for this step; where it cannot be recorded, run the step eagerly."""
         found.static = StaticRow(row)
         try:
@@ -241,20 +197,20 @@ class Captured:
             self.failed = True
             self.refuse(found, first_line(error.__context__ or error))
             heal(self.step.device, self.pool)
-            self.step.seed(row["seed"])
+            self.step.seed(row.seed)
             return eagerly(row)
         found.state = "captured"
-        self.step.seed(row["seed"])
+        self.step.seed(row.seed)
         return found.graph.replay()
 
-    def check(self, found: Program, row: dict, eagerly: Callable, followers) -> dict[str, Tensor]:
+    def check(self, found: Program, row: PlanRow, eagerly: Callable, followers) -> dict[str, Tensor]:
         """Run this step in both forms from the same state; keep the graph if they agree, and the eager step if not."""
         state = State(self.step, followers)
         before = state.copy()
         losses = {k: v.clone() for k, v in eagerly(row).items()}
         expected = state.copy()
         state.restore(before)
-        self.step.seed(row["seed"])
+        self.step.seed(row.seed)
         found.static.load(row)
         replayed = found.graph.replay()
         tolerance = TOLERANCE[self.step.dtype]

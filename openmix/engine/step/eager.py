@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from ...plan import PlanRow
 from ..distributed.launch import unwrap
 from ..precision import autocast
 from .meters import Sums
@@ -86,11 +87,11 @@ class Step:
         for generator in self.generators:
             generator.manual_seed(seed + self.rank)
 
-    def forward(self, row: dict, progress, mixing: bool) -> dict[str, Tensor]:
+    def forward(self, row: PlanRow, progress, mixing: bool) -> dict[str, Tensor]:
         """From a row of the plan to the losses."""
         images, labels = self.batch(row)
         with self.context():
-            return self.model(images, labels, draws=row["mix"], progress=progress, mixing=mixing)
+            return self.model(images, labels, draws=row.mix, progress=progress, mixing=mixing)
 
     def agree(self, losses: dict, stop: bool) -> tuple[dict, bool]:
         """Every process sees the mean losses and, on CPUs, any process's wish to stop: all go on or none does."""
@@ -117,7 +118,7 @@ class Step:
             parameter.grad = None
         unwrap(self.model).after_step(progress)
 
-    def run(self, row: dict, progress, mixing: bool, update: bool, stop: bool, followers,
+    def run(self, row: PlanRow, progress, mixing: bool, update: bool, stop: bool, followers,
             window: int = 1) -> tuple[dict, bool]:
         """All of a step that happens on the device; ``progress`` is a number, or a tensor where it is captured."""
         with contextlib.nullcontext() if update or self.world == 1 else self.model.no_sync():
@@ -136,13 +137,12 @@ class Step:
         self.sums.add(losses)
         return losses, stop
 
-    def __call__(self, row: dict, progress: float, mixing: bool = True, update: bool = True, stop: bool = False,
+    def __call__(self, row: PlanRow, progress: float, mixing: bool = True, update: bool = True, stop: bool = False,
                  followers=(), window: int | None = None) -> tuple[dict[str, Tensor], bool]:
         """One step.
 
         Args:
-            row: of the epoch plan: what ``batch`` reads, ``mix`` (the method's draws) and ``seed``; for the compiled
-                and captured forms also ``progress`` and ``lr`` (one a parameter group).
+            row: of the epoch plan; for the compiled and captured forms with ``progress`` and ``lr``.
             progress: share of the run that is done, in [0, 1].
             update: False adds gradients up for a later step.
             stop: whether this process was asked to stop.
@@ -152,15 +152,15 @@ class Step:
         Returns:
             Detached scalars, and whether any process was asked to stop.
         """
-        self.seed(row["seed"])
+        self.seed(row.seed)
         losses, stop = self.run(row, progress, mixing, update, stop, followers, window or self.accumulate)
         self.sums.note(losses.keys())
         return losses, stop
 
 
-def program(step: Step, row: dict, mixing: bool) -> tuple:
+def program(step: Step, row: PlanRow, mixing: bool) -> tuple:
     """What the host has chosen for this row: steps with equal programs run the same operations."""
-    return ("mix", unwrap(step.model).mixup.program(row["mix"])) if mixing else ("clean",)
+    return ("mix", unwrap(step.model).mixup.variant(row.mix)) if mixing else ("clean",)
 
 
 def first_line(error: BaseException) -> str:

@@ -6,9 +6,9 @@ import torch
 
 from openmix.engine.hooks import EMAHook
 from openmix.engine.runner import Runner
-from openmix.engine.step.cudagraph import WARM_UP, Captured, State, StaticRow
+from openmix.engine.step.cudagraph import WARM_UP, Captured, State
 from openmix.mixups import MixUp
-from openmix.plan import pack, row, unpack
+from openmix.plan import Plan, StaticRow
 from openmix.registry import MIXUPS
 from tests.engine.step.tape import Tape
 from tests.engine.tiny import METHODS, config
@@ -36,10 +36,9 @@ def epochs(tmp_path, method, form, epochs=4, optim_wrapper=None, tape=Tape, **ch
 def upload_packed(loader):
     """Rows as on a GPU: parts of one block of bytes."""
     def rows(epoch, start, columns):
-        block, layout = pack({**loader.plan(epoch), **columns})
-        plan = {**unpack(layout, block), "bytes": block}
+        plan = loader.plan(epoch)._replace(**columns).pack()
         for i in range(start, len(loader)):
-            yield row(plan, i)
+            yield plan.row(i)
     loader.rows = rows
 
 
@@ -214,30 +213,38 @@ def test_a_checkpoint_of_a_captured_run_has_plain_learning_rates(tmp_path):
 
 
 def test_a_packed_plan_is_the_plan():
-    plan = dict(index=torch.randint(9, (5, 4)), crop=torch.randint(9, (5, 4, 2)).short(), flip=torch.rand(5, 4) < 0.5,
+    plan = Plan(index=torch.randint(9, (5, 4)), crop=torch.randint(9, (5, 4, 2)).short(), flip=torch.rand(5, 4) < 0.5,
                 mix=dict(lam=torch.rand(5, 1), layer=[0, 1, 2, 0, 1], inner=dict(box=torch.randint(9, (5, 1, 4)))),
                 progress=torch.rand(5), lr=torch.rand(1, 5).T)
-    block, layout = pack(plan)
+    packed = plan.pack()
+    block = packed.packed.block
     assert block.shape[0] == 5 and block.dtype == torch.uint8 and block.shape[1] % 16 == 0
-    found = unpack(layout, block)
     for i in range(5):
-        expected, now = row(plan, i), row(found, i)
-        assert now["mix"]["layer"] == expected["mix"]["layer"]
-        for a, b in ((now, expected), (now["mix"], expected["mix"]), (now["mix"]["inner"], expected["mix"]["inner"])):
+        expected, now = plan.row(i), packed.row(i)
+        assert now.mix["layer"] == expected.mix["layer"] and torch.equal(now.packed.block, block[i])
+        for a, b in ((now._asdict(), expected._asdict()), (now.mix, expected.mix),
+                     (now.mix["inner"], expected.mix["inner"])):
             for name, value in b.items():
                 if isinstance(value, torch.Tensor):
                     assert a[name].dtype == value.dtype and torch.equal(a[name], value) and a[name].is_contiguous()
 
 
 def test_a_static_row_is_filled_from_packed_bytes_and_from_tensors_that_lie_elsewhere():
-    plan = dict(index=torch.arange(20).view(5, 4), mix=dict(lam=torch.rand(5, 1), layer=[3] * 5))
-    block, layout = pack(plan)
-    plan = {**unpack(layout, block), "bytes": block, "images": torch.rand(5, 4, 3, 2, 2)}
-    static = StaticRow(row(plan, 0))
+    plan = Plan(index=torch.arange(20).view(5, 4), mix=dict(lam=torch.rand(5, 1), layer=[3] * 5), seed=[7] * 5).pack()
+    block, plan = plan.packed.block, plan._replace(images=torch.rand(5, 4, 3, 2, 2))
+    static = StaticRow(plan.row(0))
     before = block.clone()
-    static.load(row(plan, 3))
-    assert torch.equal(static.row["index"], plan["index"][3]) and torch.equal(static.row["images"], plan["images"][3])
-    assert torch.equal(static.row["mix"]["lam"], plan["mix"]["lam"][3]) and static.row["mix"]["layer"] == 3
-    static.row["images"].zero_()
-    static.row["index"].zero_()
-    assert torch.equal(block, before) and plan["images"][3].any()
+    static.load(plan.row(3))
+    assert torch.equal(static.row.index, plan.index[3]) and torch.equal(static.row.images, plan.images[3])
+    assert torch.equal(static.row.mix["lam"], plan.mix["lam"][3]) and static.row.mix["layer"] == 3
+    static.row.images.zero_()
+    static.row.index.zero_()
+    assert torch.equal(block, before) and plan.images[3].any()
+
+
+def test_a_static_row_without_packed_bytes_is_filled_tensor_by_tensor():
+    plan = Plan(index=torch.arange(20).view(5, 4), mix=dict(lam=torch.rand(5, 1), inner=dict(key=torch.rand(5, 1))))
+    static = StaticRow(plan.row(0))
+    static.load(plan.row(3))
+    assert torch.equal(static.row.index, plan.index[3])
+    assert torch.equal(static.row.mix["inner"]["key"], plan.mix["inner"]["key"][3])

@@ -15,7 +15,7 @@ from openmix.engine.hooks import EMAHook
 from openmix.engine.optim.optimizers import build_optimizer
 from openmix.engine.step.eager import Latch, Step
 from openmix.models import Classifier
-from openmix.plan import row
+from openmix.plan import Plan
 from tests.engine.tiny import METHODS, spec
 
 CUDA = torch.device("cuda", 0)
@@ -34,7 +34,7 @@ class NoCopies(TorchDispatchMode):
 
 
 def fake(tree):
-    """A nested dict with fake CUDA tensors in the place of its tensors."""
+    """A nested dict, or a tensor, with fake CUDA tensors in the place of its tensors."""
     if isinstance(tree, dict):
         return {k: fake(v) for k, v in tree.items()}
     return torch.empty(tree.shape, dtype=tree.dtype, device=CUDA) if isinstance(tree, torch.Tensor) else tree
@@ -50,8 +50,8 @@ def fake_module(module: nn.Module) -> None:
 
 def step_on_gpu(method, optimizer="SGD"):
     model = Classifier(dict(type="CifarResNet", depth=8), 10, mixup=method)
-    loader = ResidentLoader(Shapes(num_images=40), 10, method=model.mixup)
-    plan = {**loader.plan(0), "progress": torch.rand(4), "lr": torch.rand(4, 1)}
+    loader = ResidentLoader(Shapes(num_images=40), 10, draw=model.mixup.draw)
+    plan = loader.plan(0)._replace(progress=torch.rand(4), lr=torch.rand(4, 1))
     average = EMAHook()
     average.trained, average.net = model.net, Classifier(dict(type="CifarResNet", depth=8), 10).net
     with FakeTensorMode() as mode:
@@ -61,7 +61,7 @@ def step_on_gpu(method, optimizer="SGD"):
         built = build_optimizer(model, dict(optimizer=dict(type=optimizer, lr=0.1)))
         step = Step(model, built, loader.batch, device=torch.device("cpu"))  # no generators of a GPU here
         step.latch, built.step = Latch(built, CUDA), lambda: None
-        return mode, step, row(fake(plan), 0), average
+        return mode, step, Plan(*map(fake, plan)).row(0), average
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -69,7 +69,7 @@ def test_no_value_is_read_and_nothing_copied_between_host_and_device(method, mon
     mode, step, here, average = step_on_gpu(spec(method))
     monkeypatch.setattr(probes, "input_gradient", lambda net, images, labels, criterion: images.mean(1).abs())
     with mode, NoCopies():
-        for progress in (0.5, here["progress"]):  # of the eager form, of the captured one
+        for progress in (0.5, here.progress):  # of the eager form, of the captured one
             losses = {k: v.detach() for k, v in step.forward(here, progress, True).items()}
             assert losses["loss"].device == CUDA
             for parameter in step.parameters:
