@@ -23,7 +23,7 @@ def main(args) -> int:
     import shlex
 
     from openmix.escape import printable
-    from openmix.results import rerun
+    from openmix.sweep import rerun
 
     code, records = 0, rerun.find(args.run, args.trust)
     for record in records:

@@ -1,11 +1,11 @@
 """Checking the configs of a sweep before anything starts: as a run would, but without data and without weights."""
-import argparse
 import json
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import did_you_mean
-from .jobs import Job, typed
+from .jobs import Job
 
 
 def check(jobs: list[Job], draft: Path | None = None) -> list[Job]:
@@ -38,12 +38,12 @@ def check_each(jobs: list[Job], draft: Path | None = None) -> tuple[list[Job], d
 
 
 def _facts(job: Job, built: set[str]) -> dict:
-    from .. import cli, workdir
+    from .. import workdir
     from ..engine.config.load import configure
     from ..engine.run import scale_lr
 
-    arguments = [typed(job.config), "--seed", str(job.seed), "--work-dir", typed(job.work_dir)]
-    cfg = configure(cli.train_parser(argparse.ArgumentParser()).parse_args(arguments))
+    cfg = configure(Namespace(config=job.config, seed=job.seed, work_dir=job.work_dir, cfg_options=(),
+                              deterministic=False, amp=None, launcher="none"))
     if cfg.get("train_cfg") is None:
         raise ValueError("the config does not train: it has no train_cfg")
     scale_lr(cfg)
