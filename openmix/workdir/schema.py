@@ -1,5 +1,6 @@
 """Whether the files of a run can be used: what tables read is there, of its kind, finite, and agrees with the rest."""
 from . import result as results
+from .description import is_description
 from .json_files import dict_of, fits, list_of, number, optional, shown, whole
 from .status import TERMINAL
 
@@ -8,7 +9,7 @@ NEEDED = dict(status=lambda value: fits(value, str) and value in TERMINAL, confi
               processes=whole(1), epochs=whole(), max_epochs=whole(1), split=str, networks=dict)
 OPTIONAL = dict(img_s=optional(AMOUNT), peak_memory_mib=optional(AMOUNT), wall_s=optional(AMOUNT),
                 total_batch=optional(whole(1)), parameters=optional(whole()), hardware=optional(str),
-                precision=optional(str), reason=optional(str))
+                precision=optional(str), reason=optional(str), description=optional(is_description))
 DATA = dict(name=optional(str), sha256=optional(str), images=optional(whole()), official=optional(bool))
 SUMMARY = dict(top1=list_of(optional(PERCENT)), median_last10=optional(PERCENT), last=optional(dict))
 MORE = dict(top5=list_of(optional(PERCENT)), best=optional(dict))
@@ -16,7 +17,7 @@ BEST = dict(top1=PERCENT, epoch=whole(1))
 LAST = dict(BEST, top5=optional(PERCENT))
 ENV = dict(hardware=optional(str), world_size=whole(1), seed=optional(whole()), platform=optional(str),
            cpus=optional(whole()), cuda=optional(str), versions=dict_of(optional(str)), git=optional(dict),
-           variables=dict_of(str))  # the kinds of the fields of env.json
+           variables=dict_of(str), description=is_description)  # the kinds of the fields of env.json
 
 
 def read(path) -> dict:

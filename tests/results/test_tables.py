@@ -14,6 +14,7 @@ import yaml
 
 from openmix import datasets
 from openmix.engine.config.load import load_config
+from openmix.paths import config_root
 from openmix.results import documents, published
 from openmix.results import recipes as shipped
 from openmix.results import tables as zoo
@@ -223,7 +224,7 @@ def test_a_run_on_data_that_are_not_official_is_not_compared(tmp_path):
 
 
 def test_shipped_configs_read_as_literals_are_those_that_mmengine_reads():
-    paths = sorted(p for folder in shipped.FOLDERS for p in (shipped.root() / folder).glob("*.py"))
+    paths = sorted(p for folder in shipped.FOLDERS for p in (config_root() / folder).glob("*.py"))
     assert len(paths) > 50
     for path in paths[::4]:
         assert canonical(shipped.read(path)) == canonical(load_config(path)), path
