@@ -41,7 +41,6 @@ setup(
         "mmcv-lite>=2.2,<2.3",
         "numpy>=1.26",
         "prettytable>=3.12",
-        "pyyaml>=6.0",
     ],
     extras_require=extras,
     classifiers=[

@@ -1,11 +1,11 @@
 """Checking the configs of a sweep before anything starts: as a run would, but without data and without weights."""
 import json
-from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 from ..errors import did_you_mean
-from .jobs import Job
+from .jobs import Job, typed
 
 
 def check(jobs: list[Job], draft: Path | None = None) -> list[Job]:
@@ -17,7 +17,7 @@ def check(jobs: list[Job], draft: Path | None = None) -> list[Job]:
 
 
 def check_each(jobs: list[Job], draft: Path | None = None) -> tuple[list[Job], dict[str, str]]:
-    """Check each config once as ``tools/train.py`` will, and build model and optimizer; those built alike once.
+    """Check each config once as ``openmix train`` will, and build model and optimizer; those built alike once.
 
     Args:
         draft: folder with the configs as they will be, under the names of their files.
@@ -42,8 +42,8 @@ def _facts(job: Job, built: set[str]) -> dict:
     from ..engine.config.load import configure
     from ..engine.run import scale_lr
 
-    cfg = configure(Namespace(config=job.config, seed=job.seed, work_dir=job.work_dir, cfg_options=(),
-                              deterministic=False, amp=None, launcher="none"))
+    cfg = configure(SimpleNamespace(config=typed(job.config), seed=job.seed, work_dir=typed(job.work_dir), amp=None,
+                                    cfg_options=[], deterministic=False, launcher="none"))  # as `openmix train` does
     if cfg.get("train_cfg") is None:
         raise ValueError("the config does not train: it has no train_cfg")
     scale_lr(cfg)
