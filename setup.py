@@ -15,7 +15,7 @@ extras = dict(
     slurm=["submitit>=1.5"],
     report=["bokeh>=3.4", "scipy>=1.11"],
     bench=["timm>=1.0", "kornia>=0.8", "scipy>=1.11"],
-    dev=["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.17,<0.18", "scipy>=1.11", "timm>=1.0", "tensorboard>=2.16",
+    dev=["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.17,<0.18", "import-linter>=2.1", "scipy>=1.11", "timm>=1.0", "tensorboard>=2.16",
          "setuptools>=70.1", "bokeh>=3.4", "submitit>=1.5", "safetensors>=0.4"],
 )
 whole = ("timm", "safetensors", "tensorboard", "wandb", "slurm", "report")
@@ -43,7 +43,6 @@ setup(
         "mmcv-lite>=2.2,<2.3",
         "numpy>=1.26",
         "prettytable>=3.12",
-        "pyyaml>=6.0",
     ],
     extras_require=extras,
     classifiers=[

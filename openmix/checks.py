@@ -132,3 +132,23 @@ def check_choice(where: str, value, known) -> None:
     """Raise ValueError unless ``value`` is one of ``known``."""
     if value not in known:
         raise ValueError(f"{where} must be one of {', '.join(map(repr, known))}, got {value!r}")
+
+
+def count_classes(head, num_classes=None) -> int | None:
+    """How many classes a head is for, by its config and the model's; ValueError where the two differ."""
+    own = head.get("num_classes") if isinstance(head, dict) else None
+    if None not in (own, num_classes) and own != num_classes:
+        raise ValueError(f"head.num_classes is {own!r}, but the model's num_classes is {num_classes!r}; leave it out "
+                         "of the head, or make them agree")
+    return num_classes if own is None else own
+
+
+def check_classes(num_classes: int, **parts) -> None:
+    """Raise ValueError where a module, or a module inside it, is for another number of classes."""
+    for name, part in parts.items():
+        for path, module in part.named_modules():
+            own = getattr(module, "num_classes", None)
+            if is_whole(own) and own != num_classes:
+                where = f"{name}.{path}" if path else name
+                raise ValueError(f"{where}.num_classes is {own}, but the model has {num_classes} classes; leave it "
+                                 "out, or make them agree")

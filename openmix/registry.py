@@ -55,6 +55,11 @@ def required_keys(function) -> list[str]:
     return [n for n, p in _parameters(function)[0].items() if p.default is p.empty and p.kind in kinds]
 
 
+def default_values(function) -> dict:
+    """Values of those that ``function`` (or a class) can do without, by name."""
+    return {n: p.default for n, p in _parameters(function)[0].items() if p.default is not p.empty}
+
+
 def refuse_imports(value, where: str) -> None:
     """Raise ValueError if a name below ``value`` is one that mmengine would import.
 

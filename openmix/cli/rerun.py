@@ -20,7 +20,7 @@ def main(args) -> int:
     import shlex
 
     from ..escape import printable
-    from ..results import rerun
+    from ..sweep import rerun
 
     code, records = 0, rerun.find(args.run, args.trust)
     for record in records:

@@ -2,7 +2,7 @@
 
     openmix zoo work_dirs                             # Markdown to the screen
     openmix zoo work_dirs --format csv --out zoo.csv
-    openmix zoo work_dirs --write                     # docs/, configs/*/README.md, metafile.yml ...
+    openmix zoo work_dirs --write                     # docs/ and configs/*/README.md
 """
 import argparse
 import sys
@@ -24,8 +24,7 @@ def make_parser(prog: str | None = None) -> Parser:
                         help="further columns: values of named evaluations (cal.ece) or of the validation (val.top5)")
     parser.add_argument("--out", type=typed_path, metavar="FILE", help="print into this file")
     parser.add_argument("--write", action="store_true",
-                        help="rewrite the tables between markers in docs/*.md and configs/*/README.md, and write "
-                             "configs/*/metafile.yml and model-index.yml")
+                        help="rewrite the tables between markers in docs/ and configs/*/README.md")
     parser.add_argument("--check", action="store_true",
                         help="as --write, but change nothing: list the files that are out of date, and exit with 1")
     parser.add_argument("--files", nargs="+", type=typed_path, metavar="FILE",
@@ -97,8 +96,6 @@ def update(args, records, cells) -> int:
     shown: set = set()
     files = args.files or documents.find_documents(args.root)
     texts = documents.new_texts(files, make, zoo.known_parts(cells))
-    if not args.files:
-        texts |= documents.index_files(cells, args.root)
     changed = documents.write_changed(texts, dry=args.check)
     for path in changed:
         print(f"{'out of date' if args.check else 'written'}: {path}")

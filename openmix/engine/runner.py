@@ -303,6 +303,7 @@ class Runner(mmengine.runner.Runner):
         self.set_status("running", epoch=self.epoch, step=self.iter)
         if self.rank == 0:
             info = workdir.describe_machine(self.world_size, self.seed, self.device)
+            info["description"] = summary.describe_run(self)  # tables list runs that have not ended, too
             workdir.write_json(Path(self.work_dir) / "env.json", info)
         self.write_config()
 

@@ -8,6 +8,7 @@ from .. import workdir
 from ..workdir import result
 from . import agreement
 from .config.beyond import beyond_the_run
+from .description import description
 from .distributed.launch import unwrap
 
 
@@ -57,8 +58,13 @@ def write_result(runner, status: str, **info) -> None:
         total_batch=runner.train_loop.dataloader.total_batch, parameters=runner.count_parameters(),
         peak_memory_mib=runner.peak_memory, wall_s=runner.wall_seconds(), max_epochs=runner.train_loop.max_epochs,
         split=val_split(runner), hardware=workdir.hardware(runner.device),
-        precision=str(runner.amp_dtype or torch.float32), **info)
+        precision=str(runner.amp_dtype or torch.float32), description=describe_run(runner), **info)
     workdir.write_json(Path(runner.work_dir) / "result.json", report)
+
+
+def describe_run(runner) -> dict:
+    """The names of this run in tables."""
+    return description(runner.cfg.to_dict()["model"], runner.train_loop.dataloader.describe()["name"])
 
 
 def val_split(runner) -> str:

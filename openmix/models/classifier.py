@@ -2,9 +2,10 @@
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from ..checks import check_classes, count_classes
 from ..mixups.base import touch_parameters
 from ..registry import LOSSES, MIXUPS
-from .net import build_net, check_classes, count_classes
+from .net import build_net
 
 
 class Classifier(BaseModel):

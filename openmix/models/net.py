@@ -1,7 +1,7 @@
 """A network: backbone and head, and nothing that knows about mixing."""
 from torch import Tensor, nn
 
-from ..checks import is_whole
+from ..checks import count_classes
 from ..registry import BACKBONES, HEADS
 
 
@@ -14,26 +14,6 @@ class Net(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.backbone(images))
-
-
-def count_classes(head, num_classes=None) -> int | None:
-    """How many classes a head is for, by its config and the model's; ValueError where the two differ."""
-    own = head.get("num_classes") if isinstance(head, dict) else None
-    if None not in (own, num_classes) and own != num_classes:
-        raise ValueError(f"head.num_classes is {own!r}, but the model's num_classes is {num_classes!r}; leave it out "
-                         "of the head, or make them agree")
-    return num_classes if own is None else own
-
-
-def check_classes(num_classes: int, **parts: nn.Module) -> None:
-    """Raise ValueError where a part of a model, or a module inside it, is for another number of classes."""
-    for name, part in parts.items():
-        for place, module in part.named_modules():
-            own = getattr(module, "num_classes", None)
-            if is_whole(own) and own != num_classes:
-                where = f"{name}.{place}" if place else name
-                raise ValueError(f"{where}.num_classes is {own}, but the model has {num_classes} classes; leave it "
-                                 "out, or make them agree")
 
 
 def build_net(backbone, head=None, num_classes=None) -> Net:

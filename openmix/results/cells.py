@@ -10,8 +10,8 @@ import statistics
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
+from ..workdir.description import plain
 from ..workdir.identity import canonical
-from .labels import plain
 from .records import Record
 
 SETTING = ("processes", "precision", "torch", "data")

@@ -33,7 +33,8 @@ class Record:
         method, network, dataset: labels, see :mod:`openmix.results.labels`; ``?`` without a readable config.
         epochs: planned. seed: None if no file tells it.
         result: content of ``result.json``; None if there is none, or none that can be used.
-        config, config_file: the resolved config as plain data, and where it stands; {} and None without one.
+        config, config_file: the resolved config as plain data, and its path; {} and None without one.
+        defaults: {class: {option: default}} of its method and network.
         config_hash: of the result, or of the config where there is no result yet; "" if neither is readable.
         hardware, processes, precision, torch: what it ran with; "" or None where no file tells it.
         status, env: content of ``status.json`` and ``env.json``, {} without one.
@@ -50,6 +51,7 @@ class Record:
     seed: int | None = None
     result: dict | None = None
     config: dict = dataclasses.field(default_factory=dict)
+    defaults: dict = dataclasses.field(default_factory=dict)
     config_file: str | None = None
     config_hash: str = ""
     hardware: str = ""
@@ -138,38 +140,25 @@ def make_record(folder: str, facts: dict) -> Record:
     file = facts["config_file"] and os.path.join(folder, facts["config_file"])
     record = Record(folder, state, result=result, config=config, config_file=file, status=status, env=env,
                     problems=problems, config_hash=facts["config_hash"], damaged=facts["damaged"])
-    for name, read in dict(method=_method, network=_network, dataset=_dataset, epochs=_epochs, seed=_seed).items():
+    outcome = result or {}
+    description = outcome.get("description") or env.get("description") or {}
+    record.defaults = description.get("defaults") or labels.old_defaults()
+    readers = dict(
+        method=lambda: labels.method_of(config, description), network=lambda: labels.network_of(config, description),
+        dataset=lambda: str(outcome.get("data", {}).get("name") or labels.dataset_of(config, description)),
+        epochs=lambda: outcome.get("max_epochs") or _whole(config["train_cfg"]["max_epochs"], 1),
+        seed=lambda: outcome["seed"] if outcome else _whole((config["randomness"] or {}).get("seed", 0), 0))
+    for name, read in readers.items():
         try:
-            setattr(record, name, read(config, result or {}))
+            setattr(record, name, read())
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if config:  # else the problems say that there is none
                 problems.append(f"its config has no {name} ({type(error).__name__}: {error})")
-    given = result or {}
-    record.hardware = str(given.get("hardware") or env.get("hardware") or "")
-    record.processes = given.get("processes") or env.get("world_size")
-    record.precision = str(given.get("precision") or "").removeprefix("torch.")
+    record.hardware = str(outcome.get("hardware") or env.get("hardware") or "")
+    record.processes = outcome.get("processes") or env.get("world_size")
+    record.precision = str(outcome.get("precision") or "").removeprefix("torch.")
     record.torch = str(env.get("versions", {}).get("torch") or "")
     return record
-
-
-def _method(config, result):
-    return labels.method_label(config["model"].get("mixup"))
-
-
-def _network(config, result):
-    return labels.network_label(config["model"]["backbone"])
-
-
-def _dataset(config, result):
-    return str(result.get("data", {}).get("name") or labels.dataset_label(config["train_dataloader"]["dataset"]))
-
-
-def _epochs(config, result):
-    return result["max_epochs"] if result else _whole(config["train_cfg"]["max_epochs"], 1)
-
-
-def _seed(config, result):
-    return result["seed"] if result else _whole((config["randomness"] or {}).get("seed", 0), 0)
 
 
 def _whole(value, least: int) -> int:

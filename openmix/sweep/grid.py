@@ -1,6 +1,7 @@
 """A grid file to its rows: which base config with which mixing method, epochs, options and seeds.
 
-A grid is a Python file of plain values, see docs/sweeps.md.
+A grid is a Python file of plain values, see docs/sweeps.md. Values and not code that yields rows: so a misspelt name and
+a rule that fits no row are errors, and each row is named by what sets it apart.
 """
 import itertools
 import math
@@ -12,12 +13,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from string import Formatter
 
-from ..checks import check_count, is_whole, plain
+from ..checks import check_count, check_dict, check_keys, is_whole, plain
 from ..errors import did_you_mean
 from .jobs import check_name, sweep_name
 
-KEYS = ("base", "backbones", "mixups", "epochs", "seeds", "vary", "zipped", "overrides", "exclude", "processes",
-        "nodes")
+KEYS = ("base", "backbones", "mixups", "epochs", "seeds", "vary", "overrides", "exclude", "processes", "nodes")
 OVERRIDE_KEYS = ("match", "set", "processes", "nodes")
 PLACES = ("backbone", "mixup")
 
@@ -28,7 +28,7 @@ class Row:
 
     Attributes:
         name: of the config file. base: path of the config it starts from, as the grid wrote it.
-        backbone: what stands for ``{backbone}``; empty if the base has no such place.
+        backbone: the text for ``{backbone}``; empty if the base has no such place.
         mixup: name of the method, as the grid wrote it; empty for that of the base.
         method: ``type`` and options that are set; None for those of the base.
         changes: nested dict of the other keys that differ from the base.
@@ -69,10 +69,10 @@ def read_grid(path) -> Grid:
         problem = f"no grid {path}" if path.suffix == ".py" else f"a grid is a .py file, got {path}"
         raise FileNotFoundError(f"{problem}; in {path.parent}: {did_you_mean(path.name, known)}")
     try:
-        found = runpy.run_path(str(path))
+        names = runpy.run_path(str(path))
     except (Exception, SystemExit) as error:  # a program may fail in any way
         raise ValueError(f"{path} cannot be read as a grid ({type(error).__name__}: {error})") from error
-    keys = {k: v for k, v in found.items() if not k.startswith("_") and not isinstance(v, type(re))}
+    keys = {k: v for k, v in names.items() if not k.startswith("_") and not isinstance(v, type(re))}
     try:
         return parse(keys, name, path.as_posix())
     except (ValueError, TypeError) as error:
@@ -82,28 +82,29 @@ def read_grid(path) -> Grid:
 def parse(keys: Mapping, name: str, path: str = "") -> Grid:
     """The rows of a grid given as a dict; see :func:`read_grid`."""
     keys = _python(keys)
-    _known("grid", keys, KEYS)
+    check_keys("grid", keys, KEYS)
     places = _places(keys)
-    overrides = [_override(f"overrides[{i}]", entry) for i, entry in enumerate(_list("overrides", keys))]
-    exclude = _list("exclude", keys)
+    overrides = {f"overrides[{i}]": entry for i, entry in enumerate(_list("overrides", keys))}
+    for where, entry in overrides.items():
+        _check_override(where, entry)
+    exclude = {f"exclude[{i}]": rule for i, rule in enumerate(_list("exclude", keys))}
     fixed = dict(seeds=_seeds(keys.get("seeds", 1)), processes=check_count("processes", keys.get("processes", 1)),
                  nodes=check_count("nodes", keys.get("nodes", 1)))
     rows, used = [], set()
     for point in _points(keys, places):
-        facts = {k: v for k, v in point.items() if k != "method"}
-        if any(_matches(f"exclude[{i}]", rule, facts, used) for i, rule in enumerate(exclude)):
+        if excluded := [where for where, rule in exclude.items() if _matches(where, rule, point)]:
+            used.update(excluded)
             continue
-        more, changes = dict(fixed), {}
-        for key, value in (point.get("vary") or {}).items():
-            _merge(changes, _nested({key: value}))
-        for i, entry in enumerate(overrides):
-            if _matches(f"overrides[{i}]", entry.get("match", {}), facts, used):
+        more, changes = dict(fixed), _nested(point["vary"])
+        for where, entry in overrides.items():
+            if _matches(f"{where}.match", entry.get("match", {}), point):
+                used.add(where)
                 _merge(changes, _nested(entry.get("set", {})))
-                more |= {k: check_count(f"overrides[{i}].{k}", entry[k]) for k in ("processes", "nodes") if k in entry}
+                more |= {k: check_count(f"{where}.{k}", entry[k]) for k in ("processes", "nodes") if k in entry}
         base = keys["base"].format(backbone=point["backbone"], mixup=point["mixup"].lower())
         rows.append(Row(_row_name(keys["base"], base, point), base, point["backbone"], point["mixup"],
                         point["method"], point["epochs"], changes, **more))
-    for where in [*(f"overrides[{i}]" for i in range(len(overrides))), *(f"exclude[{i}]" for i in range(len(exclude)))]:
+    for where in (*overrides, *exclude):
         if where not in used:
             raise ValueError(f"{where} matches no row of the grid; is a name misspelt?")
     names = [row.name for row in rows]
@@ -121,42 +122,28 @@ def _places(keys: Mapping) -> set[str]:
     """The places of ``base`` that are filled in."""
     if not isinstance(keys.get("base"), str):
         raise ValueError("the grid has no base: the path of a config, e.g. \"configs/cifar100/r18_{mixup}.py\"")
-    found = {name for _, name, _, _ in Formatter().parse(keys["base"]) if name is not None}
-    for name in found:
-        _known("base", {name: 0}, PLACES, "place")
+    places = {name for _, name, _, _ in Formatter().parse(keys["base"]) if name is not None}
+    for name in places:
+        if name not in PLACES:
+            raise ValueError(f"base: unknown place {name!r}; {did_you_mean(name, PLACES)}")
         if name + "s" not in keys:
             raise ValueError(f"base has a place for {{{name}}}, but the grid has no {name}s")
-    if "backbones" in keys and "backbone" not in found:
+    if "backbones" in keys and "backbone" not in places:
         raise ValueError(f"backbones need the place {{backbone}} in base, which is {keys['base']!r}")
-    return found
+    return places
 
 
 def _points(keys: Mapping, places: set[str]):
-    """Every combination of the axes: backbone, mixup (name, method), epochs, vary."""
-    axes = dict(backbones=[dict(backbone=b) for b in _list("backbones", keys, str) or [""]],
-                mixups=[p for i, m in enumerate(_list("mixups", keys) or [None])
-                        for p in _mixups(f"mixups[{i}]", m, "mixup" in places)])
+    """Every combination of backbone, mixup, epochs and vary, with ``method`` and ``label`` of the mixup."""
+    mixups = [point for i, entry in enumerate(_list("mixups", keys) or [None])
+              for point in _mixups(f"mixups[{i}]", entry, "mixup" in places)]
     epochs = keys.get("epochs")
-    epochs = epochs if isinstance(epochs, (list, tuple)) else [epochs]
-    axes["epochs"] = [dict(epochs=e if e is None else check_count("epochs", e)) for e in epochs]
-    vary = _dict("vary", keys.get("vary", {}))
-    for key in _dotted("vary", vary):
-        _plain(f"vary.{key}", vary[key])
-        axes[key] = [dict(vary={key: value}) for value in _list(key, vary)]
-    zipped = _list("zipped", keys, str)
-    _known("zipped", dict.fromkeys(zipped), axes, "axis")
-    lengths = {name: len(axes[name]) for name in zipped}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"zipped lists must be equally long, got {lengths}")
-    groups = [list(zip(*(axes[name] for name in zipped), strict=True))] if zipped else []
-    groups += [[(point,) for point in axes[name]] for name in axes if name not in zipped]
-    order = list(axes)
-    for combination in itertools.product(*groups):
-        point = dict(vary={})
-        for part in itertools.chain(*combination):
-            point = {**point, **part, "vary": {**point["vary"], **part.get("vary", {})}}
-        point["vary"] = {k: point["vary"][k] for k in order if k in point["vary"]}
-        yield point
+    epochs = [n if n is None else check_count("epochs", n)
+              for n in (epochs if isinstance(epochs, (list, tuple)) else [epochs])]
+    vary = _values("vary", keys.get("vary", {}))
+    for backbone, mixup, n, *values in itertools.product(_list("backbones", keys, str) or [""], mixups, epochs,
+                                                         *(_list(key, vary) for key in vary)):
+        yield dict(backbone=backbone, **mixup, epochs=n, vary=dict(zip(vary, values, strict=True)))
 
 
 def _mixups(where: str, entry, placed: bool):
@@ -165,17 +152,19 @@ def _mixups(where: str, entry, placed: bool):
         name = entry or ""
         yield dict(mixup=name, method=None if placed or not name else dict(type=name), label="")
         return
-    options = dict(_dict(where, entry))
+    check_dict(where, entry)
+    options = dict(entry)
     if not isinstance(options.get("type"), str):
         raise ValueError(f"{where} needs a type, e.g. dict(type=\"CutMix\", alpha=1.0), got {entry!r}")
     label = options.pop("name", None)
     if label is not None and _text(label) != str(label):
         raise ValueError(f"{where}.name is for a file name, of letters, digits and . + - _; got {label!r}")
-    vary = _dict(f"{where}.vary", options.pop("vary", {}))
+    vary = options.pop("vary", {})
+    check_dict(f"{where}.vary", vary)
     for values in itertools.product(*(_list(f"{where}.vary.{k}", {f"{where}.vary.{k}": v}) for k, v in vary.items())):
         varied = dict(zip(vary, values, strict=True))
         method = {**options, **varied}
-        _plain(where, method)
+        _check_plain(where, method)
         named = varied if label else {k: v for k, v in method.items() if k != "type"}
         yield dict(mixup=options["type"], method=method, label=_label(named) if not label else
                    "_".join(filter(None, (str(label), _label(named)))))
@@ -207,36 +196,33 @@ def _text(value) -> str:
 # -- rules -----------------------------------------------------------------------------------------------------
 
 
-def _override(where: str, entry) -> dict:
-    _known(where, _dict(where, entry), OVERRIDE_KEYS)
+def _check_override(where: str, entry) -> None:
+    check_keys(where, entry, OVERRIDE_KEYS)
     if not set(entry) - {"match"}:
         raise ValueError(f"{where} changes nothing; it needs set=..., processes or nodes")
-    _plain(f"{where}.set", _dotted(f"{where}.set", _dict(f"{where}.set", entry.get("set", {}))))
-    return entry
+    _values(f"{where}.set", entry.get("set", {}))
 
 
-def _matches(where: str, rule, facts: Mapping, used: set) -> bool:
+def _matches(where: str, rule, point: Mapping) -> bool:
     """Whether a row fits all of a rule: values, shell patterns (capital or not) or lists of them."""
-    facts = {**facts, **facts["vary"]}
-    known = [k for k in facts if k not in ("label", "vary")]
-    _known(f"{where}.match" if where.startswith("over") else where, _dict(where, rule), known)
-    for key, wanted in rule.items():
-        wanted = wanted if isinstance(wanted, (list, tuple)) else [wanted]
-        if not any(w == facts[key] if not isinstance(w, str) else
-                   fnmatchcase(str(facts[key]).lower(), w.lower()) for w in wanted):
-            return False
-    used.add(where)
-    return True
+    facts = {**{key: point[key] for key in ("backbone", "mixup", "epochs")}, **point["vary"]}
+    check_keys(where, rule, facts)
+    wanted = {key: value if isinstance(value, (list, tuple)) else [value] for key, value in rule.items()}
+    return all(any(_is_like(facts[key], value) for value in values) for key, values in wanted.items())
+
+
+def _is_like(value, wanted) -> bool:
+    return fnmatchcase(str(value).lower(), wanted.lower()) if isinstance(wanted, str) else wanted == value
 
 
 def _nested(dotted: Mapping) -> dict:
     """``{"a.b": 1}`` as ``{"a": {"b": 1}}``; nested dicts stay."""
-    found = {}
+    nested: dict = {}
     for key, value in dotted.items():
         for part in reversed(key.split(".") if isinstance(key, str) else [key]):
             value = {part: _nested(value) if isinstance(value, Mapping) else value}
-        _merge(found, value)
-    return found
+        _merge(nested, value)
+    return nested
 
 
 def _merge(into: dict, new: Mapping) -> None:
@@ -250,24 +236,14 @@ def _merge(into: dict, new: Mapping) -> None:
 # -- values ----------------------------------------------------------------------------------------------------
 
 
-def _known(where: str, found, known, what: str = "key") -> None:
-    for key in found:
-        if key not in known:
-            raise ValueError(f"{where}: unknown {what} {key!r}; {did_you_mean(key, known)}")
-
-
-def _dict(where: str, value) -> Mapping:
-    if not isinstance(value, Mapping):
-        raise TypeError(f"{where} must be a dict, got {value!r}")
-    return value
-
-
-def _dotted(where: str, found: Mapping) -> Mapping:
-    """``found``, if its keys are names of config keys."""
-    for key in found:
+def _values(where: str, values) -> Mapping:
+    """``values``, if they are plain ones of config keys."""
+    check_dict(where, values)
+    for key in values:
         if not isinstance(key, str):
             raise TypeError(f"{where} takes keys of a config like \"optim_wrapper.optimizer.lr\", got {key!r}")
-    return found
+        _check_plain(f"{where}.{key}", values[key])
+    return values
 
 
 def _python(value):
@@ -277,11 +253,11 @@ def _python(value):
     return type(value)(map(_python, value)) if type(value) in (list, tuple) else plain(value)
 
 
-def _plain(where: str, value) -> None:
+def _check_plain(where: str, value) -> None:
     """Raise for a value that cannot be typed in a config."""
     if isinstance(value, (Mapping, list, tuple)):
         for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
-            _plain(f"{where}.{key}", inner)
+            _check_plain(f"{where}.{key}", inner)
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{where} must be finite, got {value!r}")
     elif value is not None and not isinstance(value, (bool, int, float, str)):

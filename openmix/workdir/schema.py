@@ -2,6 +2,7 @@
 import re
 
 from . import result as results
+from .description import is_description
 from .json_files import dict_of, fits, list_of, number, optional, shown, whole
 from .status import TERMINAL
 
@@ -16,12 +17,12 @@ NEEDED = dict(status=lambda value: fits(value, str) and value in TERMINAL, confi
               evals=dict)
 OPTIONAL = dict(img_s=optional(AMOUNT), peak_memory_mib=optional(AMOUNT), wall_s=optional(AMOUNT),
                 total_batch=optional(whole(1)), parameters=optional(whole()), hardware=optional(str),
-                precision=optional(str), reason=optional(str))
+                precision=optional(str), reason=optional(str), description=optional(is_description))
 DATA = dict(name=optional(str), sha256=optional(str), images=optional(whole()), official=optional(bool))
 EVALUATION = dict(epoch=whole(1), data=dict, networks=dict_of(dict))
 ENV = dict(hardware=optional(str), world_size=whole(1), seed=optional(whole()), platform=optional(str),
            cpus=optional(whole()), cuda=optional(str), versions=dict_of(optional(str)), git=optional(dict),
-           variables=dict_of(str))  # the kinds of the fields of env.json
+           variables=dict_of(str), description=is_description)  # the kinds of the fields of env.json
 
 
 def read(path) -> dict:

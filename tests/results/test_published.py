@@ -6,7 +6,8 @@ import pytest
 
 from openmix import apis
 from openmix.engine.config.load import load_config
-from openmix.results import labels, published
+from openmix.engine.description import description
+from openmix.results import published
 
 TABLE = {"r18": "ResNet-18", "rx50": "ResNeXt-50", "wrn28": "WideResNet-28-8"}
 
@@ -65,10 +66,9 @@ def test_every_config_of_a_published_table_finds_its_row_and_only_the_papers_gri
         if not file.startswith(tuple(TABLE)):
             continue
         config = load_config(apis.config_root() / name).to_dict()
-        where = labels.dataset_label(config["train_dataloader"]["dataset"]), labels.network_label(
-            config["model"]["backbone"])
-        assert where == (dict(cifar10="CIFAR-10", cifar100="CIFAR-100")[dataset], TABLE[file.split("_")[0]])
-        row = labels.method_label(config["model"]["mixup"])
+        made = description(config["model"], dict(cifar10="CIFAR-10", cifar100="CIFAR-100")[dataset])
+        where, row = (made["dataset"], made["network"]), made["method"]
+        assert where[1] == TABLE[file.split("_")[0]]
         method = published.published_name(*where, row)
         (without if method is None else found).add((*where, row))
     assert {row for *_, row in without} == {"GridMix"}

@@ -227,46 +227,33 @@ def test_torn_lines_are_left_out_and_told(tmp_path):
 # -- labels --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mixup, label", [
-    (None, "Vanilla"), (dict(type="MixUp", alpha=1), "MixUp"), (dict(type="CutMix", alpha=0.2), "CutMix (alpha=0.2)"),
-    (dict(type="CutMix", prob=0.5, alpha=1.0), "CutMix (prob=0.5)"),  # prob is an option of a base class
-    (dict(type="ManifoldMix", alpha=2.0, layers=["input", "layer1", "layer2"]), "ManifoldMix"),
-    (dict(type="PuzzleMix", std=[0.2, 0.2, 0.2]), "PuzzleMix"),  # of the data
-    (dict(type="MyMix", strength=3, alpha=1.0), "MyMix (alpha=1, strength=3)"),  # not the library's: all options
-    (dict(type="RandomChoice", methods=[dict(type="MixUp", alpha=0.8), dict(type="CutMix")], p=[0.5, 0.5]),
-     "RandomChoice (methods=[MixUp (alpha=0.8), CutMix], p=[0.5, 0.5])"),
-    (dict(type="MyMix", name="a|b"), "MyMix (name=a/b)")])
-def test_a_method_is_named_by_what_differs_from_its_defaults(mixup, label):
-    assert labels.method_label(mixup) == label
+def test_the_data_set_of_an_old_run_is_named_by_its_class_its_name_or_its_folder():
+    def dataset(**config):
+        return labels.dataset_of(dict(train_dataloader=dict(dataset=config)), {})
+
+    assert dataset(type="CIFAR10", data_root="data") == "CIFAR-10"
+    assert dataset(type="ImageFolderData", data_root="/x/birds") == "birds"
+    assert dataset(type="ArrayFile", data_root="/x/moons.npz") == "moons"
+    assert dataset(type="ImageFolderData", data_root="/x/birds", name="Birds") == "Birds"
 
 
-@pytest.mark.parametrize("backbone, label", [
-    (dict(type="ResNet", depth=18, stem="cifar"), "ResNet-18"), (dict(type="ResNeXt"), "ResNeXt-50"),
-    (dict(type="ResNet", depth=50, stem="imagenet"), "ResNet-50 (stem=imagenet)"),
-    (dict(type="WideResNet", depth=16, widen_factor=8, conv_bias=False), "WideResNet-16-8 (conv_bias=False)"),
-    (dict(type="LeNet", image_size=32), "LeNet"), (dict(type="MLP", in_features=8), "MLP"),
-    (dict(type="DenseNet"), "DenseNet-190-40"), (dict(type="DenseNet", depth=100, growth_rate=12), "DenseNet-100-12"),
-    (dict(type="WideResNet", raw_shortcut=[2, 3]), "WideResNet-28-8"),
-    (dict(type="WideResNet", raw_shortcut=()), "WideResNet-28-8 (raw_shortcut=[])"),
-    (dict(type="TimmModel", name="resnet26d"), "resnet26d")])
-def test_a_network_is_named_by_its_size(backbone, label):
-    assert labels.network_label(backbone) == label
+def test_a_run_is_called_as_its_description_says_and_an_unusable_description_is_damage(tmp_path):
+    names = dict(method="New (beta=2)", network="Net-7", dataset="Birds", defaults=dict(New=dict(beta=1)))
+    folder = make_run(tmp_path / "a", "type='New', beta=2, alpha=1", curve=[50.0], epochs=1, description=names)
+    record = read_records(folder)[0]
+    assert (record.method, record.network, record.defaults) == ("New (beta=2)", "Net-7", names["defaults"])
+    assert record.dataset == "CIFAR-100"  # the data that were read, by the same file
+    folder = make_run(tmp_path / "b", "type='New', beta=2", curve=[50.0], epochs=1, description=dict(names, method=3))
+    assert "description is" in read_records(folder)[0].problems[0]
 
 
-def test_defaults_read_from_the_source_are_those_of_the_classes():
-    from openmix.registry import BACKBONES, MIXUPS, _parameters
-
-    for room, registry in (("mixups", MIXUPS), ("backbones", BACKBONES)):
-        for name in labels.classes(room).keys() & set(registry.known()):
-            real = {n: p.default for n, p in _parameters(registry.get(name))[0].items() if p.default is not p.empty}
-            assert labels.defaults(room, name) == real, name
-
-
-def test_the_data_set_is_named_by_its_class_its_name_or_its_folder():
-    assert labels.dataset_label(dict(type="CIFAR10", data_root="data")) == "CIFAR-10"
-    assert labels.dataset_label(dict(type="ImageFolderData", data_root="/x/birds")) == "birds"
-    assert labels.dataset_label(dict(type="ArrayFile", data_root="/x/moons.npz")) == "moons"
-    assert labels.dataset_label(dict(type="ImageFolderData", data_root="/x/birds", name="Birds")) == "Birds"
+def test_a_run_that_has_not_ended_is_called_by_the_description_in_its_env_file(tmp_path):
+    folder = make_run(tmp_path / "a", "type='New', beta=2", status="running")
+    env = json.loads((folder / "env.json").read_text())
+    for method, label in (("New", "New"), (3, "New (beta=2)")):
+        described = dict(method=method, network="Net-7", dataset="Birds", defaults={})
+        (folder / "env.json").write_text(json.dumps(env | dict(description=described)))
+        assert read_records(folder)[0].method == label
 
 
 def test_reading_records_imports_neither_torch_nor_mmengine():

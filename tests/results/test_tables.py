@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from openmix import datasets
 from openmix.engine.config.load import load_config
+from openmix.paths import config_root
 from openmix.results import documents, published
 from openmix.results import recipes as shipped
 from openmix.results import tables as zoo
@@ -223,7 +223,7 @@ def test_a_run_on_data_that_are_not_official_is_not_compared(tmp_path):
 
 
 def test_shipped_configs_read_as_literals_are_those_that_mmengine_reads():
-    paths = sorted(p for folder in shipped.FOLDERS for p in (shipped.root() / folder).glob("*.py"))
+    paths = sorted(p for folder in shipped.FOLDERS for p in (config_root() / folder).glob("*.py"))
     assert len(paths) > 50
     for path in paths[::4]:
         assert canonical(shipped.read(path)) == canonical(load_config(path)), path
@@ -356,7 +356,7 @@ def marked(*names):
 
 
 def test_tables_are_rewritten_in_place_and_the_rest_is_untouched():
-    text = f"# Title\r\n\r\nwords  \n{marked('a')}between\n\n{marked('b')}\nlast line without end"
+    text = f"# Title\n\nwords  \n{marked('a')}between\n\n{marked('b')}\nlast line without end"
     found = rewrite(text, lambda name: f"new {name}\n")
     assert found == text.replace("old a", "new a").replace("old b", "new b")
     assert rewrite(found, lambda name: f"new {name}\n") == found
@@ -364,17 +364,19 @@ def test_tables_are_rewritten_in_place_and_the_rest_is_untouched():
     assert rewrite(shown, lambda name: "x\n").startswith("In words `<!-- zoo:a begin -->` is no marker.\n<!-- zoo:a")
 
 
-@pytest.mark.parametrize("text, says", [
-    ("# nothing\n", "README.md has no markers; put <!-- zoo:NAME begin -->"),
-    ("x\n<!-- zoo:a begin -->\n", "line 2: zoo:a begins and does not end; after it comes the end of the file"),
-    ("<!-- zoo:a end -->\n", "line 1: the end of zoo:a has no begin before it"),
-    (marked("a") + marked("a"), "line 4: zoo:a is there twice"),
-    ("<!-- zoo:a begin -->\n" + marked("b"), "zoo:a begins and does not end; after it comes the begin of zoo:b"),
-    ("<!-- zoo:a begin -->\n<!-- zoo:b end -->\n", "after it comes the end of zoo:b"),
-    (marked("a") + "<!-- zoo:a end -->\n", "line 4: the end of zoo:a has no begin")])
-def test_markers_that_do_not_fit_together_are_an_error(text, says):
-    with pytest.raises(ValueError, match=re.escape(says)):
+@pytest.mark.parametrize("text, has", [
+    ("# nothing\n", "no markers"), ("  <!-- zoo:a begin -->\n", "no markers"),
+    ("x\n<!-- zoo:a begin -->\n", "zoo:a begin"), ("<!-- zoo:a end -->\n", "zoo:a end"),
+    (marked("a") + marked("a"), "zoo:a begin, zoo:a end, zoo:a begin, zoo:a end"),
+    ("<!-- zoo:a begin -->\n" + marked("b"), "zoo:a begin, zoo:b begin, zoo:b end"),
+    (f"<!-- zoo:a begin -->\n{marked('b')}<!-- zoo:a end -->\n", "zoo:a begin, zoo:b begin, zoo:b end, zoo:a end"),
+    ("<!-- zoo:a begin -->\n<!-- zoo:b end -->\n", "zoo:a begin, zoo:b end"),
+    ("<!-- zoo:a end -->\n<!-- zoo:a begin -->\n", "zoo:a end, zoo:a begin"),
+    (marked("a") + "<!-- zoo:a end -->\n", "zoo:a begin, zoo:a end, zoo:a end")])
+def test_markers_that_do_not_fit_together_are_an_error(text, has):
+    with pytest.raises(ValueError, match=re.escape("README.md needs lines <!-- zoo:NAME begin -->")) as caught:
         rewrite(text, lambda name: "new\n", "README.md")
+    assert str(caught.value).endswith(f"it has {has}")
 
 
 @pytest.fixture
@@ -389,13 +391,12 @@ def repository(tmp_path, runs):
     return tmp_path
 
 
-def test_the_tool_rewrites_documents_and_index_files_and_a_second_time_nothing(repository):
+def test_the_tool_rewrites_documents_and_a_second_time_nothing(repository):
     said = command("--check", cwd=repository, check=False)
-    assert said.returncode == 1 and said.stdout.count("out of date") == 4
+    assert said.returncode == 1 and said.stdout.count("out of date") == 2
     assert (repository / "docs/tables.md").read_text() == marked("overview", "unplaced") + "end\n"
     said = command("--write", cwd=repository)
-    assert said.stdout.split() == "written: configs/cifar100/README.md written: docs/tables.md " \
-                                  "written: configs/cifar100/metafile.yml written: model-index.yml".split()
+    assert said.stdout.split() == "written: configs/cifar100/README.md written: docs/tables.md".split()
     text = (repository / "configs/cifar100/README.md").read_text()
     assert text.startswith("# C\n<!-- zoo:cifar100-wideresnet-28-8 begin -->\n**WideResNet-28-8")
     for path in re.findall(r"\]\((?!https:)([^)]+)\)", text):
@@ -405,72 +406,13 @@ def test_the_tool_rewrites_documents_and_index_files_and_a_second_time_nothing(r
     assert again.stdout == "" and command("--check", cwd=repository).returncode == 0
 
 
-def test_files_written_by_hand_are_refused_and_left_as_they_are(repository):
-    for name in ("model-index.yml", "configs/cifar100/metafile.yml"):
-        (repository / name).write_text("Import: [mine]\n")
-        for flag in ("--write", "--check"):
-            done = command(flag, cwd=repository, check=False)
-            *damaged, error = done.stderr.splitlines()
-            assert done.returncode == 2 and [line.partition(": ")[0] for line in damaged] == [
-                f"work_dirs/{run}" for run in ("manifoldmix/seed0", "puzzlemix/seed0", "puzzlemix/seed1")]
-            assert error.startswith("error: ") and f"{name} was written by hand" in error
-        assert (repository / name).read_text() == "Import: [mine]\n"
-        assert (repository / "docs/tables.md").read_text() == marked("overview", "unplaced") + "end\n"
-        (repository / name).unlink()
-    (repository / "configs/cifar10/metafile.yml").write_text("Models: []\n")  # no run of that data set: stays
-    command("--write", cwd=repository)
-    assert (repository / "configs/cifar10/metafile.yml").read_text() == "Models: []\n"
-    assert "configs/cifar10/metafile.yml" in (repository / "model-index.yml").read_text()
-
-
-def test_links_modes_and_line_ends_of_rewritten_files_stay(repository):
+def test_links_to_rewritten_files_stay_links(repository):
     real = repository / "real.md"
-    real.write_bytes(marked("overview").replace("\n", "\r\n").encode())
-    real.chmod(0o640)
+    real.write_text(marked("overview"))
     (repository / "docs/tables.md").unlink()
     (repository / "docs/tables.md").symlink_to(real)
     command("--write", cwd=repository)
-    assert (repository / "docs/tables.md").is_symlink() and real.stat().st_mode & 0o777 == 0o640
-    text = real.read_bytes()
-    assert b"**Tables.**" in text and text.count(b"\n") == text.count(b"\r\n") > 4
-    index = repository / "model-index.yml"
-    index.write_bytes(index.read_bytes().replace(b"\n", b"\r\n"))  # as a checkout may have it
-    assert command("--check", cwd=repository).stdout == ""
-
-
-@pytest.mark.parametrize("line", ["  <!-- zoo:overview begin -->", "<!-- Zoo:overview begin -->",
-                                  "<!--zoo:overview end-->", "<!-- zoo:Overview BEGIN -->"])
-def test_lines_that_only_look_like_markers_are_told_unless_they_are_code(line, tmp_path):
-    (tmp_path / "docs").mkdir()
-    file = tmp_path / "docs" / "a.md"
-    file.write_text(f"one\n{line}\n")
-    assert documents.find_documents(tmp_path) == [file]
-    with pytest.raises(ValueError, match=f"a.md, line 2: {line.strip()} is no marker; write"):
-        documents.new_texts([file], lambda name, base: "", ["overview"])
-    file.write_text(f"one\n```html\n{line}\n```\n")
-    assert documents.find_documents(tmp_path) == []
-
-
-def test_index_files_hold_the_finished_cells_and_nothing_else(repository):
-    command("--write", cwd=repository)
-    index = yaml.safe_load((repository / "model-index.yml").read_text())
-    assert index == dict(Import=["configs/cifar100/metafile.yml"])
-    meta = yaml.safe_load((repository / index["Import"][0]).read_text())
-    models = {m["Name"]: m for m in meta["Models"]}
-    assert sorted(models) == [f"CIFAR-100 WideResNet-28-8 {name} epochs" for name in (
-        "CutMix (alpha=0.2) 400", "FMix (alpha=0.2) 400", "MixUp 400", "MixUp 5", "MyMix (strength=3) 400",
-        "Vanilla 400")]
-    cutmix = models["CIFAR-100 WideResNet-28-8 CutMix (alpha=0.2) 400 epochs"]
-    assert cutmix["Results"][0]["Metrics"] == {"Top 1 Accuracy": 84.4}
-    assert cutmix["Weights"] == "work_dirs/cutmix/seed0/epoch_10.pth" and (repository / cutmix["Config"]).is_file()
-    vanilla = models["CIFAR-100 WideResNet-28-8 Vanilla 400 epochs"]
-    assert vanilla["Results"][0]["Metrics"] == {"Top 1 Accuracy": 81.5, "Top 1 Accuracy Std": 0.1323}
-    assert vanilla["Metadata"]["Seeds"] == [0, 1, 2] and "Weights" not in vanilla
-    assert {m["In Collection"] for m in meta["Models"]} == {c["Name"] for c in meta["Collections"]}
-    shutil.rmtree(repository / "work_dirs")
-    (repository / "work_dirs").mkdir()
-    command("--write", cwd=repository)
-    assert yaml.safe_load((repository / "configs/cifar100/metafile.yml").read_text()) == dict(Collections=[], Models=[])
+    assert (repository / "docs/tables.md").is_symlink() and "**Tables.**" in real.read_text()
 
 
 def test_documents_of_the_repository_have_markers_that_fit():
@@ -488,7 +430,7 @@ def test_documents_of_the_repository_have_markers_that_fit():
     (["nowhere"], "no folder nowhere"), ([".", "--part", "cifar100-resnet-19"], "did you mean 'cifar100-resnet-18'?"),
     ([".", "--files", "x.md"], "--files belongs to --write or --check"),
     ([".", "--write", "--format", "csv"], "are for printing"), ([".", "--write", "--files", "x.md"], "x.md"),
-    ([".", "--write", "--files", "plain.md"], "plain.md has no markers"),
+    ([".", "--write", "--files", "plain.md"], "plain.md needs lines <!-- zoo:NAME begin -->"),
     ([".", "--write", "--files", "other.md"], "nothing is called zoo:cifar100-resnet-19; did you mean")])
 def test_wrong_input_ends_with_2_and_one_line(arguments, says, tmp_path):
     (tmp_path / "plain.md").write_text("x\n")

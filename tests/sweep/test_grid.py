@@ -1,4 +1,4 @@
-"""A grid to its rows: what is crossed, zipped, overridden and left out, and what is refused."""
+"""A grid to its rows: what is crossed, overridden and left out, and what is refused."""
 from pathlib import Path
 
 import pytest
@@ -28,13 +28,6 @@ def test_lists_are_crossed_in_the_order_backbone_mixup_epochs_vary():
     assert (last.base, last.backbone, last.mixup) == ("configs/cifar100/rx50_cutmix.py", "rx50", "cutmix")
     assert (last.epochs, last.seeds, last.method) == (400, (0, 1, 2), None)
     assert last.changes == dict(optim_wrapper=dict(optimizer=dict(lr=0.2)))
-
-
-def test_zipped_lists_go_hand_in_hand():
-    found = rows(base=BASE, backbones=["r18", "wrn28_8"], mixups=["mixup", "cutmix"], epochs=[200, 400],
-                 zipped=["backbones", "epochs"])
-    assert sorted(row.name for row in found) == ["r18_cutmix_ep200", "r18_mixup_ep200", "wrn28_8_cutmix_ep400",
-                                                 "wrn28_8_mixup_ep400"]
 
 
 def test_each_mixup_has_its_own_options_and_lists_of_them():
@@ -114,8 +107,6 @@ def test_seeds_are_a_number_or_a_list():
     (dict(base="a.py", processes=True), "processes must be a whole number"),
     (dict(base="a.py", vary=["lr"]), "vary must be a dict"),
     (dict(base="a.py", vary=dict(lr=0.1)), "lr must be a list"),
-    (dict(base="a.py", epochs=[1, 2], zipped=["epoch"]), "unknown axis 'epoch'; did you mean 'epochs'?"),
-    (dict(base="a.py", mixups=["a"], epochs=[1, 2], zipped=["mixups", "epochs"]), "equally long"),
     (dict(base="a.py", overrides=[dict(sett={})]), "overrides[0]: unknown key 'sett'; did you mean 'set'?"),
     (dict(base="a.py", overrides=[dict(match=dict(epochs=3))]), "changes nothing"),
     (dict(base="a.py", mixups=["a"], overrides=[dict(match=dict(mixup="b"), set={"x": 1})]), "matches no row"),

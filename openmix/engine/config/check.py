@@ -6,7 +6,15 @@ from pathlib import PurePath
 
 import torch
 
-from ...checks import check_choice, check_count, check_dict, check_keys, is_number
+from ...checks import (
+    check_choice,
+    check_classes,
+    check_count,
+    check_dict,
+    check_keys,
+    count_classes,
+    is_number,
+)
 from ...registry import (
     BACKBONES,
     DATASETS,
@@ -93,8 +101,6 @@ def check_config(cfg) -> None:
 
 def check_model(model) -> None:
     """The classifier and its parts. Mixing methods and losses are small: building one tells whether its values fit."""
-    from ...models.net import check_classes
-
     MODELS.check(model, "model", filled=())
     if "data_preprocessor" in model:
         raise ValueError("model.data_preprocessor is not read; mean and std stand in the config's data_preprocessor")
@@ -115,8 +121,6 @@ def check_model(model) -> None:
 
 def check_class_counts(model) -> int | None:
     """The number of classes of the model and its head, which must agree; None where neither names one."""
-    from ...models.net import count_classes
-
     head = model.get("head") or {}
     for where, found in (("model", model), ("model.head", head)):
         if found.get("num_classes") is not None:

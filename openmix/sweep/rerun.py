@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ..engine.config import foreign
 from ..paths import child_environment
-from ..sweep import jobs
+from ..results.cells import make_cells
+from ..results.records import Record, read_records, read_scalars
 from ..workdir.status import read_status
-from .cells import make_cells
-from .records import Record, read_records, read_scalars
+from . import jobs
 
 HOME = Path("reruns")  # outside the folders that tables are made of
 KEPT = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG")  # variables that change bits

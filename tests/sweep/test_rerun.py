@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from openmix.engine import checkpoint
-from openmix.results import rerun
 from openmix.results.records import read_records
+from openmix.sweep import rerun
 from tests.engine.tiny import config
 from tests.results.fake_runs import write_run
 

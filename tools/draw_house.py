@@ -1,0 +1,27 @@
+#!/usr/bin/env python
+"""The picture of the package for docs/architecture.md: its import contract in pyproject.toml, as a Mermaid block."""
+from pathlib import Path
+
+try:
+    import tomllib
+except ImportError:  # Python 3.10; a dependency of import-linter there
+    import tomli as tomllib
+
+PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
+
+
+def floors() -> list[list[str]]:
+    """The rooms of each layer, the highest layer first."""
+    contracts = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    return [layer.replace("(", "").replace(")", "").replace("|", " ").replace(":", " ").split() for layer in layers]
+
+
+def draw() -> str:
+    boxes = [f'  floor{i}["{" · ".join(rooms)}"]' for i, rooms in enumerate(floors())]
+    arrows = "  " + " --> ".join(f"floor{i}" for i in range(len(boxes)))
+    return "\n".join(["```mermaid", "flowchart TB", *boxes, arrows, "```"])
+
+
+if __name__ == "__main__":
+    print(draw())
