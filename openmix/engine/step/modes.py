@@ -37,7 +37,9 @@ FORMS = ("auto", "eager", "compile", "graph", "compile+graph")
 
 
 def choose_form(form: str, step: Step) -> tuple[str, str | None]:
-    """The form that ``form`` means for this step, and why it is not the one asked for (or the fastest, for ``auto``).
+    """The form that ``form`` means for this step, and why it is not the one asked for.
+
+    ``auto`` is ``eager`` until a GPU has shown that the captured form is right and faster.
 
     Raises:
         ValueError: an unknown form; a CUDA graph asked for where there is no GPU.
@@ -49,7 +51,7 @@ def choose_form(form: str, step: Step) -> tuple[str, str | None]:
     if "graph" in form and not gpu:
         raise ValueError(f"env_cfg.step={form!r} needs a GPU, as it replays CUDA graphs; on this machine use 'auto', "
                          "'eager' or 'compile'")
-    wanted = ("graph" if gpu else "eager") if form == "auto" else form
+    wanted = "eager" if form == "auto" else form
     if wanted == "eager":
         return wanted, None
     capturable = unwrap(step.model).mixup.capturable

@@ -26,23 +26,23 @@ class OnGPU:
         self.__dict__.update(step.__dict__, device=torch.device("cuda"), **changes)
 
 
-@pytest.mark.parametrize("asked, chosen", [("auto", "graph"), ("eager", "eager"), ("compile", "compile"),
+@pytest.mark.parametrize("asked, chosen", [("auto", "eager"), ("eager", "eager"), ("compile", "compile"),
                                            ("graph", "graph"), ("compile+graph", "compile+graph")])
-def test_a_gpu_gets_the_form_asked_for_and_captures_by_itself(tmp_path, asked, chosen):
+def test_a_gpu_gets_the_form_asked_for_and_captures_only_if_asked(tmp_path, asked, chosen):
     assert choose_form(asked, OnGPU(build(tmp_path).step)) == (chosen, None)
 
 
 @pytest.mark.parametrize("changes, word", [(dict(accumulate=2), "accumulated"), (dict(scaler=object()), "fp16")])
 def test_what_cannot_be_captured_says_why_and_keeps_the_compiler(tmp_path, changes, word):
     step = OnGPU(build(tmp_path).step, **changes)
-    for asked, left in (("auto", "eager"), ("compile+graph", "compile"), ("compile", "compile")):
+    for asked, left in (("graph", "eager"), ("compile+graph", "compile"), ("compile", "compile")):
         form, reason = choose_form(asked, step)
         assert form == left and (asked == "compile" or word in reason)
 
 
 def test_an_optimizer_with_a_learning_rate_of_the_host_is_not_captured(tmp_path):
     step = build(tmp_path, **{"optim_wrapper.optimizer": dict(type="RMSprop", lr=0.01)}).step
-    form, reason = choose_form("auto", OnGPU(step))
+    form, reason = choose_form("graph", OnGPU(step))
     assert form == "eager" and "RMSprop" in reason
 
 
@@ -157,7 +157,7 @@ def test_a_backward_pass_that_cannot_be_compiled_is_found_before_it_matters(tmp_
 
 
 def test_a_method_may_refuse_to_be_captured_and_its_reason_is_logged(tmp_path):
-    form, reason = choose_form("auto", OnGPU(build(tmp_path, "KnowsItsLimits").step))
+    form, reason = choose_form("graph", OnGPU(build(tmp_path, "KnowsItsLimits").step))
     assert form == "eager" and "asks an oracle" in reason
     mixture = dict(type="RandomChoice", methods=[dict(type="CutMix"), dict(type="KnowsItsLimits")])
     assert "asks an oracle" in choose_form("compile", build(tmp_path / "mixture", mixture).step)[1]
