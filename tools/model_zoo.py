@@ -25,7 +25,7 @@ def make_parser() -> Parser:
                         help="only this table, e.g. cifar100-resnet-18, with or without runs; may be repeated")
     parser.add_argument("--out", type=typed_path, metavar="FILE", help="print into this file")
     parser.add_argument("--write", action="store_true",
-                        help="rewrite the tables between markers in docs/*.md and configs/*/README.md, and write "
+                        help="rewrite the tables between markers below docs/ and in configs/*/README.md, and write "
                              "configs/*/metafile.yml and model-index.yml")
     parser.add_argument("--check", action="store_true",
                         help="as --write, but change nothing: list the files that are out of date, and exit with 1")

@@ -5,7 +5,7 @@
     python tools/sweep.py run GRID       train them, here or on a SLURM cluster; the same line again continues
     python tools/sweep.py status GRID    what is done, running, waiting, failed
 
-GRID is a grid file such as configs/grids/shapes.py, or the name of a sweep made here before. See docs/sweeps.md.
+GRID is a grid file such as configs/grids/shapes.py, or the name of a sweep made here before. See docs/how_to/sweeps.md.
 """
 import argparse
 import shlex

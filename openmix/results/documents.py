@@ -14,7 +14,7 @@ from .labels import folder_of
 
 MARKER = re.compile(r"^<!-- zoo:([a-z0-9-]+) (begin|end) -->[ \t]*(?:\r?\n|\Z)", re.M)
 NEARLY = re.compile(r"^(```|~~~)[^\n]*\n.*?^\1[^\n]*$|^[ \t]*<!--[ \t]*zoo:[^\n]*-->[ \t]*\r?$", re.M | re.S | re.I)
-DOCUMENTS = ("docs/*.md", "configs/*/README.md")
+DOCUMENTS = ("docs/**/*.md", "configs/*/README.md")
 GENERATED = "# Written by tools/model_zoo.py from the records of runs; changes made by hand are lost.\n"
 
 

@@ -1,6 +1,6 @@
 """A grid file to its rows: which base config with which mixing method, epochs, options and seeds.
 
-A grid is a Python file of plain values, see docs/sweeps.md.
+A grid is a Python file of plain values, see docs/how_to/sweeps.md.
 """
 import itertools
 import math
