@@ -1,4 +1,4 @@
-"""A network: backbone and head, and nothing that knows about mixing."""
+"""A network: backbone and head, without mixing."""
 from torch import Tensor, nn
 
 from ..checks import is_whole
@@ -17,7 +17,7 @@ class Net(nn.Module):
 
 
 def count_classes(head, num_classes=None) -> int | None:
-    """How many classes a head is for, by its config and the model's; ValueError where the two differ."""
+    """The number of classes of a head, from its config or the model's. Raises ValueError where the two differ."""
     own = head.get("num_classes") if isinstance(head, dict) else None
     if None not in (own, num_classes) and own != num_classes:
         raise ValueError(f"head.num_classes is {own!r}, but the model's num_classes is {num_classes!r}; leave it out "
@@ -28,16 +28,16 @@ def count_classes(head, num_classes=None) -> int | None:
 def check_classes(num_classes: int, **parts: nn.Module) -> None:
     """Raise ValueError where a part of a model, or a module inside it, is for another number of classes."""
     for name, part in parts.items():
-        for place, module in part.named_modules():
+        for path, module in part.named_modules():
             own = getattr(module, "num_classes", None)
             if is_whole(own) and own != num_classes:
-                where = f"{name}.{place}" if place else name
+                where = f"{name}.{path}" if path else name
                 raise ValueError(f"{where}.num_classes is {own}, but the model has {num_classes} classes; leave it "
                                  "out, or make them agree")
 
 
 def build_net(backbone, head=None, num_classes=None) -> Net:
-    """A :class:`Net` from configs (or modules built already).
+    """A :class:`Net` from configs or modules.
 
     Args:
         backbone: e.g. ``dict(type="ResNet", depth=18)``; its ``out_channels`` sizes the head.
