@@ -57,9 +57,9 @@ def get_model(name: str, /, num_classes: int, pretrained=False, **kwargs):
         backbone |= _library_weights(BACKBONES.check(backbone, filled=()))
     net = build_net(backbone, num_classes=num_classes)
     if pretrained not in (False, None, True):
-        from .inference.weights import load_into
+        from .inference.weights import load_weights
 
-        load_into(net, pretrained)
+        load_weights(net, pretrained)
     return net
 
 

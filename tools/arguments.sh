@@ -1,5 +1,5 @@
-# sourced by the scripts beside it: what a user typed is checked before a shell counts with it or starts something
-# a_number NAME VALUE LEAST: a whole number (bash would run what stands in brackets in anything else that it counts with)
+# sourced by the scripts beside it: checks user input before a shell evaluates it
+# a_number NAME VALUE LEAST: a whole number (in other arithmetic values bash would execute the text in brackets)
 a_number() {
   local LC_ALL=C
   if ! [[ "$2" =~ ^(0|[1-9][0-9]{0,5})$ ]] || [ "$2" -lt "$3" ]; then
@@ -13,7 +13,7 @@ a_name() {
     printf '%s takes letters (a to z), digits and _ . , @ : + = - with no dash first, got %q\n' "$1" "$2" >&2; exit 2
   fi
 }
-# a_path NAME VALUE: no option in place of a path
+# a_path NAME VALUE: a path, not an option
 a_path() {
   case $2 in
     ""|-*) printf '%s is a path, got %q (a name that begins with a dash is written ./-name)\n' "$1" "$2" >&2; exit 2 ;;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What dist_train.sh and dist_test.sh share: launch.sh SCRIPT CONFIG GPUS [arguments]
+# Called by dist_train.sh and dist_test.sh: launch.sh SCRIPT CONFIG GPUS [arguments]
 set -euo pipefail
 . "$(dirname "$0")/arguments.sh"
 if [ $# -lt 3 ] || ! (a_path CONFIG "$2"; a_number GPUS "$3" 1); then

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # bash tools/quickstart.sh [arguments of tools/train.py]
 # From nothing to a result row: an environment, data, and a ResNet-20 trained with MixUp.
-# CIFAR-100 is used if it lies in data/ or can be downloaded, the embedded shapes otherwise.
+# CIFAR-100 is used if it is in data/ or can be downloaded, the embedded shapes otherwise.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/environment.sh

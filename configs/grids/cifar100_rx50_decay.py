@@ -1,5 +1,5 @@
-"""ResNeXt-50 on CIFAR-100, the four cutting methods with both weight decays: the notes behind the published table say
-5e-4 for them, but their numbers fall with the epochs, which makes it doubtful that it was used everywhere."""
+"""ResNeXt-50 on CIFAR-100, the four cutting methods with both weight decays. The notes of the published table state
+5e-4 for them, but their numbers fall with the epochs, so it is doubtful that all cells used it."""
 base = "configs/cifar100/rx50_{mixup}.py"
 mixups = ["cutmix", "saliencymix", "fmix", "resizemix"]
 epochs = [200, 400]

@@ -1,5 +1,5 @@
-"""The cells of the published CIFAR-10 tables that were made with something else than the method (docs/configs.md),
-made the same way."""
+"""The cells of the published CIFAR-10 tables that used something else than the corrected method, reproduced
+(docs/explanation/openmixup.md)."""
 base = "configs/cifar10/{backbone}_{mixup}.py"
 backbones = ["r18", "rx50"]
 mixups = ["smoothmix_openmixup", "saliencymix_openmixup", "fmix_openmixup", "gridmixup_openmixup",

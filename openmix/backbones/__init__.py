@@ -1,4 +1,4 @@
-"""Networks from images to features, without a classifier; ``out_channels`` says how many."""
+"""Networks from images to features, without a classifier; ``out_channels`` is the number of features."""
 from .densenet import DenseNet
 from .external import TimmModel, TorchvisionModel
 from .lenet import LeNet

@@ -81,13 +81,13 @@ class DenseNet(nn.Module):
     Args:
         depth: 6n + 4 layers (22, 40, 100, 190 ...), n in each block.
         growth_rate: channels that each layer adds; the stem has twice as many.
-        compression: share of its channels that a transition keeps.
+        compression: share of the channels after a transition.
         in_channels: of the images.
-        recompute: keep the outputs of layers alone, and recompute what lies between in the backward pass: a fraction of
-            the memory for the time of one more forward pass, the same numbers. Compiled networks ignore it.
+        recompute: store only the outputs of layers and recompute the rest in the backward pass. This needs a fraction
+            of the memory and the time of one more forward pass, with the same numbers. Compiled networks ignore it.
 
     Raises:
-        ValueError: depth is not 6n + 4, a growth rate or compression that cannot be; images below 4x4 come in.
+        ValueError: depth is not 6n + 4, a growth rate or compression out of range, or images below 4x4.
     """
 
     def __init__(self, depth=190, growth_rate=40, compression=0.5, in_channels=3, recompute=False):
@@ -105,11 +105,11 @@ class DenseNet(nn.Module):
             self.add_module(f"layer{i}", DenseBlock(*layers))
             channels += count * growth_rate
             if i < 3:
-                kept = int(channels * compression)
+                width = int(channels * compression)
                 self.add_module(f"transition{i}", nn.Sequential(
-                    nn.BatchNorm2d(channels), nn.ReLU(inplace=True), nn.Conv2d(channels, kept, 1, bias=False),
+                    nn.BatchNorm2d(channels), nn.ReLU(inplace=True), nn.Conv2d(channels, width, 1, bias=False),
                     nn.AvgPool2d(2)))
-                channels = kept
+                channels = width
         self.final = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
         self.out_channels = channels
         init_weights(self)

@@ -1,7 +1,8 @@
 """Any classification network of torchvision or timm as a backbone, by its name there.
 
-The last linear layer is taken off; what comes before it, pooling and dropout included, stays: features are
-(N, out_channels). Layers are found under ``model.``, e.g. ``model.layer1``. Both libraries are imported on first use.
+The last linear layer is removed. The layers before it stay, pooling and dropout included, so features are
+(N, out_channels). The names of layers begin with ``model.``, e.g. ``model.layer1``. Both libraries are imported on
+first use.
 """
 import contextlib
 import inspect
@@ -31,7 +32,7 @@ def torchvision_builder(name: str):
 
 
 def torchvision_options(name: str) -> set[str]:
-    """What the class of a torchvision model takes by keyword. Some swallow typos in ``**kwargs``: these are named."""
+    """The named keyword arguments of a torchvision model's class, without ``**kwargs``, which hides typos."""
     cls = inspect.signature(torchvision_builder(name)).return_annotation
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
     return {p.name for p in parameters if p.kind is not p.VAR_KEYWORD} - {"num_classes"}
@@ -41,7 +42,7 @@ def cut_classifier(model: nn.Module) -> tuple[int, str | None]:
     """Replace the last linear layer (SqueezeNet: convolution) by the identity.
 
     Returns:
-        how many features go in, and the layer's name; None for a convolution, which a linear head cannot stand for.
+        the layer's number of input features, and its name; None for a convolution, which a linear head cannot replace.
     """
     layers = [(k, m) for k, m in model.named_modules() if isinstance(m, nn.Linear)]
     layers = layers or [(k, m) for k, m in model.named_modules() if isinstance(m, nn.Conv2d)]
@@ -52,21 +53,21 @@ def cut_classifier(model: nn.Module) -> tuple[int, str | None]:
 
 
 def as_net(weights: dict, classifier: str | None, without=()) -> dict:
-    """A state dict with the names of the whole network in its library, in those of our network around it.
+    """A state dict of the library's whole network, renamed for our backbone and head.
 
     Args:
-        classifier: name of the layer whose place our linear head takes; None if there is none such.
-        without: modules that were taken off.
+        classifier: name of the layer that our linear head replaces; None if there is no such layer.
+        without: modules that were removed.
     """
-    found = {}
+    renamed = {}
     for key, value in weights.items():
         if classifier is not None and key.startswith(f"{classifier}."):
-            found[f"head.fc.{key.removeprefix(f'{classifier}.')}"] = value
+            renamed[f"head.fc.{key.removeprefix(f'{classifier}.')}"] = value
         elif key.partition(".")[0] not in without:
-            found[f"backbone.model.{key}"] = value
-    if "head.fc.weight" in found:  # a layer without bias
-        found.setdefault("head.fc.bias", torch.zeros(len(found["head.fc.weight"])))
-    return found
+            renamed[f"backbone.model.{key}"] = value
+    if "head.fc.weight" in renamed:  # a layer without bias
+        renamed.setdefault("head.fc.bias", torch.zeros(len(renamed["head.fc.weight"])))
+    return renamed
 
 
 class TorchvisionModel(nn.Module):
@@ -124,7 +125,7 @@ def find_weights(name: str, weights):
 
 
 def import_timm():
-    """timm, or an ImportError that says how to get it."""
+    """The package timm. Raises ImportError with the line that installs it."""
     try:
         import timm
     except ImportError as error:
@@ -151,7 +152,7 @@ def timm_network(name: str, pretrained: bool, options: dict) -> nn.Module:
                              "--load-from or get_model(pretrained=FILE), timm's own weights by pretrained=True")
     try:
         return timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
-    except TypeError as error:  # timm's models take their keywords strictly, but only say so when built
+    except TypeError as error:  # timm's models check their keywords only when they are built
         wrong = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
         module = sys.modules[timm.model_entrypoint(name.partition(".")[0]).__module__]
         network = getattr(module, wrong[1], None) if wrong else None

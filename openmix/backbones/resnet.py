@@ -170,8 +170,8 @@ class CifarResNet(StagedResNet):
         in_channels: of the images.
         zero_init_residual: gamma of each block's last BN starts at 0.
         shortcut: where the shape changes: ``"B"``, a 1x1 convolution with BN (272,474 parameters with 10 classes), or
-            ``"A"``, the paper's choice on CIFAR: every second pixel and zero channels (269,722). The zeros stand half
-            in front and half behind, as in akamaster/pytorch_resnet_cifar10, whose weights load.
+            ``"A"``, the paper's choice on CIFAR: every second pixel and zero channels (269,722). Half of the
+            zeros are in front and half behind, as in akamaster/pytorch_resnet_cifar10, whose weights load.
 
     Raises:
         ValueError: depth is not 6n + 2; unknown shortcut.

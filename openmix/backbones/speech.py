@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def map_size(network: str, shrink: Callable[[int], int], image_size) -> tuple[int, int]:
-    """Height and width of the last feature maps; ``shrink`` says what becomes of one side of the input.
+    """Height and width of the last feature maps; ``shrink`` maps one side of the input to one side of them.
 
     Raises:
         ValueError: ``image_size`` is no side or pair of sides, or too small.
@@ -22,7 +22,7 @@ def map_size(network: str, shrink: Callable[[int], int], image_size) -> tuple[in
 
 
 class SpeechNet(nn.Module):
-    """What the two have in common: the check of the inputs, stages ``layer1`` ..., then ``fc1``."""
+    """Base of both networks: the check of the inputs, stages ``layer1`` ..., then ``fc1``."""
 
     def __init__(self, in_channels, image_size):
         super().__init__()
@@ -51,7 +51,7 @@ class SpeechLeNet(SpeechNet):
         dropout: rate after the second convolution (whole channels) and after the hidden linear layer.
 
     Raises:
-        ValueError: ``image_size`` below 16x16; inputs of another size come in.
+        ValueError: ``image_size`` below 16x16; inputs have another size.
     """
 
     def __init__(self, in_channels=1, image_size=(161, 101), dropout=0.5):
@@ -72,13 +72,13 @@ class SpeechLeNet(SpeechNet):
 class SpeechVGG11(SpeechNet):
     """VGG-11 with BN in five stages ``layer1`` to ``layer5``, then a linear layer of 512 units: features (N, 512).
 
-    13,172,894 parameters with a head for 30 classes. As in the source, no ReLU stands between ``fc1`` and the head.
+    13,172,894 parameters with a head for 30 classes. As in the source, no ReLU is between ``fc1`` and the head.
 
     Args:
         in_channels, image_size: of the inputs; ``image_size`` is (height, width).
 
     Raises:
-        ValueError: ``image_size`` below 32x32; inputs of another size come in.
+        ValueError: ``image_size`` below 32x32; inputs have another size.
     """
 
     def __init__(self, in_channels=1, image_size=(161, 101)):

@@ -13,8 +13,8 @@ class WideResNet(nn.Module):
     input in stage 1 and the raw input in stages 2 and 3. Those of the paper: ``conv_bias=False, leaky_slope=0.0,
     bn_momentum=0.1, bn_eps=1e-5, raw_shortcut=()``.
 
-    Earlier versions of openmix had ``raw_shortcut=()`` alone: a checkpoint of theirs needs it. Names and shapes of the
-    weights are the same, so that nothing else tells the two networks apart.
+    Earlier versions of openmix had ``raw_shortcut=()`` alone, and their checkpoints need it. Names and shapes of the
+    weights do not show the difference.
 
     Args:
         depth: 6n + 4 layers (16, 28, 40 ...).

@@ -112,7 +112,7 @@ class Runner(mmengine.runner.Runner):
 
     def wrap_model(self, model_wrapper_cfg, model):
         channels_last = self.cfg.get("env_cfg", {}).get("channels_last", "auto")
-        if channels_last == "auto":  # on CPUs it pays in float32 and costs in bf16 (docs/speed.md)
+        if channels_last == "auto":  # on CPUs it pays in float32 and costs in bf16 (docs/reference/speed.md)
             channels_last = self.device.type == "cuda" or self.amp_dtype is None
         if channels_last:
             model = model.to(memory_format=torch.channels_last)

@@ -10,7 +10,7 @@ POOLS = {"avg": lambda x: x.mean((2, 3)), "max": lambda x: x.amax((2, 3))}
 
 
 def float32(device: str):
-    """A context without autocast; entering one costs, so it is none where there is nothing to switch off."""
+    """A context without autocast; a null context where autocast is off, which is cheaper."""
     on = device != "meta" and torch.is_autocast_enabled(device)
     return torch.autocast(device, enabled=False) if on else contextlib.nullcontext()
 
@@ -18,11 +18,10 @@ def float32(device: str):
 class LinearHead(nn.Module):
     """Global pooling, then a linear layer ``fc``.
 
-    Features (N, C, H, W) are pooled to (N, C); features that are (N, C) already pass through. Gives logits
-    (N, num_classes).
+    Features (N, C, H, W) are pooled to (N, C); features (N, C) are not. The output is logits (N, num_classes).
 
     Args:
-        in_channels: C; a config leaves it out, the backbone tells.
+        in_channels: C; configs omit it, as the backbone has ``out_channels``.
         num_classes: number of classes.
         init_std: weights start as N(0, init_std^2) and biases as 0; ``None``: PyTorch's default of linear layers.
         pool: ``"avg"`` or ``"max"``.

@@ -1,4 +1,4 @@
-"""Classifying images with what was trained: in batches, normalised as in training."""
+"""Classify images with a trained network: in batches, normalised as in training."""
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..datasets.augment import normalise, per_channel
-from ..engine.distributed.launch import device as best_device
+from ..engine.distributed.launch import device as local_device
 from ..errors import did_you_mean
 from ..probes import evaluating
 from .weights import load_network
@@ -18,7 +18,7 @@ TOLERANCE = 1e-3  # by which resizing may leave [0, 1]
 
 
 class Prediction(NamedTuple):
-    """What :func:`infer` gives for N images."""
+    """The result of :func:`infer` for N images."""
 
     labels: Tensor  # (N,) int64, the most likely class
     names: list[str]  # its name
@@ -26,7 +26,7 @@ class Prediction(NamedTuple):
 
 
 def as_items(images) -> list:
-    """What the caller gave as a list of batches of tensors (N, 3, H, W) and of single files or pictures."""
+    """The caller's images as a list of tensors (N, 3, H, W), files and PIL images."""
     if isinstance(images, np.ndarray):
         if images.dtype.kind not in "biufc":
             raise TypeError(f"images must be an array of uint8 or floating-point numbers, got {images.dtype}; give "
@@ -65,21 +65,21 @@ def view(item, data: dict) -> Tensor:
             raise FileNotFoundError(f"no image {item}")
         try:
             return decode.centre_of(decode.read_image(item)[0], *options)[None]
-        except Exception as error:  # decoders raise all sorts of things
+        except Exception as error:  # decoders raise many kinds of errors
             raise ValueError(f"{item} cannot be read as an image ({type(error).__name__}: {error})") from error
     try:
         return decode.centre_of(decode.pixels(item), *options)[None]
-    except Exception as error:  # the file behind it may be damaged, and is decoded only now
+    except Exception as error:  # its file is decoded only now and may be damaged
         name = getattr(item, "filename", "") or f"PIL image of mode {item.mode}"
         raise ValueError(f"{name} cannot be read as an image ({type(error).__name__}: {error})") from error
 
 
 def check_range(images: Tensor, raw: bool) -> None:
-    """Raise ValueError unless floating-point images lie in [0, 1], or, normalised already (``raw``), are finite."""
+    """Raise ValueError unless floating-point images are in [0, 1], or, normalised already (``raw``), are finite."""
     if not images.is_floating_point() or not images.numel():
         return
     low, high = (float(bound) for bound in images.aminmax())
-    if not math.isfinite(low + high):  # aminmax hands NaN on
+    if not math.isfinite(low + high):  # aminmax propagates NaN
         raise ValueError(f"floating-point images must be finite numbers, got {low:.3g} to {high:.3g}")
     if not raw and (low < -TOLERANCE or high > 1 + TOLERANCE):
         raise ValueError(f"floating-point images must lie in [0, 1], got {low:.3g} to {high:.3g}; divide pixels of 0 "
@@ -155,7 +155,7 @@ def infer(model, images, *, network=None, mean=None, std=None, classes=None, bat
         :class:`Prediction`: labels (N,), names, probabilities (N, classes), on the CPU.
 
     Raises:
-        FileNotFoundError, ValueError, TypeError: the message says what was expected.
+        FileNotFoundError, ValueError, TypeError: images, model or options that cannot be used.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size!r}")
@@ -168,29 +168,29 @@ def infer(model, images, *, network=None, mean=None, std=None, classes=None, bat
         if network is not None:
             raise ValueError("network= chooses among those of a run; the model given is one network")
         net, data = model, dict(getattr(model, "trained_on", None) or {})
-        place = device or next((p.device for p in model.parameters()), torch.device("cpu"))
+        target_device = device or next((p.device for p in model.parameters()), torch.device("cpu"))
     else:
         net, facts = load_network(model, network)
-        data, place = facts["data"], device or best_device()
+        data, target_device = facts["data"], device or local_device()
     given = mean is not None and std is not None
     mean, std = mean if mean is not None else data.get("mean"), std if std is not None else data.get("std")
     if mean is None or std is None:
-        raise ValueError("it is not known what the network was trained with: give mean= and std= of pixels in [0, 1] "
+        raise ValueError("the network's normalisation is unknown: give mean= and std= of pixels in [0, 1] "
                          "(of the data set's class, or the config's data_preprocessor)")
-    mean, std = per_channel(mean, "mean", place), per_channel(std, "std", place)
+    mean, std = per_channel(mean, "mean", target_device), per_channel(std, "std", target_device)
     raw = given and not mean.any() and bool((std == 1).all())  # images are normalised already
     dtype = next((p.dtype for p in net.parameters() if p.is_floating_point()), torch.float32)
     logits = []
-    with evaluating(net.to(place)):
+    with evaluating(net.to(target_device)):
         for batch in batches(as_items(images), data, batch_size, raw):
-            batch = batch.to(place)
+            batch = batch.to(target_device)
             batch = normalise(batch, mean, std) if batch.dtype == torch.uint8 else (batch.float() - mean) / std
             logits.append(net(batch.to(dtype)).float().cpu())
             if not logits[-1].isfinite().all():
                 raise ValueError(f"the network gives logits that are not finite: its weights are not, or overflow in "
                                  f"{dtype}")
-    found = torch.cat(logits).softmax(1) if logits else torch.zeros(0, len(data.get("classes") or ()))
-    classes = classes if classes is not None else data.get("classes") or range(found.shape[1])
-    names = class_names(classes, found.shape[1]) if logits else []
-    labels = found.argmax(1) if logits else torch.zeros(0, dtype=torch.int64)
-    return Prediction(labels, [names[i] for i in labels.tolist()], found)
+    probabilities = torch.cat(logits).softmax(1) if logits else torch.zeros(0, len(data.get("classes") or ()))
+    classes = classes if classes is not None else data.get("classes") or range(probabilities.shape[1])
+    names = class_names(classes, probabilities.shape[1]) if logits else []
+    labels = probabilities.argmax(1) if logits else torch.zeros(0, dtype=torch.int64)
+    return Prediction(labels, [names[i] for i in labels.tolist()], probabilities)

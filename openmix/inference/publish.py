@@ -1,4 +1,4 @@
-"""One network of a run as a file to hand out: its weights and what using them takes, nothing of the training."""
+"""One network of a run as a file to publish: weights and metadata for inference, without training state."""
 import hashlib
 import io
 import re
@@ -18,13 +18,13 @@ DIGITS = 8  # of the SHA-256 in the name, as torch.hub checks them
 def publish(source, folder, network: str | None = None, name: str | None = None) -> Path:
     """Write ``<name>-<first digits of its SHA-256>.pth`` and return its path; the same weights give the same file.
 
-    The file holds ``state_dict``, of a plain network, and ``meta``: ``network``, ``model`` (what ``build_net`` makes
-    it of), ``data`` (class names, mean, std, size), ``config`` and its hash, ``top1`` and ``epoch`` of these very
+    The file holds ``state_dict``, of a plain network, and ``meta``: ``network``, ``model`` (arguments of
+    ``build_net``), ``data`` (class names, mean, std, size), ``config`` and its hash, ``top1`` and ``epoch`` of these
     weights. It is read with ``weights_only=True``.
 
     Args:
         source: a work dir, one of its checkpoints, or (config, checkpoint).
-        network: which of the run's; by default the one whose accuracy is the run's.
+        network: name of one of the run's networks; by default that of the run's accuracy.
         name: by default that of the config and the network.
 
     Raises:

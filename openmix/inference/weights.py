@@ -1,4 +1,4 @@
-"""Weights back to a network: of a run's work dir, of one of its checkpoints, of a published file, of a foreign one."""
+"""A network from the weights of a work dir, a checkpoint, a published file or a file of others."""
 import json
 import os
 import warnings
@@ -14,29 +14,29 @@ from ..errors import did_you_mean
 
 
 def weights_file(folder: Path) -> Path:
-    """The checkpoint of a work dir that holds its newest weights; ``best.pth`` only where there is no other.
+    """The newest checkpoint of a work dir; ``best.pth`` only if it is the only one.
 
     Raises:
         FileNotFoundError: there is none.
     """
-    found, best = checkpoint.newest(folder), folder / "best.pth"
-    if found is None and not best.is_file():
+    newest, best = checkpoint.newest(folder), folder / "best.pth"
+    if newest is None and not best.is_file():
         raise FileNotFoundError(f"{folder} holds no checkpoint (epoch_<n>.pth); has the run saved one yet?")
-    return found or best
+    return newest or best
 
 
 def load_network(source, network: str | None = None) -> tuple[nn.Module, dict]:
-    """A plain network and what its file says of it.
+    """A plain network and the metadata of its file.
 
     Args:
         source: a work dir, a checkpoint of a run, a published file, or a pair (config, checkpoint).
-        network: which of the run's networks (``mix_q``, ``ema`` ...); by default the one whose accuracy is the run's.
+        network: name of one of the run's networks (``mix_q``, ``ema`` ...); by default that of the run's accuracy.
 
     Returns:
         the :class:`openmix.models.net.Net` in evaluation mode, on the CPU, and a dict with ``network`` (its name),
-        ``model`` (what ``build_net`` makes it of), ``data`` (``classes``, ``mean``, ``std``, ``size``; empty in
+        ``model`` (arguments of ``build_net``), ``data`` (``classes``, ``mean``, ``std``, ``size``; empty in
         foreign files), ``config`` (None without), ``path`` of the checkpoint, and ``epoch`` and ``top1`` (%) of these
-        very weights, None where they were not evaluated.
+        weights, None if they were not evaluated.
 
     Raises:
         FileNotFoundError: no such file. ValueError: no weights, of another architecture, or of an unknown one.
@@ -50,43 +50,43 @@ def load_network(source, network: str | None = None) -> tuple[nn.Module, dict]:
     path = weights_file(path) if path.is_dir() else path
     content = checkpoint.load(path)
     meta = content.get("meta") if isinstance(content.get("meta"), Mapping) else {}
-    config = plain_config(config) if config is not None else of_file(meta, "config", path)
-    data = {**((config or {}).get("data_preprocessor") or {}), **(of_file(meta, "data", path) or {})}
+    config = plain_config(config) if config is not None else meta_entry(meta, "config", path)
+    data = {**((config or {}).get("data_preprocessor") or {}), **(meta_entry(meta, "data", path) or {})}
     facts = dict(config=config, data=data, path=path, epoch=meta.get("epoch"))
-    with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay his
+    with torch.random.fork_rng(devices=[]):  # do not advance the caller's RNG
         if meta.get("network") is not None and "model" in meta:  # published: one plain network
             name, weights = meta["network"], checkpoint.weights(content)
-            parts = network_parts(of_file(meta, "model", path), f"{path}: meta.model")
+            parts = network_parts(meta_entry(meta, "model", path), f"{path}: meta.model")
             model = {key: parts.get(key) for key in ("backbone", "head", "num_classes")}
             if network not in (None, name):
                 raise ValueError(f"{path} holds the network {name!r} alone, not {network!r}")
         elif config is None:
-            raise ValueError(f"{path} does not say which network it belongs to; give (config, checkpoint), or build "
+            raise ValueError(f"{path} does not name its network; give (config, checkpoint), or build "
                              "the network with get_model(..., pretrained=FILE)")
         else:
-            name, model, weights = of_run(content, config, network, path)
+            name, model, weights = network_from_run(content, config, network, path)
         net = plain_network(model)
-        fit(net, fitting.named_as_ours(weights, net), path)
+        load_strict(net, fitting.named_as_ours(weights, net), path)
     return net.eval(), dict(facts, network=name, model=model, top1=accuracy(content, name, path))
 
 
-def of_file(meta: Mapping, key: str, path) -> dict | None:
+def meta_entry(meta: Mapping, key: str, path) -> dict | None:
     """An entry of ``meta``, None without it. Raises ValueError unless it is a dict of plain data."""
-    found = meta.get(key)
-    if found is not None and not isinstance(found, Mapping):
-        raise ValueError(f"{path}: meta.{key} must be a dict, got {type(found).__name__}")
-    check_plain(found, f"{path}: meta.{key}")
-    return found
+    entry = meta.get(key)
+    if entry is not None and not isinstance(entry, Mapping):
+        raise ValueError(f"{path}: meta.{key} must be a dict, got {type(entry).__name__}")
+    check_plain(entry, f"{path}: meta.{key}")
+    return entry
 
 
 def accuracy(content: dict, network: str, path: Path) -> float | None:
-    """Top-1 of the very weights in a checkpoint, from the history in it."""
+    """Top-1 (%) of the weights in a checkpoint, from its history."""
     if "history_json" not in content:
         return (content.get("meta") or {}).get("top1")
     history = json.loads(content["history_json"])
     between = path.name.startswith("iter_")  # after that epoch's evaluation
-    found = ((history[-1].get("val") or {}) if history and not between else {}).get(network) or {}
-    return found.get("top1")
+    accuracies = ((history[-1].get("val") or {}) if history and not between else {}).get(network) or {}
+    return accuracies.get("top1")
 
 
 def plain_config(config) -> dict:
@@ -97,7 +97,7 @@ def plain_config(config) -> dict:
     return config.to_dict() if hasattr(config, "to_dict") else dict(config)
 
 
-def of_run(content: dict, config: dict, network: str | None, path) -> tuple[str, dict, dict]:
+def network_from_run(content: dict, config: dict, network: str | None, path) -> tuple[str, dict, dict]:
     """(name, model, weights) of one of the networks in a run's checkpoint; foreign files hold the trained one."""
     from ..models import Classifier
 
@@ -107,7 +107,7 @@ def of_run(content: dict, config: dict, network: str | None, path) -> tuple[str,
     if not any(key.startswith("net.") for key in weights):
         return network or "net", model, weights
     classifier = Classifier(**parts)
-    fit(classifier, weights, path)
+    load_strict(classifier, weights, path)
     known = {name: net.state_dict() for name, net in classifier.networks().items()}
     if isinstance(content.get("ema"), Mapping):
         known["ema"] = content["ema"]
@@ -123,8 +123,8 @@ def plain_network(model: dict) -> nn.Module:
     return build_net(**model)
 
 
-def fit(net: nn.Module, weights: dict, path, new=()) -> None:
-    """Load ``weights`` strictly, but for the keys in ``new``.
+def load_strict(net: nn.Module, weights: dict, path, new=()) -> None:
+    """Load ``weights`` strictly, except for the keys in ``new``.
 
     Raises:
         ValueError: the message names what is missing, left over or of another shape.
@@ -135,11 +135,11 @@ def fit(net: nn.Module, weights: dict, path, new=()) -> None:
     net.load_state_dict(weights, strict=False)
 
 
-def load_into(net: nn.Module, path) -> None:
-    """Weights of a run's checkpoint (of the network whose accuracy is the run's), a published or a foreign file.
+def load_weights(net: nn.Module, path) -> None:
+    """Load the weights of a run's checkpoint (the network of its accuracy), a published file or a file of others.
 
-    Weights of another number of classes leave the head new, with a warning. ``net.trained_on`` is then what the file
-    says of its training data (see :func:`load_network`), for :func:`openmix.infer`.
+    Weights of another number of classes leave the head new, with a warning. ``net.trained_on`` becomes the ``data`` of
+    the file (see :func:`load_network`), for :func:`openmix.infer`.
 
     Raises:
         FileNotFoundError: no such file. ValueError: no weights, or of another network.
@@ -148,8 +148,8 @@ def load_into(net: nn.Module, path) -> None:
     content, data = checkpoint.load(weights_file(path) if path.is_dir() else path), None
     meta = content.get("meta") if isinstance(content.get("meta"), Mapping) else {}
     if "model" in meta or "config" in meta:
-        found, facts = load_network(path)
-        weights, data = found.state_dict(), dict(facts["data"])
+        trained, facts = load_network(path)
+        weights, data = trained.state_dict(), dict(facts["data"])
     else:
         weights = fitting.named_as_ours(checkpoint.weights(content), net)
     own = net.state_dict()
@@ -158,6 +158,6 @@ def load_into(net: nn.Module, path) -> None:
         warnings.warn(fitting.left_out(own, weights, new, path), stacklevel=3)
         weights = {k: v for k, v in weights.items() if k not in new}
         (data or {}).pop("classes", None)  # they are those of the old head
-    fit(net, weights, path, new)
+    load_strict(net, weights, path, new)
     if data is not None:
         net.trained_on = data

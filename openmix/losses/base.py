@@ -1,4 +1,4 @@
-"""What the losses share: one form of target, one kind of answer."""
+"""The base of all losses: targets, class weights and reduction."""
 import torch
 from torch import Tensor, nn
 
@@ -60,8 +60,8 @@ def log_complement(log_p: Tensor) -> Tensor:
 class Criterion(nn.Module):
     """A loss of logits (N, C) and a target, computed in float32 (or wider) whatever autocast does.
 
-    The target is class indices (N,), class probabilities or one-hot (N, C) or a :class:`~openmix.target.Target`, all
-    the same to a subclass, which defines :meth:`each`. Probabilities need not sum to 1: the loss is linear in them.
+    The target is class indices (N,), class probabilities or one-hot (N, C) or a :class:`~openmix.target.Target`. A
+    subclass defines :meth:`each` for a ``Target``. Probabilities need not sum to 1: the loss is linear in them.
 
     Args:
         reduction: ``"mean"`` over the batch gives a scalar, ``"none"`` gives (N,).

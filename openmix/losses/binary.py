@@ -1,4 +1,4 @@
-"""Binary cross-entropy: every class is a yes-or-no question of its own."""
+"""Binary cross-entropy: an independent yes-or-no decision for each class."""
 import torch.nn.functional as F
 
 from ..checks import number, switch
@@ -9,7 +9,7 @@ class BinaryCrossEntropy(Criterion):
     """Binary cross-entropy of sigmoid(logits), as in "ResNet strikes back" (Wightman et al., 2021, arXiv 2110.00476).
 
     Args:
-        target_threshold: weights above it become 1 and the others 0: both classes of a mix are fully there.
+        target_threshold: weights above it become 1 and the others 0, so both classes of a mix count fully.
         sum_classes: sum over the classes instead of their mean, which is C times smaller.
         reduction, class_weight: as of :class:`~openmix.losses.base.Criterion`; both answers of a class are weighted.
     """

@@ -7,7 +7,7 @@ from ..checks import number
 from ..target import Target
 from .base import Criterion
 
-NEVER = -(1 << 40)  # torch leaves out labels equal to ignore_index, -100 if not given, without a word
+NEVER = -(1 << 40)  # torch silently ignores labels equal to ignore_index, by default -100
 
 
 def soft_cross_entropy(log_p: Tensor, target: Target) -> Tensor:
@@ -43,7 +43,7 @@ class SoftCrossEntropy(Criterion):
 class LabelSmoothing(Criterion):
     """Cross-entropy with the target smoothed to (1 - eps) * target + eps / C.
 
-    Szegedy et al., CVPR 2016, arXiv 1512.00567. Smoothing is linear: smoothed before or after mixing is the same.
+    Szegedy et al., CVPR 2016, arXiv 1512.00567. Smoothing is linear: its order with mixing does not matter.
 
     Args:
         eps: share that goes to all classes alike, in [0, 1).

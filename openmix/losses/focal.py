@@ -4,7 +4,7 @@ from .base import Criterion, log_complement
 
 
 class FocalLoss(Criterion):
-    """-sum_k weight_k * (1 - p_k)^gamma * log p_k with p = softmax(logits): less weight on what is easy.
+    """-sum_k weight_k * (1 - p_k)^gamma * log p_k with p = softmax(logits): less weight on easy examples.
 
     Args:
         gamma: 0 is cross-entropy; 2 is the paper's.

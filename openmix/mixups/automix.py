@@ -24,30 +24,32 @@ MASK_LOSS_PER = ("batch", "sample")
 class AutoMix(MixMethod):
     """A block learns the masks together with the classifier, and never touches the classifier's gradient.
 
-    A momentum teacher (names in k; the network itself is q) shows features to the :class:`MixBlock`. Four losses:
-    the network on clean images (one_q) and, with a second head, on mixed ones (mix_q); the teacher with its second
-    head on images of another pairing (mix_k), whose gradient passes through the images alone and trains the block;
-    and ``mask_loss * max(|mean mask - lam| - margin, 0)``. Labels weigh the drawn ``lam``, as in the paper.
+    A momentum teacher (names in k; the network itself is q) computes the features for the :class:`MixBlock`. There are
+    four losses: the network on clean images (one_q) and, with a second head, on mixed ones (mix_q); the teacher with
+    its second head on images of another pairing (mix_k), whose gradient passes only through the images and trains the
+    block; and ``mask_loss * max(|mean mask - lam| - margin, 0)``. Labels are weighted by the drawn ``lam``, as in the
+    paper.
 
-    The teacher's parameters follow the network's; its BN statistics come from its own forward passes. It is a copy
-    made by :meth:`attach`, which needs ``layer`` to run once a pass; call ``attach`` again after loading weights.
+    The teacher's parameters are a moving average of the network's. Its BN statistics come from its own forward passes.
+    :meth:`attach` makes it as a copy and needs ``layer`` to run once a pass. Call ``attach`` again after loading
+    weights.
 
     Args:
         alpha: Beta parameter of ``lam``.
-        layer: whose output the block sees: maps (N, C, h, w) or tokens (N, L, C). ResNets for CIFAR: ``layer3``,
+        layer: its output is the block's input: maps (N, C, h, w) or tokens (N, L, C). ResNets for CIFAR: ``layer3``,
             Wide-ResNets: ``layer2``.
-        lam_concat: show ``lam`` to the block. The cells of the CIFAR-100 and Tiny-ImageNet tables were made without:
-            their masks do not depend on ``lam``.
+        lam_concat: ``lam`` is an input of the block. It is not in the cells of the CIFAR-100 and Tiny-ImageNet tables,
+            whose masks do not depend on ``lam``.
         momentum, momentum_end, momentum_warmup: the teacher's momentum during the first ``momentum_warmup`` share of
             the run and at its end, a cosine between.
         mask_loss: weight of the mask loss. anneal_mask_loss: let it fall to 0 along a cosine (ImageNet).
-        margin: how far the mean of the masks may be from ``lam`` for free.
+        margin: distance of the masks' mean from ``lam`` without loss.
         mask_loss_per: ``"batch"``: the mean of all masks of a batch counts (paper); ``"sample"``: that of each.
-        lam_margin: where ``lam`` is no farther than this from 0 or 1, the classifier sees plain MixUp.
+        lam_margin: the classifier sees plain MixUp if ``lam`` is within this distance of 0 or 1.
         upsample: ``"nearest"`` or ``"bilinear"``.
-        channels: C of ``layer``; found by a forward pass of an image of ``image_size`` if not given.
-        image_size: side, or (C, H, W), of an image the network takes.
-        classifier: name of the layer that makes the logits; the last ``nn.Linear`` if not given.
+        channels: C of ``layer``; by default from a forward pass of an image of ``image_size``.
+        image_size: side, or (C, H, W), of the network's images.
+        classifier: name of the layer that makes the logits; by default the last ``nn.Linear``.
         prob: share of batches (or images) that the classifier sees mixed; the block learns from all.
 
     Raises:
@@ -86,7 +88,7 @@ class AutoMix(MixMethod):
     # -- modules -----------------------------------------------------------------------------------------------
 
     def attach(self, net):
-        """Make the block, the second head and the teacher; again: only let the teacher equal the network anew."""
+        """Make the block, the second head and the teacher. A second call only copies the network into the teacher."""
         net = probes.unwrap(net)[1]
         if self.teacher is not None:
             self.teacher.load_state_dict(net.state_dict())
@@ -113,7 +115,7 @@ class AutoMix(MixMethod):
     def check_attached(self) -> None:
         """Raise ValueError unless :meth:`attach` was called."""
         if self.teacher is None:
-            raise ValueError("AutoMix has not seen its network: call method.attach(net) once, before the optimizer is "
+            raise ValueError("AutoMix has no network: call method.attach(net) once, before the optimizer is "
                              "built from the parameters of both")
 
     @torch.no_grad()
@@ -150,7 +152,7 @@ class AutoMix(MixMethod):
 
     @torch.no_grad()
     def features(self, images: Tensor, keep_statistics: bool = False) -> Tensor:
-        """What the teacher shows to the block, (N, C, h, w); its BN statistics follow unless kept."""
+        """The teacher's features for the block, (N, C, h, w). Updates its BN statistics unless they are kept."""
         copies = {k: v.clone() for k, v in self.teacher.named_buffers()} if keep_statistics else {}
         return probes.as_map(probes.watch(self.teacher, self.layer,
                                           lambda: functional_call(self.teacher, copies, (images,))))
@@ -168,11 +170,11 @@ class AutoMix(MixMethod):
         return (mask, lam), (mask_block, lam_block)
 
     def mask_error(self, mask: Tensor, lam: Tensor) -> Tensor:
-        """How much farther than ``margin`` the mean of the masks is from ``lam``."""
-        kept = mask.flatten(1).mean(1)
+        """The distance of the masks' mean from ``lam`` beyond ``margin``."""
+        share = mask.flatten(1).mean(1)
         if self.mask_loss_per == "batch":
-            kept, lam = kept.mean(), lam.mean()
-        return F.relu((kept - lam).abs() - self.margin).mean()
+            share, lam = share.mean(), lam.mean()
+        return F.relu((share - lam).abs() - self.margin).mean()
 
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
         """``loss`` and, for the log, its parts ``loss_one_q``, ``loss_mix_q``, ``loss_mix_k`` and ``loss_mask``."""

@@ -9,9 +9,8 @@ from .base import MixMethod, touch_parameters
 class RandomChoice(MixMethod):
     """Each batch is mixed by one of several methods, drawn on the host with probabilities ``p``.
 
-    Every rank of a distributed run must draw the same choice: the training engine sees to it; in a loop of your own
-    hand ``draws`` from generators with equal seeds. Parameters of methods not chosen get a zero gradient, so that
-    DDP waits for nothing.
+    Every rank of a distributed run must draw the same choice. The training engine ensures this; your own loop passes
+    ``draws`` from generators with equal seeds. Parameters of the other methods get a zero gradient, as DDP needs.
 
     Args:
         methods: the methods; in configs a list of ``dict(type=...)``.
@@ -19,7 +18,7 @@ class RandomChoice(MixMethod):
         num_classes: passed on to the methods: given once, here or in any of them, it counts for all.
 
     Raises:
-        TypeError: what is no method. ValueError: probabilities that do not fit, methods that differ in num_classes.
+        TypeError: no mixing method. ValueError: probabilities that do not fit, methods that differ in num_classes.
     """
 
     weight_from = "model"  # whatever the chosen method does
@@ -50,11 +49,11 @@ class RandomChoice(MixMethod):
         return cls([MixUp(), CutMix()])
 
     def agree(self) -> None:
-        """Give every method the ``num_classes`` of this one or of any other: all hand out targets of one form."""
+        """Give every method the ``num_classes`` of this one or of any other, so that all targets have one form."""
         methods = [method for method in self.modules() if isinstance(method, MixMethod)]
         numbers = {method.num_classes for method in methods} - {None}
         if len(numbers) > 1:
-            raise ValueError("the methods of a RandomChoice hand out targets of one form, but num_classes differs: "
+            raise ValueError("the targets of all methods of a RandomChoice have one form, but num_classes differs: "
                              f"{', '.join(map(str, sorted(numbers)))}; give it once, to RandomChoice")
         for method in methods:
             method.num_classes = next(iter(numbers), None)
@@ -103,11 +102,11 @@ class RandomChoice(MixMethod):
     def networks(self, net):
         named = {}
         for method in self.methods:
-            found = method.networks(net)
-            if any(name in named and named[name] is not network for name, network in found.items()):
+            networks = method.networks(net)
+            if any(name in named and named[name] is not network for name, network in networks.items()):
                 raise ValueError("two methods of a RandomChoice evaluate networks of the same names "
-                                 f"({', '.join(found)}); one learned method is possible")
-            named |= found
+                                 f"({', '.join(networks)}); one learned method is possible")
+            named |= networks
         return named
 
     def predict(self, net, images):

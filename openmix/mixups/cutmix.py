@@ -5,12 +5,12 @@ from .base import MaskMethod
 
 
 class CutMix(MaskMethod):
-    """A box of the partner is pasted at the same place; the label weight is the area that is left.
+    """A box of the partner is pasted at the same position; the label weight is the remaining area.
 
     Args:
-        alpha: Beta parameter of the kept share before clipping. CIFAR-100 tables: 0.2; the paper: 1 with prob 0.5.
+        alpha: Beta parameter of the image's share before clipping. CIFAR-100 tables: 0.2; the paper: 1 with prob 0.5.
         minmax: draw box sides uniformly in these shares of the image's sides, whole boxes inside the image.
-        correct_lam: weight labels by the clipped area; False keeps the drawn ``lam``.
+        correct_lam: weight labels by the clipped area; False uses the drawn ``lam``.
     """
 
     def __init__(self, alpha: float = 1.0, *, minmax: tuple[float, float] | None = None, correct_lam: bool = True,

@@ -21,15 +21,15 @@ def low_frequency_field(key: Tensor, size, decay: float) -> Tensor:
 
 
 def low_frequencies(height: int, width: int, decay: float, device) -> Tensor:
-    """1 / frequency^decay at the places of ``rfft2``, the constant part as the lowest frequency."""
+    """1 / frequency^decay for each entry of ``rfft2``, the constant part as the lowest frequency."""
     rows, columns = torch.fft.fftfreq(height, device=device), torch.fft.rfftfreq(width, device=device)
     return torch.hypot(rows[:, None], columns).clamp(min=1 / max(height, width)) ** -decay
 
 
 def banded_field(key: Tensor, size, decay: float) -> Tensor:
-    """The field of the authors' code, which takes the row-frequency axis of its noise for real and imaginary part.
+    """The field of the authors' code, which reads the row-frequency axis of its noise as real and imaginary part.
 
-    What is left has the column frequencies 0 and 1 alone: (K,) keys -> (K, H, W), bands rather than blobs.
+    Only the column frequencies 0 and 1 remain: (K,) keys -> (K, H, W), bands rather than blobs.
     """
     height, width = size
     count = width // 2 + 1  # their frequencies along the columns end up along the rows
@@ -43,7 +43,7 @@ def banded_field(key: Tensor, size, decay: float) -> Tensor:
 
 
 class FMix(MaskMethod):
-    """A binary mask cut from low-frequency noise at the quantile that keeps ``lam`` of the pixels.
+    """A binary mask: low-frequency noise, cut at the quantile that gives ``lam`` of the pixels to the image.
 
     Labels are weighted by the drawn ``lam``, as in the paper; the mask's mean differs by less than one pixel.
 
@@ -51,7 +51,7 @@ class FMix(MaskMethod):
         alpha: Beta parameter of ``lam``. CIFAR-100 tables: 0.2; the paper: 1.
         decay: power of the frequency that the amplitude falls with; more makes larger blobs.
         max_soft: blend a share of up to this on each side of the cut linearly; 0 moves whole pixels.
-        banded_spectrum: the anisotropic noise that the authors' code (and the table cells) really draws.
+        banded_spectrum: the anisotropic noise of the authors' code and of the table cells.
         per_sample: one ``lam`` and one mask an image instead of one a batch.
     """
 

@@ -10,27 +10,27 @@ from .base import MaskMethod
 
 
 def in_hole(position: Tensor, start: Tensor, length: Tensor, patch: Tensor, hole: Tensor) -> Tensor:
-    """Whether a row or column lies in a hole of a grid: (K, 2 axes, L) bool; ``position`` may lie outside the image."""
+    """Whether a row or column is in a hole of a grid: (K, 2 axes, L) bool; ``position`` may be outside the image."""
     offset = position - start
     return (offset >= 0) & (offset < length) & (offset % patch < hole)
 
 
 class GridMixup(MaskMethod):
-    """Regular holes inside a random crop show the partner; the label weight is the area that is left.
+    """Regular holes inside a random crop show the partner; the label weight is the remaining area.
 
     Dobrynin, "GridMixup", github.com/IlyaDobrynin/GridMixup, after GridMask and CutMix; the tables list it as GridMix.
-    Holes fill a share 1 - lam of the crop, so that more than a half of the image is kept almost always.
+    Holes fill a share 1 - lam of the crop, so that the image's share is almost always more than a half.
 
     Args:
-        alpha: Beta parameter of the share kept inside the crop. CIFAR-100 tables: 0.2.
+        alpha: Beta parameter of the image's share of the crop. CIFAR-100 tables: 0.2.
         holes: least and largest number of holes in a row.
         area: least and largest area of the crop, as a share of the image's.
         aspect: least and largest height / width of the crop. Parts of a crop beyond the image are cut off.
         hole_aspect: height / width of the grid's patches and holes.
-        negative_slices: where a crop begins above or left of the image, do as the upstream code, whose slices then
-            begin at a negative number: holes that the edge cuts are lost, and those wholly outside show at the opposite
-            edge. With ``alpha=0.2`` at 32 pixels 0.744 is kept on average instead of 0.729. The published table cells
-            were made like this.
+        negative_slices: as the upstream code, whose slices begin at a negative number where a crop begins above or left
+            of the image. Holes that the edge cuts are lost, and those wholly outside show at the opposite edge. With
+            ``alpha=0.2`` at 32 pixels the image's mean share is 0.744 instead of 0.729. The published table cells used
+            this.
     """
 
     def __init__(self, alpha: float = 1.0, *, holes: tuple[int, int] = (2, 6), area: tuple[float, float] = (0.5, 1.0),
@@ -69,7 +69,7 @@ class GridMixup(MaskMethod):
         position = torch.arange(max(height, width), device=images.device)
         shown = in_hole(position, *grid)
         if self.negative_slices:
-            before = torch.stack([position - height, position - width])  # what a slice from the other end calls it
+            before = torch.stack([position - height, position - width])  # the index of a slice from the other end
             offset = before - start
             end = start + torch.minimum(offset - offset % patch + hole, length)
             first = position - (position - start) % patch  # of the hole that a pixel is in
@@ -79,19 +79,19 @@ class GridMixup(MaskMethod):
 
 
 class GridMix(MaskMethod):
-    """Each cell of a grid comes from one of two images, and a local head learns to tell which class each cell shows.
+    """Each cell of a grid comes from one of two images, and a local head learns the class of each cell.
 
     Baek, Bang & Shim, "GridMix: Strong regularization through local context mapping", Pattern Recognition 109 (2021).
-    Door one gives the images and the target of the whole image. Door two adds the local loss: a linear classifier on
-    the last feature map, averaged over each cell, that shares every layer before with the network's own.
+    A call mixes the batch: images and the target of the whole image. :meth:`loss` adds the local loss: a linear
+    classifier on the last feature map, averaged over each cell, which shares all earlier layers with the network's own.
 
     Args:
         alpha: Beta parameter of ``lam``, the chance that a cell stays.
         grid: cells along each side.
         patch_weight: weight of the local loss.
-        layer: name of the layer to read, feature maps (N, C, h, w) or tokens (N, L, C); by default the last that has
-            more than one place, e.g. the last stage of a ResNet.
-        image_shape: (C, H, W) of an image, for a look at the network in :meth:`attach`.
+        layer: name of the layer to read, feature maps (N, C, h, w) or tokens (N, L, C); by default the last with
+            more than one position, e.g. the last stage of a ResNet.
+        image_shape: (C, H, W) of an image, for a forward pass in :meth:`attach`.
     """
 
     def __init__(self, alpha: float = 1.0, *, grid: int = 4, patch_weight: float = 1.0, layer: str | None = None,
@@ -110,7 +110,7 @@ class GridMix(MaskMethod):
             maps = [k for k, out in outputs.items() if out.ndim in (3, 4) and probes.as_map(out)[0, 0].numel() > 1]
             if not maps:
                 raise ValueError(f"{type(net).__name__} has no layer with feature maps (N, C, h, w) or tokens (N, L, C)"
-                                 f" of more than one place for images {self.image_shape}; GridMix needs one")
+                                 f" of more than one position for images {self.image_shape}; GridMix needs one")
             self.watched = maps[-1]
         probes.plant(net, self.watched)
         channels = probes.as_map(torch.empty(1, *probes.layer_shape(net, self.watched, self.image_shape))).shape[1]
@@ -156,7 +156,7 @@ class GridMix(MaskMethod):
 
 @torch.no_grad()
 def outputs_of_layers(net: nn.Module, image_shape) -> dict[str, Tensor]:
-    """What leaves each layer that runs exactly once for one black image, in order; the logits go by the name ``""``."""
+    """The output of each layer that runs exactly once for one black image, in order; the logits are named ``""``."""
     _, net = probes.unwrap(net)
     outputs, handles, counts = {}, [], {}
 

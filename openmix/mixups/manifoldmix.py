@@ -15,14 +15,14 @@ INPUT = "input"
 class ManifoldMix(MixMethod):
     """Each batch is mixed at one layer, drawn among ``layers``: its output is interpolated with ``lam``.
 
-    Works with any network. The layers get a hook that stays and does nothing outside :meth:`loss`: in evaluation, and
-    in copies of the network, nothing is ever mixed. A layer puts out a tensor whose first dimension is the batch, or a
+    Works with any network. The layers get a permanent hook, which does nothing outside :meth:`loss`, so evaluation and
+    copies of the network are never mixed. The output of a layer is a tensor whose first dimension is the batch, or a
     tuple, list or dict of such; all floating tensors in it are mixed. A layer inside reentrant activation
-    checkpointing cannot be used: it would be computed again in the backward pass, unmixed.
+    checkpointing cannot be used: the backward pass would compute it again, unmixed.
 
     Args:
         alpha: Beta parameter; paper and CIFAR tables: 2, ImageNet: 0.2.
-        layers: names of layers (``layer1`` also finds ``backbone.layer1``); ``"input"`` stands for the images. One
+        layers: names of layers (``layer1`` also matches ``backbone.layer1``); ``"input"`` means the images. One
             name, ``layers="layer3"``, mixes at that layer in every batch.
 
     Raises:
@@ -64,7 +64,7 @@ class ManifoldMix(MixMethod):
         return dict(loss=criterion(logits, self.target(labels, lam, draws)))
 
     def mix(self, state, lam: Tensor, draws: dict, n: int):
-        """``state`` (what left the layer) with every floating tensor (N, ...) in it mixed; other parts stay."""
+        """``state`` (a layer's output) with every floating tensor (N, ...) in it mixed; other parts stay."""
         if isinstance(state, dict):
             return type(state)((key, self.mix(part, lam, draws, n)) for key, part in state.items())
         if isinstance(state, (tuple, list)):

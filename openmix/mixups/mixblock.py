@@ -40,7 +40,7 @@ class MixBlock(nn.Module):
         start_small(self)
 
     def forward(self, first: Tensor, second: Tensor, lam: Tensor, size) -> Tensor:
-        """Share kept of the first image, (N, 1, H, W) float32.
+        """The share of the first image, (N, 1, H, W) float32.
 
         Args:
             first, second: (N, C, h, w). lam: wanted share of the first, (N,). size: (H, W) of the images.

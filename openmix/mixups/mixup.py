@@ -28,7 +28,7 @@ class MixUp(MaskMethod):
     ``partner`` and ``labels`` are those of the paper's ablation (Table 5).
 
     Args:
-        partner: ``"batch"``: any image of the batch may be the partner, as ``pairing`` says; ``"class"``: a random
+        partner: ``"batch"``: any image of the batch may be the partner, by ``pairing``; ``"class"``: a random
             permutation of the images of each class in the batch. An image may be its own partner, always where it is
             alone in its class.
         labels: ``"mix"``: interpolated as the images; ``"nearer"``: the label of the image that has the larger share
@@ -57,7 +57,7 @@ class MixUp(MaskMethod):
         return (lam >= 0.5).to(lam.dtype) if self.nearer else lam
 
     def pair_up(self, images: Tensor, labels: Tensor | None, draws: dict | None) -> dict | None:
-        """``draws`` with the partners of this batch, where labels decide about them."""
+        """``draws`` with the partners of this batch, where they depend on labels."""
         if not self.same_class:
             return draws
         if labels is None:
@@ -70,9 +70,9 @@ class MixUp(MaskMethod):
         return super().forward(images, labels, self.pair_up(images, labels, draws))
 
     def details(self, images, draws, net=None, labels=None):
-        found = super().details(images, self.pair_up(images, labels, draws))
-        found["mask"] = found["mask"].expand(len(images), 1, *images.shape[2:])
-        return found
+        details = super().details(images, self.pair_up(images, labels, draws))
+        details["mask"] = details["mask"].expand(len(images), 1, *images.shape[2:])
+        return details
 
     def extra_repr(self):
         partner, labels = "class" if self.same_class else "batch", "nearer" if self.nearer else "mix"

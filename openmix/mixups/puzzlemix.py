@@ -25,15 +25,15 @@ def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 class PuzzleMix(MixMethod):
-    """Which cells of a grid show which image is chosen so that the salient parts of both are kept, and smoothly.
+    """A grid of cells shows the salient parts of both images, with a smooth mask.
 
-    A cell keeps all, half (``n_labels=3``) or nothing of the first image; the cells are the minimum of an energy
+    A cell shows all, half (``n_labels=3``) or nothing of the first image. The cells minimise an energy
     (:mod:`openmix.solvers.gridcut`) of the saliencies, a prior from ``lam`` ~ Beta(alpha, alpha), and smoothness. Then
-    patches of each image move to where that image shows (:mod:`openmix.solvers.transport`). Every image has a ``lam``
-    of its own, the mean of its mask.
+    patches of each image move to where that image is visible (:mod:`openmix.solvers.transport`). The ``lam`` of an
+    image is the mean of its mask.
 
-    :meth:`loss` takes the saliency from the gradient at the clean batch, with the network in eval mode: one more
-    forward and backward pass, which leaves parameters' gradients and buffers alone. By hand::
+    :meth:`loss` takes the saliency from the gradient at the clean batch, with the network in eval mode. This is one
+    more forward and backward pass, which changes no gradients of parameters and no buffers. By hand::
 
         saliency = openmix.probes.input_gradient(net, images, labels, F.cross_entropy)
         mixed, target = PuzzleMix()(images, labels, saliency=saliency)
@@ -41,13 +41,13 @@ class PuzzleMix(MixMethod):
     Args:
         blocks: grid sizes, one of which is drawn a batch; each must divide both sides of the images.
         beta, gamma, eta: weights of label smoothness, of image smoothness relative to it, and of the prior.
-        neigh_size: pixels that are averaged before image smoothness is looked at (at most a cell).
+        neigh_size: pixels that are averaged before image smoothness is computed (at most a cell).
         n_labels: 2 (all or nothing) or 3.
-        transport: move patches. t_eps: what a move costs. t_size: side of a patch in pixels; larger than a cell,
-            -1 or None means a cell. Images larger than CIFAR's want -1: memory grows with patches squared.
+        transport: move patches. t_eps: cost of a move. t_size: side of a patch in pixels; larger than a cell,
+            -1 or None means a cell. Images larger than CIFAR's need -1: memory grows with patches squared.
         clean_weight: also train on the clean batch, with this weight (Tiny-ImageNet in the paper: 1).
-        std: what the channels were divided by, so that borders are compared as of images in [0, 1] like in the
-            paper's code; None takes the images as they are.
+        std: standard deviations of the normalisation, so that borders are compared in images with the range of [0, 1],
+            as in the paper's code; None uses the images unchanged.
 
     Raises:
         ValueError: a parameter out of its range; in :meth:`draw`, blocks or patches that do not fit the images.
@@ -119,7 +119,7 @@ class PuzzleMix(MixMethod):
         return self.keep_unmixed(kept, draws)
 
     def transported(self, images: Tensor, saliency: Tensor, kept: Tensor, draws: dict) -> tuple[Tensor, Tensor]:
-        """Images and partners with their patches where they show."""
+        """Images and partners with their patches moved to where they are visible."""
         rows, columns = self.patches(kept.shape[1], *images.shape[2:])
         with torch.no_grad():
             share, shown = gridcut.cell_shares(saliency, rows, columns), gridcut.spread(kept, rows, columns)
@@ -129,11 +129,11 @@ class PuzzleMix(MixMethod):
         return moved[:len(images)], moved[len(images):]
 
     def forward(self, images, labels, draws=None, saliency: Tensor | None = None):
-        """Mixed images and target; ``saliency`` (N, H, W), non-negative, says what matters in each image."""
+        """Mixed images and target; ``saliency`` (N, H, W), non-negative, is the importance of each pixel."""
         self.check_batch(images, labels)
         if saliency is None:
             raise TypeError("PuzzleMix needs the gradient of a network: call method.attach(net) once and then "
-                            "method.loss(net, images, labels, criterion)['loss'], or hand over a map of what matters, "
+                            "method.loss(net, images, labels, criterion)['loss'], or give a map of importance, "
                             "saliency=probes.input_gradient(net, images, labels, F.cross_entropy)")
         if saliency.shape != (len(images), *images.shape[2:]):
             raise ValueError(f"saliency must be (N, H, W) = {(len(images), *images.shape[2:])}, "
@@ -172,7 +172,7 @@ class PuzzleMix(MixMethod):
         return dict(loss=loss)
 
     def details(self, images, draws, net=None, labels=None):
-        """Without ``net`` and ``labels``, as if everything mattered equally."""
+        """Without ``net`` and ``labels`` all pixels are equally salient."""
         self.check_images(images)
         draws, n = self.prepare(images, draws), len(images)
         if net is None or labels is None:

@@ -13,7 +13,7 @@ INTERPOLATIONS = ("nearest", "bilinear")
 
 
 def shifted_boxes(share: Tensor, centre: Tensor, size) -> Tensor:
-    """Boxes with ``share`` of the image's sides around ``centre``, shifted so that they lie inside the image.
+    """Boxes with ``share`` of the image's sides around ``centre``, shifted into the image.
 
     Args:
         share: (..., N or 1) in [0, 1]. centre: (..., N, 2) row and column. size: (H, W).
@@ -30,18 +30,18 @@ def shifted_boxes(share: Tensor, centre: Tensor, size) -> Tensor:
 
 
 class ResizeMix(MaskMethod):
-    """The whole partner, made small, is pasted into a box; the label weight is the area that is left.
+    """The whole partner is resized and pasted into a box; the label weight is the remaining area.
 
-    As in the authors' code the box has the same size in all images of a batch, floor(tau * side), and a place of its
-    own in each: around a uniform centre, shifted so that all of it is inside. At 32 pixels 0.770 is kept on average.
+    As in the authors' code the box has one size in a batch, floor(tau * side), and its own position in each image. It
+    is around a uniform centre, shifted into the image. At 32 pixels the image's mean share is 0.770.
 
     Args:
-        alpha: the box has ``tau`` of the image's sides, tau ~ Beta(alpha, alpha), drawn again from U(scope) where it
-            leaves ``scope``. With the default 1 that is U(scope), as in the paper.
+        alpha: the box has ``tau`` of the image's sides, tau ~ Beta(alpha, alpha), drawn again from U(scope) if it is
+            outside ``scope``. With the default 1 that is U(scope), as in the paper.
         scope: least and largest ``tau``.
         interpolation: ``"nearest"`` (CIFAR tables; integer images stay integer) or ``"bilinear"`` (ViT recipes).
-        clipped: one place a batch, and what lies outside the image is cut off, so that the partner is squeezed and more
-            is kept (0.841 at 32 pixels). The published table cells were made like this.
+        clipped: one position a batch, and the box is cut off at the border. The partner is squeezed and the image's
+            share is larger (0.841 at 32 pixels). The published table cells used this.
         per_sample: a ``tau`` for each image, too.
     """
 

@@ -23,7 +23,7 @@ def eight_bit(images: Tensor, mean: Tensor | None = None, std: Tensor | None = N
     """The pixels 0 ... 255 of images (N, C, H, W); those of whole numbers are their pixels already.
 
     Args:
-        mean, std: (C, 1, 1), what float images were normalised with, in units of pixel / 255. Without, each image is
+        mean, std: (C, 1, 1), the normalisation of float images, in units of pixel / 255. Without them each image is
             stretched so that its least value becomes 0 and its greatest 255.
     """
     if not images.is_floating_point():
@@ -56,15 +56,15 @@ class SaliencyMix(MaskMethod):
     Saliency is computed where the images are, for every image, on 8-bit pixels in the order red, green, blue.
 
     Args:
-        alpha: Beta parameter of the kept share before clipping. CIFAR-100 tables: 0.2; the paper: 1 with prob 0.5.
+        alpha: Beta parameter of the image's share before clipping. CIFAR-100 tables: 0.2; the paper: 1 with prob 0.5.
         saliency: ``"fine_grained"``, the paper's: OpenCV's detector, number for number. ``"centre_surround"``: contrast
             to the surroundings, unrounded; ``"balanced"``: the same with bright and dark scaled to equal maxima.
-            ``"spectral_residual"``; it misses small squares on flat ground. ``"float_bytes"``: what OpenCV's detector
-            makes of normalised floats, of which it reads single bytes; the box is then close to a random one.
-        one_box: one map a batch, of the first image's partner, whose peak serves every image. The authors' code and
-            the table cells are so, with ``"float_bytes"``.
-        mean, std: what float images were normalised with, so that ``"fine_grained"`` sees their 8-bit pixels. Without,
-            each is stretched to 0 ... 255.
+            ``"spectral_residual"``; it misses small squares on flat ground. ``"float_bytes"``: OpenCV's detector
+            on normalised floats, of which it reads single bytes; the box is then nearly random.
+        one_box: one map a batch, of the first image's partner, whose peak is used for every image. The authors' code
+            and the table cells do this, with ``"float_bytes"``.
+        mean, std: the normalisation of float images, so that ``"fine_grained"`` sees their 8-bit pixels. Without them
+            each image is stretched to 0 ... 255.
     """
 
     def __init__(self, alpha: float = 1.0, *, saliency: str = "fine_grained", one_box: bool = False, mean=None,

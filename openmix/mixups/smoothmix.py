@@ -12,12 +12,12 @@ from .base import MaskMethod
 class SmoothMix(MaskMethod):
     """The image under a Gaussian bump fades into its partner; the label weight is the mean of the bump.
 
-    There is no Beta here and so no ``alpha``: centre and width of the bump settle how much is kept (0.429 on average).
+    There is no Beta and so no ``alpha``: centre and width of the bump determine the image's share (0.429 on average).
 
     Args:
         sigma: the bump's standard deviation is uniform in these shares of the image's sides.
-        swapped_labels: give each label the other image's weight. The published table cells were made like this
-            (labels were crossed, which a mean weight near one half hides); needed to reproduce them alone.
+        swapped_labels: give each label the other image's weight. Only to reproduce the published table cells, whose
+            labels were crossed (a mean weight near one half hides it).
     """
 
     def __init__(self, sigma: tuple[float, float] = (0.25, 0.5), *, swapped_labels: bool = False, prob: float = 1.0,

@@ -1,4 +1,4 @@
-"""What a config's ``model`` can be."""
+"""The models of a config."""
 from .classifier import Classifier
 from .net import build_net
 

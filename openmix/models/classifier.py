@@ -12,7 +12,7 @@ class Classifier(BaseModel):
     """Holds ``net`` (backbone and head), ``mixup`` and ``criterion``; the mixing method owns the training loss.
 
     Args:
-        backbone, head, mixup, loss: configs (``dict(type=...)``) or modules built already; without them
+        backbone, head, mixup, loss: configs (``dict(type=...)``) or modules; the defaults are
             ``LinearHead``, ``Vanilla`` and ``SoftCrossEntropy``.
         num_classes: sizes the head.
         data_preprocessor: mmengine's, used by ``train_step``, ``val_step`` and ``test_step`` alone.
@@ -27,7 +27,7 @@ class Classifier(BaseModel):
         self.mixup = MIXUPS.build(dict(type="Vanilla") if mixup is None else mixup)
         self.criterion = LOSSES.build(dict(type="SoftCrossEntropy") if loss is None else loss)
         self.num_classes = count_classes(head, num_classes)
-        if self.num_classes is not None:  # a head that was built already may not tell
+        if self.num_classes is not None:  # unknown for some heads that are modules
             check_classes(self.num_classes, mixup=self.mixup, loss=self.criterion)
         self.mixup.attach(self.net)
         if self.num_classes is not None and hasattr(self.criterion, "check_classes"):
@@ -35,12 +35,12 @@ class Classifier(BaseModel):
 
     def forward(self, images: Tensor, labels=None, draws: dict | None = None, progress: float = 0.0,
                 mode: str = "loss", mixing: bool = True):
-        """One door for training and evaluation, so that it can be wrapped (DDP, compile).
+        """Training and evaluation in one method, so that wrappers (DDP, compile) cover both.
 
         Args:
             images: (N, C, H, W). labels: class indices (N,) or probabilities (N, C).
-            draws: what the mixing method drew for this batch; ``None`` draws now.
-            progress: share of the run that is done, in [0, 1].
+            draws: the mixing method's draws for this batch; ``None`` draws now.
+            progress: completed share of the run, in [0, 1].
             mode: ``"loss"`` -> dict of scalars whose ``loss`` is to be differentiated; ``"tensor"`` -> logits;
                 ``"predict"`` -> dict of logits by network name.
             mixing: ``False`` trains on clean images (the last epochs).
@@ -61,11 +61,11 @@ class Classifier(BaseModel):
         return self.mixup.loss(self.net, images, labels, self.criterion, draws, progress)
 
     def networks(self) -> dict:
-        """What validation and publishing evaluate, by name."""
+        """The networks that are evaluated and published, by name."""
         return self.mixup.networks(self.net)
 
     def after_step(self, progress: float) -> None:
-        """To be called after each optimizer step."""
+        """Update the mixing method (momentum teachers); call it after each optimizer step."""
         self.mixup.after_step(self.net, progress)
 
     def init_weights(self) -> None:

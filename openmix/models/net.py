@@ -1,4 +1,4 @@
-"""A network: backbone and head, and nothing that knows about mixing."""
+"""A network: backbone and head, without mixing."""
 from torch import Tensor, nn
 
 from ..checks import count_classes
@@ -17,7 +17,7 @@ class Net(nn.Module):
 
 
 def build_net(backbone, head=None, num_classes=None) -> Net:
-    """A :class:`Net` from configs (or modules built already).
+    """A :class:`Net` from configs or modules.
 
     Args:
         backbone: e.g. ``dict(type="ResNet", depth=18)``; its ``out_channels`` sizes the head.

@@ -2,8 +2,8 @@
 
 A labelling gives each cell of a b x b grid a label k in 0 ... K - 1, the share t = k / (K - 1) taken of the second
 image. Its energy is ``sum unary[t] + sum w (t_p - t_q)^2`` over cells and neighbouring pairs: convex in the labels,
-so an exact optimum is a minimum cut. Here it is found for a whole batch at once, by tensor operations of fixed
-shapes. Labels come first and samples last in memory, (K, R, C, N), so that every kernel runs along samples.
+so an exact optimum is a minimum cut. A whole batch is solved at once, by tensor operations of fixed shapes. Labels
+come first and samples last in memory, (K, R, C, N), so that every kernel runs along samples.
 """
 import math
 from typing import NamedTuple

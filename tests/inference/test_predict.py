@@ -223,7 +223,7 @@ def test_what_holds_no_network_is_refused_by_name(runs, tmp_path, test_set):
     with pytest.raises(ValueError, match="no network 'emma'; did you mean 'ema'"):
         openmix.infer(runs / "MixUp", test_set.images, network="emma")
     torch.save(torch.nn.Linear(2, 2).state_dict(), tmp_path / "foreign.pth")
-    with pytest.raises(ValueError, match="does not say which network"):
+    with pytest.raises(ValueError, match="does not name its network"):
         openmix.infer(tmp_path / "foreign.pth", test_set.images)
 
 
