@@ -1,6 +1,6 @@
 """A grid file to its rows: which base config with which mixing method, epochs, options and seeds.
 
-A grid is a Python file of plain values, see docs/sweeps.md. Values and not code that yields rows: so a misspelt name and
+A grid is a Python file of plain values, see docs/sweeps.md. Values and not code that yields rows: a misspelt name and
 a rule that fits no row are errors, and each row is named by what sets it apart.
 """
 import itertools
