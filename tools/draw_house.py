@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""The picture of the package for docs/architecture.md: its import contract in pyproject.toml, as a Mermaid block."""
+"""The picture in docs/explanation/architecture.md: the import contract of pyproject.toml, as a Mermaid block."""
 from pathlib import Path
 
 try:

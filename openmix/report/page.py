@@ -6,15 +6,16 @@ from collections import defaultdict
 from pathlib import Path
 
 from ..escape import printable
-from ..results.cells import Cell, make_cells, place
+from ..results.cells import Cell, make_cells
 from ..results.columns import parse_columns
+from ..results.costs import place, show_place
 from ..results.records import Record
 from ..results.records import gather as gather_runs
 from ..workdir.files import write_atomic
 from ..workdir.json_files import read_bytes
 from . import charts
 from .curves import METRICS, make_curve, read_run
-from .tables import CELL_HEAD, RUN_HEAD, cell_rows, run_row, show_place
+from .tables import CELL_HEAD, RUN_HEAD, cell_rows, run_row
 
 DATA_URI = "data:image/png;base64,"
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -2,12 +2,13 @@
 import statistics
 from collections import defaultdict
 
-from ..results.cells import Cell, Cost, is_placed, make_costs, place
+from ..results.cells import REDUCTIONS, Cell, is_placed
 from ..results.columns import column_text, mean_and_std
+from ..results.costs import Cost, make_costs, place, show_place
 from ..results.records import Record
 from .curves import Run
 
-KINDS = {"median": "", "last": " (last epoch)", None: ""}
+
 def number(value, digits: int) -> tuple:
     """(text, value to sort by) of a number or None."""
     return ("-", "") if value is None else (f"{value:,.{digits}f}", value)
@@ -29,17 +30,16 @@ def cell_rows(cells: list[Cell], columns=()) -> list[list[tuple]]:
             costs.setdefault((same[0].dataset, same[0].network, cost.row), []).append(cost)
     rows = []
     for cell in cells:
-        others = [f"{count} {what}" for what, count in sorted(cell.others.items())]
-        others += [f"{len(cell.repeated)} repeated"] * bool(cell.repeated)
         places = [c for c in costs.get((cell.dataset, cell.network, cell.row), []) if in_place(cell, c)]
         cost = places[0] if len(places) == 1 else None
         where = show_place(cost.place) if cost else f"{len(places)} places" if places else "-"
         seconds = [r.result["wall_s"] for r in cell.counted if r.result.get("wall_s")]
         mean = number(cell.mean, 2)
+        reduction = f" ({REDUCTIONS['last']})" if cell.kind == "last" else ""
         rows.append([
             text(cell.row), text(cell.network), text(cell.dataset), (str(cell.epochs), cell.epochs),
-            (mean[0] + KINDS[cell.kind], mean[1]), number(cell.std, 2), (f"{len(cell.values)}/{cell.seeds}",
-                                                                        len(cell.values)), text(", ".join(others)),
+            (mean[0] + reduction, mean[1]), number(cell.std, 2),
+            (f"{len(cell.values)}/{cell.seeds}", len(cell.values)), text(", ".join(cell.not_counted)),
             number(cost and cost.img_s, 0), ("-", "") if not cost or cost.relative is None else (
                 f"{cost.relative:.2f}x", cost.relative), number(cost and cost.memory_mib, 0),
             number(statistics.median(seconds) / 3600 if seconds and cost else None, 2), text(where),
@@ -56,12 +56,6 @@ def by_network(cells: list[Cell]) -> list[list[Cell]]:
 
 def in_place(cell: Cell, cost: Cost) -> bool:
     return cost.place in {place(r) for r in cell.counted}
-
-
-def show_place(place: tuple) -> str:
-    """(hardware, processes, precision, total batch) in words."""
-    hardware, processes, precision, batch = place
-    return f"{processes} x {hardware or 'unknown'}, {precision}, batch {batch}"
 
 
 RUN_HEAD = ("folder", "method", "network", "data", "epochs", "seed", "state", "epoch", "last top-1 (%)", "remarks")

@@ -15,6 +15,7 @@ from ..workdir.identity import canonical
 from .records import Record
 
 SETTING = ("processes", "precision", "torch", "data")
+REDUCTIONS = dict(median="median of the last 10 epochs", last="last epoch")  # kinds of cells, in words
 MANY = 3  # differing keys that a row label spells out; beyond, it names the config by a hash
 
 
@@ -75,6 +76,12 @@ class Cell:
         return +found
 
     @property
+    def not_counted(self) -> list[str]:
+        """:attr:`others` and repeated runs in words: ``1 diverged``, ``2 repeated``."""
+        counts = sorted(self.others.items()) + ([("repeated", len(self.repeated))] if self.repeated else [])
+        return [f"{count} {state}" for state, count in counts]
+
+    @property
     def held_out(self) -> bool:
         """Whether accuracies were measured on images held out of training, not on the test set."""
         return any(r.result["split"] != "test" for r in self.counted)
@@ -133,31 +140,40 @@ def setting(record: Record) -> tuple:
 
 
 def _variants(method: str, records: list[Record]) -> dict[str, list[Record]]:
-    """The runs of one label by row: one row if they agree in everything, else as many as there are differences."""
-    recipes: dict[str, dict] = {}
-    keys: dict[str, str] = {}
-    groups = defaultdict(list)
-    for record in sorted(records, key=lambda r: (r.result is None, r.folder)):  # those that know their setting first
-        if record.config_hash not in keys:  # runs of equal hash have equal recipes
-            leaves = recipe(record)
-            keys[record.config_hash] = json.dumps(leaves, sort_keys=True)
-            recipes[keys[record.config_hash]] = leaves
-        key, mine = keys[record.config_hash], setting(record)
-        same = sorted((s for k, s in groups if k == key and record.result is None and _fits(mine, s)), key=str)
-        groups[key, same[0] if same else mine].append(record)
+    """The runs of one label by row: one row if they agree in everything, else one for each difference."""
+    recipes = {record.config_hash: recipe(record) for record in records}  # runs of equal hash have equal recipes
+    texts = {config: json.dumps(leaves, sort_keys=True) for config, leaves in recipes.items()}
+    groups = _repetitions(records, texts)
     if len(groups) == 1:
         return {method: next(iter(groups.values()))}
-    differing = _differing(recipes.values())
+    by_text = {texts[config]: leaves for config, leaves in recipes.items()}
+    differing = _differing(by_text.values())
+    several = [len({used[i] for _, used in groups} - {None}) > 1 for i in range(len(SETTING))]
     rows = defaultdict(list)
-    for (key, used), found in sorted(groups.items(), key=_first):
-        names = [_named(k, differing, recipes[key]) for k in differing]
+    for (text, used), runs in sorted(groups.items(), key=_first):
+        names = [_named(key, differing, by_text[text]) for key in differing]
         if len(differing) > MANY:
-            names = [f"config {hashlib.sha256(key.encode()).hexdigest()[:8]}"]
-        for i, what in enumerate(SETTING):
-            if len({s[i] for _, s in groups} - {None}) > 1 and used[i] is not None:
-                names.append(f"{what} {used[i]}")
-        rows[", ".join([method, *names])] += found
+            names = [f"config {hashlib.sha256(text.encode()).hexdigest()[:8]}"]
+        names += [f"{name} {value}" for name, value, differs in zip(SETTING, used, several, strict=True)
+                  if differs and value is not None]
+        rows[", ".join([method, *names])] += runs
     return dict(rows)
+
+
+def _repetitions(records: list[Record], texts: dict[str, str]) -> dict[tuple[str, tuple], list[Record]]:
+    """{(recipe, setting): runs that differ in nothing but the seed}.
+
+    A run without a result may not know all of its setting yet: it joins a group of its recipe that it does not
+    contradict, so the others come first.
+    """
+    groups = defaultdict(list)
+    for record in sorted(records, key=lambda r: (r.result is None, r.folder)):
+        text, used = texts[record.config_hash], setting(record)
+        if record.result is None:
+            fitting = sorted((other for key, other in groups if key == text and _fits(used, other)), key=str)
+            used = fitting[0] if fitting else used
+        groups[text, used].append(record)
+    return groups
 
 
 def _first(pair: tuple) -> str:
@@ -165,8 +181,8 @@ def _first(pair: tuple) -> str:
     return str(pair[0])
 
 
-def _fits(mine: tuple, other: tuple) -> bool:
-    return all(a is None or a == b for a, b in zip(mine, other, strict=True))
+def _fits(used: tuple, other: tuple) -> bool:
+    return all(a is None or a == b for a, b in zip(used, other, strict=True))
 
 
 def _differing(recipes) -> list[str]:
@@ -181,67 +197,3 @@ def _named(key: str, keys: list[str], leaves: dict) -> str:
     short = key.rsplit(".", 1)[-1]
     name = key if [k.rsplit(".", 1)[-1] for k in keys].count(short) > 1 else short
     return f"{name}={plain(leaves[key])}" if key in leaves else f"no {name}"
-
-
-# -- costs ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Cost:
-    """Speed and memory of the finished runs of a row in one place; medians over the runs, of any number of epochs.
-
-    Attributes:
-        place: hardware, processes, precision and total batch: costs are compared within one only.
-        relative: time for an image relative to the baseline's in the same place; of several variants of the baseline
-            the one that differs in nothing but the method. None without such a baseline, and ``why`` says so.
-    """
-
-    row: str
-    method: str
-    place: tuple[str, int, str, int]
-    runs: int
-    img_s: float | None
-    memory_mib: float | None
-    relative: float | None = None
-    why: str = ""
-
-
-def make_costs(cells: list[Cell], baseline: str = "Vanilla") -> list[Cost]:
-    """Costs of the rows of one network on one data set, sorted by place and row."""
-    found, kin = defaultdict(list), {}
-    for cell in cells:
-        for record in cell.counted + cell.repeated:
-            key = place(record), cell.row, cell.method
-            found[key].append(record.result)
-            kin.setdefault(key, _all_but_method(record))
-    costs = []
-    for key, runs in sorted(found.items(), key=_first):
-        where, row, method = key
-        cost = Cost(row, method, where, len(runs), _median(runs, "img_s"), _median(runs, "peak_memory_mib"))
-        speeds = {k: _median(results, "img_s") for k, results in found.items() if (k[0], k[2]) == (where, baseline)}
-        base = [k for k, speed in speeds.items() if speed]
-        if len(base) > 1:  # several variants
-            base = [k for k in base if k == key or method != baseline and kin[k] == kin[key]]
-            cost.why = f"several variants of {baseline} on this hardware, and none that differs in the method alone"
-        else:
-            cost.why = (f"no finished {baseline} run with a measured speed on this hardware with as many processes, "
-                        "this precision and this batch")
-        if len(base) == 1 and cost.img_s:
-            cost.relative, cost.why = speeds[base[0]] / cost.img_s, ""
-        costs.append(cost)
-    return costs
-
-
-def place(record: Record) -> tuple[str, int, str, int]:
-    """(hardware, processes, precision, total batch): where a finished run was made, as far as costs go."""
-    return record.hardware, record.processes, record.precision, record.result.get("total_batch")
-
-
-def _all_but_method(record: Record) -> tuple:
-    leaves = {k: v for k, v in recipe(record).items() if not k.startswith("model.mixup")}
-    return json.dumps(leaves, sort_keys=True), setting(record)
-
-
-def _median(results: list[dict], key: str) -> float | None:
-    values = [r[key] for r in results if r.get(key)]
-    return statistics.median(values) if values else None

@@ -10,13 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .cells import Cell, make_cells, place
+from .cells import REDUCTIONS, Cell, make_cells
+from .costs import place, show_place
 from .records import Record
 from .records import gather as gather_runs
 from .render import Part, Table
 from .significance import CONFIDENCE, Outcome, adjusted, one_sample, two_samples
-
-KINDS = dict(median="median of the last 10 epochs", last="last epoch")
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,8 @@ def compare_cells(a: Cell, b: Cell) -> Outcome:
         side = "A" if not x else "B"
         return Outcome((len(x), len(y)), None, f"no finished run in {side}")
     if a.kind != b.kind:
-        return Outcome((len(x), len(y)), None, f"not compared: A is the {KINDS[a.kind]}, B the {KINDS[b.kind]}")
+        kinds = f"A is the {REDUCTIONS[a.kind]}, B the {REDUCTIONS[b.kind]}"
+        return Outcome((len(x), len(y)), None, f"not compared: {kinds}")
     return two_samples(x, y)
 
 
@@ -153,11 +153,6 @@ def costs(a: Cell, b: Cell) -> tuple[float | None, float | None, str]:
         names = [" and ".join(sorted({show_place(p) for p in side})) for side in where]
         return None, None, f"not compared: A on {names[0]}, B on {names[1]}"
     return (*(_ratio(b, a, key) for key in ("img_s", "peak_memory_mib")), show_place(next(iter(where[0]))))
-
-
-def show_place(place: tuple) -> str:
-    hardware, processes, precision, batch = place
-    return f"{processes} x {hardware or 'unknown hardware'}, {precision}, batch {batch}"
 
 
 def _ratio(over: Cell, under: Cell, key: str) -> float | None:
@@ -181,7 +176,7 @@ def as_part(comparison: Comparison, a: str, b: str) -> Part:
              _times(pair.speed), _times(pair.memory), pair.cost] for pair in comparison.pairs]
     if len(rows) > 1:
         rows.append(["mean of the cells", "", "", "", *_figures(comparison.overall), "", "", ""])
-    kinds = {KINDS[pair.a.kind] for pair in comparison.pairs if pair.a.kind and pair.a.kind == pair.b.kind}
+    kinds = {REDUCTIONS[pair.a.kind] for pair in comparison.pairs if pair.a.kind and pair.a.kind == pair.b.kind}
     caption = (f"A: {a}. B: {b}. Top-1 in percent, mean over seeds of the {' or '.join(sorted(kinds)) or 'runs'}. "
                "Tests are two-sided; p is adjusted for their number after Benjamini and Hochberg. Costs are compared "
                "where both sides ran in one kind of place")
@@ -189,9 +184,8 @@ def as_part(comparison: Comparison, a: str, b: str) -> Part:
              for cell in sorted(cells, key=_place)]
     for pair in comparison.pairs:
         for side, cell in (("A", pair.a), ("B", pair.b)):
-            left = [f"{count} {what}" for what, count in sorted(cell.others.items())]
-            left += [f"{len(cell.repeated)} repeated"] * bool(cell.repeated)
-            notes += [f"{side}, {_names([cell])}: not counted are {', '.join(left)}"] * bool(left)
+            if cell.not_counted:
+                notes.append(f"{side}, {_names([cell])}: not counted are {', '.join(cell.not_counted)}")
     return Part("Comparison", caption, [Table(head, rows)], notes)
 
 

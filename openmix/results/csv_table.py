@@ -1,7 +1,8 @@
 """All cells as one table of plain columns, for CSV and for programs that read it."""
 from . import published
-from .cells import Cell, Cost, make_costs
+from .cells import REDUCTIONS, Cell
 from .columns import mean_and_std
+from .costs import Cost, make_costs
 from .render import Table
 from .tables import difference, ordered_rows, parts
 
@@ -41,7 +42,7 @@ def _flat(cell: Cell | None) -> list:
     others = ", ".join(f"{count} {state}" for state, count in sorted(cell.others.items()))
     split = " (held out)" if cell.held_out and cell.values else ""
     return [_digits(cell.mean), _digits(cell.std), len(cell.values), cell.seeds, others,
-            {"median": "median of the last 10 epochs", "last": "last epoch", None: ""}[cell.kind] + split]
+            REDUCTIONS.get(cell.kind, "") + split]
 
 
 def _flat_cost(cell: Cell | None, costs: list[Cost]) -> list:

@@ -9,10 +9,10 @@ from collections import Counter
 from pathlib import Path
 
 from ..workdir.files import last_checkpoint, last_log
-from . import published
-from . import recipes as shipped
-from .cells import Cell, Cost, is_placed, make_costs
+from . import published, recipes
+from .cells import Cell, is_placed
 from .columns import column_text, is_early
+from .costs import Cost, make_costs
 from .labels import section
 from .records import Record
 from .render import Link, Part, Table
@@ -90,7 +90,9 @@ def ordered_rows(cells: list[Cell], dataset: str, network: str) -> list[tuple[st
     found = []
     for name in published.methods(dataset, network):
         own = [row for row, of in names.items() if of == name]
-        found += [(row, name) for row in own or [*published.labels(dataset, network, name)[:1], name][:1]]
+        if not own:  # no run: under our usual label, or the published name where we have none
+            own = [next(iter(published.labels(dataset, network, name)), name)]
+        found += [(row, name) for row in own]
     return found + [(row, None) for row, of in names.items() if of is None]
 
 
@@ -169,7 +171,7 @@ def unlike_published(cell: Cell) -> str:
     """Why the runs of a cell are no repetition of the published one; empty if they are."""
     if any(r.result["data"].get("official") is not True for r in cell.counted):
         return f"{cell.row}: not compared, the data are not known to be those of the official archive"
-    keys = shipped.differing(cell.counted[0])
+    keys = recipes.differing(cell.counted[0])
     if keys is None:
         return f"{cell.row}: not compared, no shipped config has these settings"
     if not keys:

@@ -17,7 +17,8 @@ from openmix.paths import config_root
 from openmix.results import documents, published
 from openmix.results import recipes as shipped
 from openmix.results import tables as zoo
-from openmix.results.cells import make_cells, make_costs
+from openmix.results.cells import make_cells
+from openmix.results.costs import make_costs
 from openmix.results.documents import rewrite
 from openmix.results.labels import read_config
 from openmix.results.records import read_records

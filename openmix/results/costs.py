@@ -1,0 +1,75 @@
+"""What training costs: speed and memory of the finished runs of a row, compared on the same hardware only."""
+import json
+import statistics
+from collections import defaultdict
+from dataclasses import dataclass
+
+from .cells import Cell, recipe, setting
+from .records import Record
+
+
+@dataclass
+class Cost:
+    """Speed and memory of the finished runs of a row in one place; medians over the runs, of any number of epochs.
+
+    Attributes:
+        place: hardware, processes, precision and total batch: costs are compared within one only.
+        relative: time for an image relative to the baseline's in the same place; of several variants of the baseline
+            the one that differs in nothing but the method. None without such a baseline, and ``why`` says so.
+    """
+
+    row: str
+    method: str
+    place: tuple[str, int, str, int]
+    runs: int
+    img_s: float | None
+    memory_mib: float | None
+    relative: float | None = None
+    why: str = ""
+
+
+def make_costs(cells: list[Cell], baseline: str = "Vanilla") -> list[Cost]:
+    """Costs of the rows of one network on one data set, sorted by place and row."""
+    results, kin = defaultdict(list), {}
+    for cell in cells:
+        for record in cell.counted + cell.repeated:
+            key = place(record), cell.row, cell.method
+            results[key].append(record.result)
+            kin.setdefault(key, _all_but_method(record))
+    costs = []
+    for key, runs in sorted(results.items(), key=lambda item: str(item[0])):
+        where, row, method = key
+        cost = Cost(row, method, where, len(runs), _median(runs, "img_s"), _median(runs, "peak_memory_mib"))
+        speeds = {k: _median(others, "img_s") for k, others in results.items() if (k[0], k[2]) == (where, baseline)}
+        base = [k for k, speed in speeds.items() if speed]
+        if len(base) > 1:  # several variants
+            base = [k for k in base if k == key or method != baseline and kin[k] == kin[key]]
+            cost.why = f"several variants of {baseline} on this hardware, and none that differs in the method alone"
+        else:
+            cost.why = (f"no finished {baseline} run with a measured speed on this hardware with as many processes, "
+                        "this precision and this batch")
+        if len(base) == 1 and cost.img_s:
+            cost.relative, cost.why = speeds[base[0]] / cost.img_s, ""
+        costs.append(cost)
+    return costs
+
+
+def show_place(place: tuple) -> str:
+    """A place in words."""
+    hardware, processes, precision, batch = place
+    return f"{processes} x {hardware or 'unknown hardware'}, {precision}, batch {batch}"
+
+
+def place(record: Record) -> tuple[str, int, str, int]:
+    """(hardware, processes, precision, total batch): where a finished run was made, as far as costs go."""
+    return record.hardware, record.processes, record.precision, record.result.get("total_batch")
+
+
+def _all_but_method(record: Record) -> tuple:
+    leaves = {k: v for k, v in recipe(record).items() if not k.startswith("model.mixup")}
+    return json.dumps(leaves, sort_keys=True), setting(record)
+
+
+def _median(results: list[dict], key: str) -> float | None:
+    values = [r[key] for r in results if r.get(key)]
+    return statistics.median(values) if values else None
