@@ -304,6 +304,7 @@ def test_the_screen_shows_what_runs_and_what_failed():
 
 
 def test_a_grid_goes_by_its_name_and_a_change_of_its_file_is_seen():
+    Path("g.py").unlink()
     Path("configs/grids").mkdir(parents=True)
     Path("configs/grids/g.py").write_text(GRID)
     name, jobs, _ = prepare("g")
