@@ -39,7 +39,8 @@ def check_data(cfg) -> None:
             raise ValueError(f"train_dataloader reads {spelled(train)} and {name} reads {spelled(other)}: give "
                              f"{name}.dataset the same data, or set {name}.allow=['other_data'] if that is meant")
         training_error = name == "test_dataloader" and other.get("split", "train") == "train"
-        wrapped = any(is_wrapped(cfg[key].get("dataset")) for key in ("train_dataloader", name))  # seen in the data
+        loaders = [loader_of(cfg, key) or {} for key in ("train_dataloader", name)]
+        wrapped = any(is_wrapped(loader.get("dataset")) for loader in loaders)  # their overlap is seen in the data
         if not training_error and "training_images" not in allow and not wrapped and root(train) == root(other) and \
                 declared_overlap(train, other):
             raise ValueError(f"{name}.dataset ({part(other)}) holds images that are trained on, as train_dataloader."

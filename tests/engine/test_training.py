@@ -27,7 +27,7 @@ def test_the_loss_falls_and_the_record_is_complete(tmp_path):
     runner = train(config(tmp_path, mixup="Vanilla", epochs=11, images=60, custom_hooks=[]))
     record = result(tmp_path)
     assert runner.history[-1]["train"]["loss"] < 0.95 * runner.history[0]["train"]["loss"]
-    assert record["schema"] == 1 and record["status"] == "done" and record["primary"] == "net"
+    assert record["schema"] == 2 and record["status"] == "done" and record["primary"] == "net"
     assert len(record["networks"]["net"]["top1"]) == 11
     last_ten = sorted(record["networks"]["net"]["top1"][1:])
     median = record["networks"]["net"]["median_last10"]
@@ -139,7 +139,7 @@ def test_no_update_happens_once_the_loss_is_not_finite(tmp_path):
     cfg = config(tmp_path)
     runner = apis_runner(cfg)
     loop = runner.build_train_loop(runner._train_loop)
-    row = PlanRow(mix={}, seed=0, images=torch.full((10, 3, 32, 32), float("nan")), labels=torch.zeros(10).long())
+    row = PlanRow(mix=None, seed=0, images=torch.full((10, 3, 32, 32), float("nan")), labels=torch.zeros(10).long())
     loop.step.batch = lambda row: (row.images, row.labels)
     before = [p.clone() for p in runner.model.parameters()]
     with pytest.raises(Diverged):

@@ -39,7 +39,7 @@ def zoo(*arguments):
     spec = importlib.util.spec_from_file_location("model_zoo", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.main([str(a) for a in arguments])
+    return module.main(["zoo", *map(str, arguments)])
 
 
 def test_a_column_is_the_mean_over_the_runs_that_have_it(root):
