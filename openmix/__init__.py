@@ -1,7 +1,10 @@
 """openmix: mixup benchmarks that are right, fast and easy to extend. Importing it imports nothing heavy."""
 from importlib import import_module
 
+from . import moved
 from .version import __version__
+
+moved.install()
 
 _HOMES = {
     "mixups": ("MixMethod", "CutMix", "MixUp", "RandomChoice", "Vanilla"),

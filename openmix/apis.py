@@ -98,4 +98,8 @@ def __getattr__(name):  # importing these takes mmengine and seconds
         from .engine import run
 
         return getattr(run, name)
+    if name == "default_work_dir":  # its place before version 0.2
+        from .paths import default_work_dir
+
+        return default_work_dir
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

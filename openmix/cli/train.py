@@ -228,3 +228,11 @@ def _test(cfg, args) -> int:
             print(f"written: {Path(args.checkpoint).parent / 'result.json'}")
     leave_distributed()
     return OK
+
+
+def __getattr__(name):
+    if name == "parse_options":  # its place before version 0.2
+        from ..engine.config.options import parse_options
+
+        return parse_options
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
