@@ -2,7 +2,6 @@
 import sys
 import warnings
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 
 MOVED = {f"openmix.{old}": f"openmix.{new}" for old, new in {
@@ -22,7 +21,7 @@ MOVED = {f"openmix.{old}": f"openmix.{new}" for old, new in {
 }.items()}
 
 
-class _Alias(Loader):
+class _Alias:
     """Hands out the module under its new name."""
 
     def create_module(self, spec):
@@ -36,7 +35,7 @@ class _Alias(Loader):
         module.__spec__ = self.spec  # the import system has put the alias's there
 
 
-class _Finder(MetaPathFinder):
+class _Finder:  # importlib's base classes import half the standard library
     def find_spec(self, name, path=None, target=None):
         return ModuleSpec(name, _Alias()) if name in MOVED else None
 
