@@ -3,17 +3,19 @@
 Exporting a class here (in ``__all__``) makes it known to configs, contract tests and ``openmix.list_mixups()``.
 """
 from .automix import AutoMix
-from .base import MaskMethod, MixMethod, Vanilla  # noqa: F401
+from .base import MixMethod  # noqa: F401
 from .choice import RandomChoice
 from .cutmix import CutMix
 from .fmix import FMix
 from .gridmix import GridMix, GridMixup
 from .manifoldmix import ManifoldMix
+from .mask import MaskMethod  # noqa: F401
 from .mixup import MixUp
 from .puzzlemix import PuzzleMix
 from .resizemix import ResizeMix
 from .saliencymix import SaliencyMix
 from .smoothmix import SmoothMix
+from .vanilla import Vanilla
 
 __all__ = [
     "AutoMix",

@@ -1,7 +1,7 @@
 """CutMix: Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers", ICCV 2019, arXiv 1905.04899."""
 from .. import functional, sampling
 from ..checks import pair, switch
-from .base import MaskMethod
+from .mask import MaskMethod
 
 
 class CutMix(MaskMethod):

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from .. import functional, sampling
 from ..checks import number, switch
-from .base import MaskMethod
+from .mask import MaskMethod
 
 
 def low_frequency_field(key: Tensor, size, decay: float) -> Tensor:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from .. import checks, probes, sampling
 from ..checks import number, pair, switch
 from ..target import Target, pair_target
-from .base import MaskMethod
+from .mask import MaskMethod
 
 
 def in_hole(position: Tensor, start: Tensor, length: Tensor, patch: Tensor, hole: Tensor) -> Tensor:

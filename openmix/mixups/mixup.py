@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from ..target import check_labels
-from .base import MaskMethod
+from .mask import MaskMethod
 
 PARTNERS, LABELS = ("batch", "class"), ("mix", "nearer")
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .. import functional, sampling
 from ..checks import pair, switch
-from .base import MaskMethod
+from .mask import MaskMethod
 
 INTERPOLATIONS = ("nearest", "bilinear")
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .. import fine_grained, functional, saliency
 from ..checks import switch
-from .base import MaskMethod
+from .mask import MaskMethod
 
 CONTRAST = {  # of grey images (N, H, W)
     "centre_surround": saliency.centre_surround,

@@ -6,7 +6,7 @@ import torch
 
 from .. import sampling
 from ..checks import pair, switch
-from .base import MaskMethod
+from .mask import MaskMethod
 
 
 class SmoothMix(MaskMethod):
