@@ -80,6 +80,54 @@ def layer_shape(net: nn.Module, name: str, image_shape=(3, 32, 32)) -> torch.Siz
     return seen[0].shape[1:]
 
 
+@torch.no_grad()
+def outputs_of_layers(net: nn.Module, image_shape) -> dict[str, Tensor]:
+    """The output of each layer that runs exactly once for one black image, in order; the logits are named ``""``."""
+    _, net = unwrap(net)
+    outputs, handles, counts = {}, [], {}
+
+    def keep(name, output):
+        counts[name] = counts.get(name, 0) + 1
+        if isinstance(output, Tensor):
+            outputs[name] = output
+
+    for name, module in net.named_modules():
+        handles.append(module.register_forward_hook(lambda m, args, output, name=name: keep(name, output)))
+    training = {module: module.training for module in net.modules()}
+    try:
+        parameter = next(net.parameters())
+        net.eval()(torch.zeros(1, *image_shape, device=parameter.device, dtype=parameter.dtype))
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in training.items():
+            module.training = mode
+    return {name: output for name, output in outputs.items() if counts[name] == 1}
+
+
+def last_map(net: nn.Module, image_shape=(3, 32, 32), layer: str | None = None) -> tuple[str, int, int]:
+    """The last layer with features of more than one position: its name, its channels, and the number of logits.
+
+    Args:
+        image_shape: (C, H, W) of one image, for a forward pass in eval mode.
+        layer: take this layer instead; it may have one position alone.
+
+    Raises:
+        ValueError: no layer puts out feature maps (N, C, h, w) or tokens (N, L, C) of more than one position; the
+            named layer is missing or puts out something else.
+    """
+    outputs = outputs_of_layers(net, image_shape)
+    classes = outputs.pop("").shape[1]
+    if layer is not None:
+        shape = layer_shape(net, layer, image_shape)
+        return layer, as_map(torch.empty(1, *shape, device="meta")).shape[1], classes
+    maps = [name for name, out in outputs.items() if out.ndim in (3, 4) and as_map(out)[0, 0].numel() > 1]
+    if not maps:
+        raise ValueError(f"{type(net).__name__} has no layer with feature maps (N, C, h, w) or tokens (N, L, C) of "
+                         f"more than one position for images {tuple(image_shape)}; name the layer")
+    return maps[-1], as_map(outputs[maps[-1]]).shape[1], classes
+
+
 # -- acting at a layer -------------------------------------------------------------------------------------------
 
 

@@ -104,16 +104,8 @@ class GridMix(MaskMethod):
     def attach(self, net):
         if self.patch_head is not None:  # once: the optimizer holds its parameters
             return
-        outputs = outputs_of_layers(net, self.image_shape)
-        classes = outputs.pop("").shape[1]
-        if self.layer is None:
-            maps = [k for k, out in outputs.items() if out.ndim in (3, 4) and probes.as_map(out)[0, 0].numel() > 1]
-            if not maps:
-                raise ValueError(f"{type(net).__name__} has no layer with feature maps (N, C, h, w) or tokens (N, L, C)"
-                                 f" of more than one position for images {self.image_shape}; GridMix needs one")
-            self.watched = maps[-1]
+        self.watched, channels, classes = probes.last_map(net, self.image_shape, self.layer)
         probes.plant(net, self.watched)
-        channels = probes.as_map(torch.empty(1, *probes.layer_shape(net, self.watched, self.image_shape))).shape[1]
         parameter = next(net.parameters())
         self.patch_head = nn.Linear(channels, classes, device=parameter.device, dtype=parameter.dtype)
 
@@ -152,28 +144,3 @@ class GridMix(MaskMethod):
         own, other = (values.repeat_interleave(each, 0) for values in (labels, self.partner(labels, draws)))
         kept = self.keep_unmixed(draws["cells"], draws).expand(len(labels), each).flatten()
         return self.maybe_dense(pair_target(own, other, kept))
-
-
-@torch.no_grad()
-def outputs_of_layers(net: nn.Module, image_shape) -> dict[str, Tensor]:
-    """The output of each layer that runs exactly once for one black image, in order; the logits are named ``""``."""
-    _, net = probes.unwrap(net)
-    outputs, handles, counts = {}, [], {}
-
-    def keep(name, output):
-        counts[name] = counts.get(name, 0) + 1
-        if isinstance(output, Tensor):
-            outputs[name] = output
-
-    for name, module in net.named_modules():
-        handles.append(module.register_forward_hook(lambda m, args, output, name=name: keep(name, output)))
-    training = {module: module.training for module in net.modules()}
-    try:
-        parameter = next(net.parameters())
-        net.eval()(torch.zeros(1, *image_shape, device=parameter.device, dtype=parameter.dtype))
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, mode in training.items():
-            module.training = mode
-    return {name: output for name, output in outputs.items() if counts[name] == 1}
