@@ -189,6 +189,13 @@ class Registry(mm.Registry):
             cfg = {k: self._build_nested(v) for k, v in cfg.items()}
         return cls(*args, **{**kwargs, **cfg})
 
+    def build_part(self, where: str, cfg):
+        """:meth:`build`; errors in values begin with ``where``, the place of ``cfg`` in the config."""
+        try:
+            return self.build(cfg)
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"{where}: {error}") from error
+
     def _build_nested(self, value):
         if isinstance(value, (list, tuple)):
             return [self._build_nested(v) for v in value]

@@ -43,7 +43,7 @@ def train(method: str, form: str, args) -> tuple[list[torch.Tensor], str]:
             log_level="ERROR"))
         runner, said = Runner.from_cfg(cfg), []
         runner.logger.warning = said.append
-        runner._train_loop = loop = runner.build_train_loop(runner._train_loop)
+        loop = runner.build_train_loop()
         runner.call_hook("before_run")
 
         def weights():

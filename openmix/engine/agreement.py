@@ -255,7 +255,7 @@ def check_held_out(data, dataset, meta: Mapping, where: str = "test_dataloader")
 
 def records(runner) -> dict:
     """What a checkpoint remembers of a run's data: ``train``, and ``val`` (None without evaluation)."""
-    val = None if runner._val_loop is None else record(runner._val_loop.dataloader.data)
+    val = None if runner.val_loop is None else record(runner.val_loop.dataloader.data)
     return dict(train=record(runner.train_loop.dataloader.data), val=val)
 
 

@@ -7,6 +7,7 @@ from mmengine.runner import BaseLoop
 
 from ..evaluators.base import Evaluator
 from ..registry import EVALUATORS
+from .build import build_loader
 from .distributed.launch import unwrap
 from .step.eager import Diverged
 
@@ -65,7 +66,7 @@ class EvalLoop(BaseLoop):
     mode, names = "val", None
 
     def __init__(self, runner, dataloader, evaluator=None, network: str | None = None, limit: int | None = None):
-        super().__init__(runner, runner.build_loader(dataloader, train=False))
+        super().__init__(runner, build_loader(runner, dataloader, train=False))
         self.config, self.network, self.limit = dict(evaluator or dict(type="Accuracy")), network, limit
         made = self.make_evaluator()
         self.main, self.lower_is_better = made.main, made.lower_is_better

@@ -7,6 +7,7 @@ from ..checks import check_count, check_dict, check_keys
 from ..errors import did_you_mean
 from ..registry import EVALUATORS, accepted_keys
 from .agreement import allowed
+from .build import build_loader
 from .eval_loop import EvalLoop, scalars
 from .hooks import unless_disk_full
 
@@ -41,10 +42,7 @@ def with_data(cfg) -> dict:
 def check_evaluator(where: str, evaluator) -> None:
     """Name, keys and values of an evaluator."""
     EVALUATORS.check(evaluator, where, filled=())
-    try:
-        EVALUATORS.build(dict(evaluator))
-    except (ValueError, TypeError) as error:
-        raise type(error)(f"{where}: {error}") from error
+    EVALUATORS.build_part(where, dict(evaluator))
 
 
 def check_evals(cfg, check_loader) -> None:
@@ -93,7 +91,7 @@ class Evaluations:
 
     def __init__(self, runner, names=None):
         self.runner, self.loops, self.intervals = runner, {}, {}
-        evals, validation = runner.cfg.get("evals") or {}, getattr(runner, "_val_loop", None)
+        evals, validation = runner.cfg.get("evals") or {}, runner.val_loop
         for name in evals if names is None else names:
             evaluator, loader, others = split_entry(evals[name], runner.cfg.get("val_dataloader"))
             shared = isinstance(validation, EvalLoop) and loader == dict(runner.cfg.val_dataloader)
@@ -103,7 +101,7 @@ class Evaluations:
                 if network not in known:
                     raise ValueError(f"{where}.networks: no network {network!r} is evaluated here; "
                                      f"{did_you_mean(network, known)}")
-            built = validation.dataloader if shared else runner.build_loader(loader, train=False, where=where)
+            built = validation.dataloader if shared else build_loader(runner, loader, train=False, where=where)
             self.loops[name] = loop = EvalLoop(runner, built, evaluator, limit=others.get("limit"))
             loop.mode, loop.names = where, others.get("networks")
 

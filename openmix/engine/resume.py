@@ -1,4 +1,4 @@
-"""The state of a run: what is saved, and how a run goes on from it. The functions are methods of the Runner."""
+"""The state of a run: what is saved, and how a run goes on from it."""
 import json
 from pathlib import Path
 
@@ -66,20 +66,19 @@ def load_or_resume(runner) -> None:
 
     No file is touched unless the run does go on: whatever is refused leaves the work dir as it was.
     """
-    if runner._has_loaded:
+    if runner.loaded:
         return
-    runner._has_loaded = True
-    path = runner._resume
+    runner.loaded, path = True, runner.cfg.get("resume")
     searched = path is True
     if searched:  # the first process looks, all load what it found
-        first = runner.rank == 0
-        path = launch.agree(checkpoint.newest_valid(runner.work_dir, runner.logger.warning) if first else None)
+        newest = checkpoint.newest_valid(runner.work_dir, runner.logger.warning) if runner.rank == 0 else None
+        path = launch.broadcast_from_rank0(newest)
         if path is None:
             runner.logger.info(f"nothing to resume in {runner.work_dir}: starting from the beginning")
     if path:
-        runner.resume(path)
-    elif runner._load_from is not None:
-        runner.load_weights(runner._load_from, strict=runner._train_loop is None)
+        resume(runner, path)
+    elif runner.cfg.get("load_from") is not None:
+        load_weights(runner, runner.cfg.load_from, strict=runner.train_loop is None)
     if searched and runner.rank == 0:
         checkpoint.set_aside(runner.work_dir, path, runner.logger.warning)
 
@@ -146,7 +145,7 @@ def refuse_shorter(loop, path, meta: dict, done: int) -> None:
                          "--work-dir")
 
 
-def resume(runner, path, *args, **kwargs) -> None:
+def resume(runner, path) -> None:
     """Continue from ``path``: bit-exactly where processes, config and versions are the same."""
     found = checkpoint.load(path)
     if "loop" not in found:
@@ -169,6 +168,6 @@ def resume(runner, path, *args, **kwargs) -> None:
     unwrap(runner.model).load_state_dict(found["state_dict"])
     load_optimizer(runner.train_loop.optimizer, found["optimizer"])
     runner.train_loop.load_state(found["loop"])
-    runner.history, runner._seconds = json.loads(found["history_json"]), meta["seconds"]
+    runner.history, runner.seconds_before = json.loads(found["history_json"]), meta["seconds"]
     runner.call_hook("after_load_checkpoint", checkpoint=found)
     runner.logger.info(f"resumed {path}: epoch {runner.epoch}, iteration {runner.iter}")

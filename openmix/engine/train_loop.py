@@ -14,13 +14,16 @@ import torch
 import torch.distributed as dist
 from mmengine.runner import BaseLoop
 
+from .build import build_loader
 from .distributed.launch import average_buffers
 from .finite import not_finite, state_tensors
 from .optim.optimizers import build_optimizer
 from .optim.schedules import lr_table
+from .resume import save_run
 from .step.eager import Diverged
 from .step.meters import Readout, mark
 from .step.modes import make_step
+from .summary import note_memory
 
 __all__ = ["EpochLoop"]
 
@@ -64,7 +67,7 @@ class EpochLoop(BaseLoop):
                  mixup_begin_epoch: int = 0, limit: int | None = None, stop_after: int | None = None):
         if max_epochs < 1 or val_interval < 1:
             raise ValueError(f"max_epochs and val_interval must be at least 1, got {max_epochs} and {val_interval}")
-        super().__init__(runner, runner.build_loader(dataloader, train=True))
+        super().__init__(runner, build_loader(runner, dataloader, train=True))
         self._max_epochs, self.val_interval, self.stop_after = max_epochs, val_interval, stop_after
         self.mixing_epochs = range(mixup_begin_epoch, max_epochs - mixup_off_epochs)
         if mixup_begin_epoch and not self.mixing_epochs:
@@ -217,7 +220,7 @@ class EpochLoop(BaseLoop):
         sums, others = values[:len(names)], values[len(names):]
         if not latch.on_host and others[0]:
             raise self.diverged(Diverged("the loss was not finite"), self.first_iter + int(others[1]))
-        runner.note_memory()
+        note_memory(runner)
         means = {name: total / max(1, interval.count) for name, total in zip(names, sums, strict=True)}
         self.means.append((interval.count, dict(means)))
         seconds, steps = interval.seconds, interval.steps
@@ -283,7 +286,7 @@ class EpochLoop(BaseLoop):
             raise self.diverged(Diverged("the loss was not finite"), self.first_iter + int(latch.good))
         self.runner.call_hook("before_stop")
         average_buffers(self.runner.model)
-        self.runner.save_run(f"iter_{self._iter}.pth")
+        save_run(self.runner, f"iter_{self._iter}.pth")
         raise Stopped(self.runner.stop_signal.number)
 
     def not_finite(self) -> list[str]:

@@ -57,10 +57,14 @@ MODEL_PARTS = dict(backbone=BACKBONES, head=HEADS, mixup=MIXUPS, loss=LOSSES)
 TRACKERS = dict(TensorboardVisBackend="tensorboard", WandbVisBackend="wandb")  # packages, and extras of the same name
 
 
-def check_config(cfg) -> None:
-    """Check every name and key of a config. Raises ValueError or TypeError naming the place and the nearest name.
+def check_config(cfg, values: bool = True) -> None:
+    """Check every name and key of a config. Raises ValueError or TypeError naming the key and the nearest name.
 
     Nothing is read and nothing large is built for it: it takes milliseconds.
+
+    Args:
+        values: also build the mixing method and the loss to see whether their values fit. A run leaves that out, as it
+            builds them itself before it touches its work dir.
     """
     from ..agreement import check_data
     from ..evaluations import check_evals
@@ -83,7 +87,7 @@ def check_config(cfg) -> None:
         if missing and len(missing) < len(keys):
             raise ValueError(f"the config has no {missing[0]!r}; {', '.join(keys)} go together, and the files of "
                              "configs/_base_ set them")
-    check_model(cfg.model)
+    check_model(cfg.model, values)
     for name in LOADER_KEYS:
         if cfg.get(name) is not None:
             check_loader(name, cfg[name])
@@ -99,8 +103,8 @@ def check_config(cfg) -> None:
     check_logging(cfg)
 
 
-def check_model(model) -> None:
-    """The classifier and its parts. Mixing methods and losses are small: building one tells whether its values fit."""
+def check_model(model, values: bool = True) -> None:
+    """The classifier and its parts; with ``values`` the mixing method and the loss, which are small, are built."""
     MODELS.check(model, "model", filled=())
     if "data_preprocessor" in model:
         raise ValueError("model.data_preprocessor is not read; mean and std stand in the config's data_preprocessor")
@@ -109,12 +113,9 @@ def check_model(model) -> None:
             registry.check(model[part], f"model.{part}", filled=("in_channels", "num_classes"))
     classes = check_class_counts(model)
     for part in ("mixup", "loss"):
-        if model.get(part) is not None:
-            try:
-                with torch.random.fork_rng(devices=[]):
-                    built = MODEL_PARTS[part].build(model[part])
-            except (ValueError, TypeError) as error:
-                raise type(error)(f"model.{part}: {error}") from error
+        if values and model.get(part) is not None:
+            with torch.random.fork_rng(devices=[]):
+                built = MODEL_PARTS[part].build_part(f"model.{part}", model[part])
             if classes is not None:
                 check_classes(classes, **{f"model.{part}": built})
 
@@ -183,7 +184,7 @@ def check_loops(cfg) -> None:
 
 def check_hooks(cfg) -> None:
     """``default_hooks`` (partial dicts are filled up) and ``custom_hooks``."""
-    from ..runner import DEFAULT_HOOKS
+    from ..hooks import DEFAULT_HOOKS
 
     hooks, custom = cfg.get("default_hooks") or {}, cfg.get("custom_hooks") or []
     check_dict("default_hooks", hooks)

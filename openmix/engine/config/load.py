@@ -137,8 +137,8 @@ def _without_mark(needed: bool):
         Config._substitute_predefined_vars = staticmethod(copy)
 
 
-def configure(args):
-    """The config file with the command line merged into it, checked."""
+def configure(args, values: bool = True) -> Config:
+    """The config file with the command line merged into it, checked: see ``check_config`` for ``values``."""
     from ...paths import default_work_dir, find_config
     from .check import check_config
 
@@ -172,7 +172,7 @@ def configure(args):
         cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = cfg.evals = None
     if getattr(args, "auto_scale_lr", False):
         cfg.auto_scale_lr = {**(cfg.get("auto_scale_lr") or {}), "enable": True}
-    check_config(cfg)
+    check_config(cfg, values)
     return cfg
 
 

@@ -65,7 +65,7 @@ def test_memory_freed_by_a_step_serves_the_next_without_page_faults():
         activations = [torch.empty(2**21).fill_(1) for _ in range(10)]  # 20,480 pages of 4 KiB
         return len(activations)
 
-    precision.keep_freed_memory()
+    precision.tune_malloc()
     for _ in range(3):
         step()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from openmix.engine.hooks import EMAHook
+from openmix.engine.resume import save_run
 from openmix.engine.runner import Runner
 from openmix.engine.step.cudagraph import WARM_UP, Captured, State
 from openmix.mixups import MixUp
@@ -21,7 +22,7 @@ def epochs(tmp_path, method, form, epochs=4, optim_wrapper=None, tape=Tape, **ch
     cfg.default_hooks.checkpoint = None
     cfg.optim_wrapper = optim_wrapper or cfg.optim_wrapper
     runner, said = Runner.from_cfg(cfg), []
-    runner._train_loop = loop = runner.build_train_loop(runner._train_loop)
+    loop = runner.build_train_loop()
     loop.step.latch.on_host = False  # as on a GPU
     if form == "graph":
         loop.step.form = "graph"
@@ -163,7 +164,7 @@ def test_a_hook_that_freezes_layers_makes_a_new_capture(tmp_path):
     cfg = config(tmp_path, epochs=4, images=60, val_cfg=None, val_dataloader=None, val_evaluator=None)
     cfg.default_hooks.checkpoint = None
     runner = Runner.from_cfg(cfg)
-    runner._train_loop = loop = runner.build_train_loop(runner._train_loop)
+    loop = runner.build_train_loop()
     loop.step.latch.on_host, loop.step.form = False, "graph"
     loop.step.run = captured = Captured(loop.step, print, record=lambda run: Tape(run, loop.step))
     upload_packed(loop.dataloader)
@@ -205,8 +206,8 @@ def test_optimizers_keep_their_state_through_capture(tmp_path, optimizer):
 
 def test_a_checkpoint_of_a_captured_run_has_plain_learning_rates(tmp_path):
     graph, _ = epochs(tmp_path, "MixUp", "graph", 1, dict(optimizer=dict(type="AdamW", lr=1e-3)))
-    graph.runner._seconds_before, graph.runner._started = 0.0, 0.0
-    graph.runner.save_run("end.pth")
+    graph.runner.started = 0.0
+    save_run(graph.runner, "end.pth")
     group = torch.load(tmp_path / "graph" / "end.pth", weights_only=True)["optimizer"]["param_groups"][0]
     assert isinstance(group["lr"], float) and group["capturable"] is False
     assert isinstance(graph.optimizer.param_groups[0]["lr"], torch.Tensor)

@@ -15,8 +15,7 @@ def build(tmp_path, method="MixUp", **changes):
                  val_evaluator=None, **changes)
     cfg.default_hooks.checkpoint = None
     runner = Runner.from_cfg(cfg)
-    runner._train_loop = runner.build_train_loop(runner._train_loop)
-    return runner.train_loop
+    return runner.build_train_loop()
 
 
 class OnGPU:
