@@ -44,7 +44,7 @@ def data_facts(loader) -> dict:
 
 
 def portable_state(optimizer) -> dict:
-    """The optimizer's state without traces of the form of the step: a run captured on a GPU may go on on a CPU."""
+    """The optimizer's state without traces of the mode of the step: a run captured on a GPU may go on on a CPU."""
     found = optimizer.state_dict()
     for group in found["param_groups"]:
         group["lr"] = float(group["lr"])

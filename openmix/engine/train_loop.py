@@ -10,6 +10,7 @@ import time
 from collections import deque
 from typing import NamedTuple
 
+import mmengine.hooks
 import torch
 import torch.distributed as dist
 from mmengine.runner import BaseLoop
@@ -21,7 +22,7 @@ from .optim.optimizers import build_optimizer
 from .optim.schedules import lr_table
 from .resume import save_run
 from .step.eager import Diverged
-from .step.meters import Readout, mark
+from .step.meters import AsyncRead, record_event
 from .step.modes import make_step
 from .summary import note_memory
 
@@ -39,14 +40,14 @@ class Stopped(Exception):
 
 
 class Interval(NamedTuple):
-    """What is known of a logging interval before its sums have come from the device."""
+    """A logging interval whose sums are on their way from the device."""
 
     index: int  # of its last batch in the epoch
     iteration: int  # of the run, of the same batch
     lr: float
     count: int
     names: list
-    readout: Readout
+    readout: AsyncRead
     steps: int  # of this process since the last one: a resumed run has read none of the earlier ones' time
     seconds: float
     data_seconds: float
@@ -76,7 +77,7 @@ class EpochLoop(BaseLoop):
         self.steps = len(self.dataloader) if limit is None else min(limit, len(self.dataloader))
         self._max_iters = max_epochs * self.steps
         self._epoch = self._iter = self.first_iter = 0  # first_iter: of this part of the run
-        self._told = 0.0
+        self._heartbeat = 0.0
         self.means = []  # (steps, means) of the epoch's logging intervals so far
         self.exempt = set()  # tensors that are not finite by design, such as a mask of a network
         self.late = runner.device.type == "cuda"  # a log line is written when the next interval has been queued
@@ -85,8 +86,8 @@ class EpochLoop(BaseLoop):
         self.optimizer = build_optimizer(runner.model, config)
         self.accumulate = config.get("accumulative_counts", 1)
         self.step = make_step(
-            runner.model, self.optimizer, self.dataloader.batch, form=runner.cfg.get("env_cfg", {}).get("step", "auto"),
-            say=runner.logger.warning, device=runner.device, dtype=runner.amp_dtype, clip_grad=config.get("clip_grad"),
+            runner.model, self.optimizer, self.dataloader.batch, mode=runner.cfg.get("env_cfg", {}).get("step", "auto"),
+            warn=runner.logger.warning, device=runner.device, dtype=runner.amp_dtype, clip_grad=config.get("clip_grad"),
             accumulate=self.accumulate)
         schedule = runner.cfg.get("param_scheduler")
         tables = {}
@@ -106,7 +107,7 @@ class EpochLoop(BaseLoop):
     def start(self) -> None:
         """Sort the hooks into those that watch and those that act; to be called before the first epoch."""
         runner = self.runner
-        self.interval = min((h.interval for h in runner.hooks if type(h).__name__ == "LoggerHook"), default=50)
+        self.interval = min((h.interval for h in runner.hooks if isinstance(h, mmengine.hooks.LoggerHook)), default=50)
         watching = ("before_train_iter", "after_train_iter")
         hooks = [h for h in runner.hooks if any(stage in h.get_triggered_stages() for stage in watching)]
         observes = [getattr(h, "observer", type(h).__module__.startswith("mmengine.")) for h in hooks]
@@ -131,7 +132,7 @@ class EpochLoop(BaseLoop):
         step.begin_epoch()
         mixing, start = self._epoch in self.mixing_epochs, self._iter - self._epoch * self.steps
         self._clock = dict(start=time.perf_counter(), interval=time.perf_counter(), data=0.0, first=self._iter,
-                           begin=start, event=mark(runner.device))
+                           begin=start, event=record_event(runner.device))
         self.waiting, stopping = deque(), False
         rows = self.dataloader.rows(self._epoch, start, self.columns())
         for index in range(start, self.steps):
@@ -144,16 +145,16 @@ class EpochLoop(BaseLoop):
             begun = index % accumulate  # batches of this window before this one; an epoch's last window is shorter
             window = min(accumulate, self.steps - index + begun)
             update = begun + 1 == window
-            if "graph" not in step.form:
+            if "graph" not in step.mode:
                 self.set_lr(self._iter)
             planned = self.stop_after is not None and self._iter + 1 >= self.stop_after
             followers = self.due(begun) if update and self.followers else ()
             try:
-                losses, stop = step(row, self._iter / self._max_iters, mixing, update, bool(runner.stop_signal.number),
-                                    followers, window)
+                losses, stop = step(row, self._iter / self._max_iters, mixing, update,
+                                    bool(runner.stop_signal.received), followers, window)
             except Diverged as error:
                 raise self.diverged(error, self._iter) from None
-            if actors and "graph" in step.form:  # a graph writes to the same tensors each time, and hooks may keep them
+            if actors and "graph" in step.mode:  # a graph writes to the same tensors each time, and hooks may keep them
                 losses = {name: value.clone() for name, value in losses.items()}
             for hook in actors:
                 hook.after_train_iter(runner, batch_idx=index, data_batch=None, outputs=losses)
@@ -172,8 +173,8 @@ class EpochLoop(BaseLoop):
         return [f for f in self.followers if any(f.due(iteration) for iteration in window)]
 
     def columns(self) -> dict:
-        """Learning rates and progress of an epoch's steps, for the forms of the step that read them on the device."""
-        if self.step.form == "eager":
+        """Learning rates and progress of an epoch's steps, for the modes of the step that read them on the device."""
+        if self.step.mode == "eager":
             return {}
         first, last = self._epoch * self.steps, self._max_iters - 1  # with a limit the plan is longer than the run
         steps = [min(first + i, last) for i in range(len(self.dataloader))]
@@ -193,18 +194,18 @@ class EpochLoop(BaseLoop):
         """Send for the sums of the interval that ends with batch ``index``; returns whether to stop."""
         runner, clock, now, step = self.runner, self._clock, time.perf_counter(), self.step
         others = []
-        if not step.latch.on_host:
-            others = step.latch.tensors()
+        if not step.guard.immediate:
+            others = step.guard.tensors()
             if runner.world_size > 1:  # the processes agree on a stop (on CPUs they do at each step)
-                flag = torch.tensor(float(runner.stop_signal.number > 0), device=runner.device)
+                flag = torch.tensor(float(runner.stop_signal.received > 0), device=runner.device)
                 dist.all_reduce(flag)
                 others = [*others, flag]
-        count, names, readout = step.sums.take(*others)
+        count, names, readout = step.meter.read_and_reset(*others)
         self.waiting.append(Interval(
             index, self._iter, self.lr(self._iter), count, names, readout, steps=index + 1 - clock["begin"],
             seconds=now - clock["interval"], data_seconds=clock["data"], began=clock["event"]))
         clock.update(interval=now, data=0.0, begin=index + 1, event=readout.done)
-        return runner.world_size == 1 and bool(runner.stop_signal.number)
+        return runner.world_size == 1 and bool(runner.stop_signal.received)
 
     def report(self, keep: int = 0) -> bool:
         """Read what has been sent for, but the newest ``keep`` intervals, and log it; returns whether to stop."""
@@ -215,16 +216,16 @@ class EpochLoop(BaseLoop):
 
     def log(self, interval: Interval) -> bool:
         """One log line. Raises Diverged if a loss was not finite."""
-        runner, latch, names = self.runner, self.step.latch, interval.names
+        runner, guard, names = self.runner, self.step.guard, interval.names
         values = interval.readout.tolist()
         sums, others = values[:len(names)], values[len(names):]
-        if not latch.on_host and others[0]:
+        if not guard.immediate and others[0]:
             raise self.diverged(Diverged("the loss was not finite"), self.first_iter + int(others[1]))
         note_memory(runner)
         means = {name: total / max(1, interval.count) for name, total in zip(names, sums, strict=True)}
         self.means.append((interval.count, dict(means)))
         seconds, steps = interval.seconds, interval.steps
-        if interval.began is not None:  # the host runs ahead of a GPU, so its clock tells nothing
+        if interval.began is not None:  # the host runs ahead of a GPU, so its clock does not measure them
             seconds = interval.began.elapsed_time(interval.readout.done) / 1e3
         scalars = dict(lr=interval.lr, time=seconds / steps, data_time=interval.data_seconds / steps)
         # "loss" first, as readers of the line expect it
@@ -239,11 +240,11 @@ class EpochLoop(BaseLoop):
                 hook.after_train_iter(runner, batch_idx=interval.index, data_batch=None, outputs=scalars)
         finally:
             self._iter = now
-        told = time.perf_counter()
-        if told - self._told > HEARTBEAT:
-            self._told = told
+        clock = time.perf_counter()
+        if clock - self._heartbeat > HEARTBEAT:
+            self._heartbeat = clock
             runner.set_status("running", epoch=self._epoch + 1, step=interval.iteration + 1)
-        return not latch.on_host and runner.world_size > 1 and others[2] > 0
+        return not guard.immediate and runner.world_size > 1 and others[2] > 0
 
     def end_epoch(self, stop: bool) -> None:
         runner = self.runner
@@ -265,10 +266,10 @@ class EpochLoop(BaseLoop):
             runner.evaluations.run_due(entry)
         runner.history.append(entry)
         if runner.world_size == 1:  # several processes agree at the next step on what came during evaluation
-            stop = stop or bool(runner.stop_signal.number)
+            stop = stop or bool(runner.stop_signal.received)
         runner.call_hook("after_epoch", entry=entry, force=stop or last)
         if stop and not last:
-            raise Stopped(runner.stop_signal.number)
+            raise Stopped(runner.stop_signal.received)
 
     def epoch_means(self) -> dict[str, float]:
         """Means over the epoch of what was logged in its intervals."""
@@ -281,13 +282,13 @@ class EpochLoop(BaseLoop):
     def stop(self):
         """Save in the middle of an epoch and leave."""
         self.report()
-        latch = self.step.latch
-        if not latch.on_host and latch.tripped:  # since the last log line
-            raise self.diverged(Diverged("the loss was not finite"), self.first_iter + int(latch.good))
+        guard = self.step.guard
+        if not guard.immediate and guard.tripped:  # since the last log line
+            raise self.diverged(Diverged("the loss was not finite"), self.first_iter + int(guard.good))
         self.runner.call_hook("before_stop")
         average_buffers(self.runner.model)
         save_run(self.runner, f"iter_{self._iter}.pth")
-        raise Stopped(self.runner.stop_signal.number)
+        raise Stopped(self.runner.stop_signal.received)
 
     def not_finite(self) -> list[str]:
         """Names of tensors of the run's state that hold an infinity or a NaN."""
@@ -313,13 +314,13 @@ class EpochLoop(BaseLoop):
 
     def state(self) -> dict:
         scaler = self.step.scaler
-        return dict(epoch=self._epoch, iter=self._iter, sums=self.step.sums.state(), means_json=json.dumps(self.means),
+        return dict(epoch=self._epoch, iter=self._iter, sums=self.step.meter.state(), means_json=json.dumps(self.means),
                     scaler=scaler.state_dict() if scaler else None)
 
     def load_state(self, state: dict) -> None:
         self._epoch, self._iter = state["epoch"], state["iter"]
         self.first_iter = self._iter
-        self.step.sums.load(state["sums"], self.runner.device)
+        self.step.meter.load(state["sums"], self.runner.device)
         self.means = json.loads(state["means_json"])
         if self.step.scaler and state["scaler"]:
             self.step.scaler.load_state_dict(state["scaler"])

@@ -13,7 +13,7 @@ from openmix import apis
 from openmix.engine import checkpoint
 from openmix.engine.hooks import EMAHook
 from openmix.engine.resume import load_weights
-from openmix.engine.step.eager import Diverged, Step
+from openmix.engine.step.eager import Diverged, EagerStep
 from openmix.engine.train_loop import Stopped
 from openmix.plan import PlanRow
 from openmix.registry import HOOKS
@@ -192,14 +192,14 @@ def gradients_of_updates(work_dir, accumulate, **changes):
     runner = apis_runner(config(work_dir, mixup="Vanilla", epochs=1, custom_hooks=[], val_cfg=None, val_dataloader=None,
                                 val_evaluator=None, **{"optim_wrapper.accumulative_counts": accumulate,
                                 "optim_wrapper.optimizer.lr": 0.0, **changes}))
-    found, update = [], Step.update
+    found, update = [], EagerStep.update
 
     def spy(self, progress):
         found.append(torch.cat([p.grad.flatten() for p in self.parameters]))
         update(self, progress)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Step, "update", spy)
+        patch.setattr(EagerStep, "update", spy)
         runner.train()
     return found
 
@@ -364,7 +364,7 @@ def test_a_signal_during_evaluation_saves_the_epoch_that_was_trained(tmp_path):
 
     class Signal(Hook):
         def before_val_epoch(self, runner):
-            runner.stop_signal.number = 15
+            runner.stop_signal.received = 15
 
     runner.register_hook(Signal())
     with pytest.raises(Stopped):

@@ -33,7 +33,7 @@ from ...registry import (
 from ...workdir.identity import refuse_secrets
 from ..distributed.launch import LAUNCHERS
 from ..precision import AMP
-from ..step.modes import FORMS
+from ..step.modes import MODES
 
 TOP_LEVEL = {
     "model", "train_dataloader", "val_dataloader", "test_dataloader", "train_cfg", "val_cfg", "test_cfg",
@@ -51,7 +51,7 @@ LOADER_KEYS = dict(train_dataloader={"total_batch", "dataset", "augment", "num_w
                    val_dataloader={"batch_size", "dataset", "num_workers", "allow"},
                    test_dataloader={"batch_size", "dataset", "num_workers", "allow"})
 AUGMENT_KEYS = {"padding", "mode", "flip", "scale", "ratio"}
-ENV_VALUES = dict(amp=AMP, step=FORMS, channels_last=("auto", True, False), cudnn_benchmark=(True, False),
+ENV_VALUES = dict(amp=AMP, step=MODES, channels_last=("auto", True, False), cudnn_benchmark=(True, False),
                   num_threads=None)
 MODEL_PARTS = dict(backbone=BACKBONES, head=HEADS, mixup=MIXUPS, loss=LOSSES)
 TRACKERS = dict(TensorboardVisBackend="tensorboard", WandbVisBackend="wandb")  # packages, and extras of the same name
