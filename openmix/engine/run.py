@@ -49,7 +49,7 @@ def finished(cfg) -> bool:
     report = folder / "result.json"
     if report.is_file():
         try:
-            found = result.read(report)
+            record = result.read(report)
         except result.Torn as error:
             if not cfg.get("resume"):
                 raise ValueError(f"{error}; --resume continues the run and writes it anew, or give another "
@@ -57,15 +57,15 @@ def finished(cfg) -> bool:
             warnings.warn(f"{error}; the run goes on and writes it anew", stacklevel=2)
             return False
         seed = (cfg.get("randomness") or {}).get("seed", 0)
-        same = found.get("config_hash") == config_hash and found.get("seed") == seed
+        same = record.get("config_hash") == config_hash and record.get("seed") == seed
         if cfg.get("resume"):
-            if found.get("status") == "done" and same:
+            if record.get("status") == "done" and same:
                 return True
-            if found.get("status") == "done" and own is None:
+            if record.get("status") == "done" and own is None:
                 raise ValueError(f"{folder} holds the result of a finished run of another config or seed, and no "
                                  "checkpoint that it could go on from; give another --work-dir")
         else:
-            raise ValueError(f"{folder} holds a finished run (status {found.get('status')}); give another --work-dir "
+            raise ValueError(f"{folder} holds a finished run (status {record.get('status')}); give another --work-dir "
                              "or --seed, or --resume to leave it at that")
     elif not cfg.get("resume") and any(folder.glob("*.pth")):
         raise ValueError(f"{folder} holds an unfinished run; --resume continues it, or give another --work-dir")

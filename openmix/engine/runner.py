@@ -186,7 +186,7 @@ class Runner:
 
     def set_status(self, state: str, **info) -> None:
         """Write ``status.json``; a full disk does not stop a run for a status line."""
-        if self.rank == 0 or state in ("oom", "invalid", "failed"):  # whoever fails says so
+        if self.rank == 0 or state in ("oom", "invalid", "failed"):  # every process that fails writes its reason
             try:
                 workdir.write_status(self.work_dir, state, **info)
             except OSError as error:
@@ -197,7 +197,7 @@ class Runner:
 
         Raises:
             Stopped: after a signal; everything is saved and ``--resume`` continues.
-            Diverged: the loss was not finite; ``result.json`` says so.
+            Diverged: the loss was not finite; ``result.json`` has that status.
         """
         try:
             lock = workdir.Lock(self.work_dir, self.rank, wait=2)
@@ -257,7 +257,7 @@ class Runner:
         self.write_config()
 
     def refuse(self, error: Exception, lock) -> None:
-        """A start that cannot be: its status says why, but a run that was there already stays as it was."""
+        """Record why a start was refused; a run that is in the work dir already stays as it was."""
         if self.begun or not self.goes_on:
             self.set_status("invalid", reason=str(error))
         else:

@@ -2,7 +2,7 @@
 
 Losses are added up on the device and read once an interval, on a GPU one interval late, so that the host never waits
 for a step that is still running. Hooks that only watch (loggers) run at that interval,
-hooks that act (a user's hook that overrides before_/after_train_iter) at every step; a hook says so itself with a
+hooks that act (a user's hook that overrides before_/after_train_iter) at every step; a hook decides itself with a
 class attribute ``observer = True`` or ``False``, and mmengine's own hooks are observers.
 """
 import json
@@ -275,9 +275,9 @@ class EpochLoop(BaseLoop):
         """Means over the epoch of what was logged in its intervals."""
         steps = sum(count for count, _ in self.means)
         names = dict.fromkeys(name for _, means in self.means for name in means)
-        found = {k: sum(count * means.get(k, 0.0) for count, means in self.means) / steps for k in names}
+        means = {k: sum(count * means.get(k, 0.0) for count, means in self.means) / steps for k in names}
         self.means = []
-        return found
+        return means
 
     def stop(self):
         """Save in the middle of an epoch and leave."""

@@ -107,7 +107,7 @@ def check_model(model, values: bool = True) -> None:
     """The classifier and its parts; with ``values`` the mixing method and the loss, which are small, are built."""
     MODELS.check(model, "model", filled=())
     if "data_preprocessor" in model:
-        raise ValueError("model.data_preprocessor is not read; mean and std stand in the config's data_preprocessor")
+        raise ValueError("model.data_preprocessor is not read; mean and std belong in the config's data_preprocessor")
     for part, registry in MODEL_PARTS.items():
         if model.get(part) is not None:
             registry.check(model[part], f"model.{part}", filled=("in_channels", "num_classes"))
@@ -123,9 +123,9 @@ def check_model(model, values: bool = True) -> None:
 def check_class_counts(model) -> int | None:
     """The number of classes of the model and its head, which must agree; None where neither names one."""
     head = model.get("head") or {}
-    for where, found in (("model", model), ("model.head", head)):
-        if found.get("num_classes") is not None:
-            check_count(f"{where}.num_classes", found["num_classes"])
+    for where, part in (("model", model), ("model.head", head)):
+        if part.get("num_classes") is not None:
+            check_count(f"{where}.num_classes", part["num_classes"])
     try:
         return count_classes(head, model.get("num_classes"))
     except ValueError as error:
@@ -234,10 +234,10 @@ def check_preprocessor(normalise) -> None:
 def check_logging(cfg) -> None:
     """``log_processor``, ``visualizer`` and its backends. Raises ImportError for a tracker that is not installed."""
     log_processor, visualizer = cfg.get("log_processor") or {}, cfg.get("visualizer") or {}
-    for where, found, registry, kind in (("log_processor", log_processor, LOG_PROCESSORS, "LogProcessor"),
+    for where, part, registry, kind in (("log_processor", log_processor, LOG_PROCESSORS, "LogProcessor"),
                                          ("visualizer", visualizer, VISUALIZERS, "Visualizer")):
-        check_dict(where, found)
-        registry.check({"type": kind, **found}, where)
+        check_dict(where, part)
+        registry.check({"type": kind, **part}, where)
     backends = visualizer.get("vis_backends") or []
     if not isinstance(backends, (list, tuple)):
         raise TypeError(f"visualizer.vis_backends must be a list of dicts, got {backends!r}")

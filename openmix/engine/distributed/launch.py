@@ -48,8 +48,8 @@ def init_distributed(launcher: str, timeout_s: int = 1800) -> tuple[int, int]:
         return 0, 1
     if not dist.is_initialized():
         if launcher != "pytorch":
-            found = slurm.process_group() if launcher == "slurm" else _mpi_environment()
-            for key, value in found.items():
+            env = slurm.process_group() if launcher == "slurm" else _mpi_environment()
+            for key, value in env.items():
                 if key.startswith("MASTER"):
                     os.environ.setdefault(key, value)
                 else:
@@ -71,10 +71,10 @@ def init_distributed(launcher: str, timeout_s: int = 1800) -> tuple[int, int]:
 
 def broadcast_from_rank0(value):
     """The first process's ``value``, in all of them."""
-    found = [value]
+    values = [value]
     if dist.is_initialized() and dist.get_world_size() > 1:
-        dist.broadcast_object_list(found)
-    return found[0]
+        dist.broadcast_object_list(values)
+    return values[0]
 
 
 def is_first() -> bool:

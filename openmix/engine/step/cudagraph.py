@@ -35,12 +35,12 @@ class State:
 
     @torch.no_grad()
     def copy(self) -> dict[str, list[Tensor]]:
-        return {kind: [t.clone() for t in found] for kind, found in self.kinds.items()}
+        return {kind: [t.clone() for t in group] for kind, group in self.kinds.items()}
 
     @torch.no_grad()
     def restore(self, copy: dict[str, list[Tensor]]) -> None:
-        for kind, found in self.kinds.items():
-            for tensor, before in zip(found, copy[kind], strict=True):
+        for kind, group in self.kinds.items():
+            for tensor, before in zip(group, copy[kind], strict=True):
                 tensor.copy_(before)
 
     @torch.no_grad()
@@ -50,7 +50,7 @@ class State:
         A change of a few units in the last place counts as one of ``rounding / tolerance``, so that momentum weights,
         which hardly move in a step, may differ by rounding. Tensors of whole numbers must be equal (else infinite).
         """
-        found = {}
+        ratios = {}
         for kind, now in self.kinds.items():
             error = change = 0.0
             for value, old, right in zip(now, before[kind], expected[kind], strict=True):
@@ -62,8 +62,8 @@ class State:
                 change = change + (right.double() - old.double()).square().sum()
                 change = change + rounding**2 * right.double().square().sum()
             if now:
-                found[kind] = float((torch.as_tensor(error) / torch.as_tensor(change).clamp(min=1e-300)).sqrt())
-        return found
+                ratios[kind] = float((torch.as_tensor(error) / torch.as_tensor(change).clamp(min=1e-300)).sqrt())
+        return ratios
 
 
 class CUDAGraph:
