@@ -200,8 +200,14 @@ def fit_to_checkpoint(runner, meta: Mapping) -> None:
     if not isinstance(known, Mapping) or not known.get("classes"):
         return runner.logger.warning("the checkpoint does not record which classes it was trained on: labels count as "
                                      "they are numbered")
-    for where, loader in runner.test_loaders().items():
+    for where, loader in test_loaders(runner).items():
         fit_loader(runner, where, loader, known, meta)
+
+
+def test_loaders(runner) -> dict:
+    """Loaders of a test by the config key of their data."""
+    test = {} if runner.test_loop is None else {"test_dataloader": runner.test_loop.dataloader}
+    return test | {f"evals.{name}": loop.dataloader for name, loop in runner.evaluations.loops.items()}
 
 
 def fit_loader(runner, where: str, loader, known: Mapping, meta: Mapping) -> None:

@@ -1,4 +1,5 @@
 """The parts of a run from its config: environment, random numbers, model, hooks, loaders."""
+import inspect
 import os
 import random
 
@@ -7,6 +8,7 @@ import torch
 from mmengine.hooks import Hook
 from torch import nn
 
+from ..errors import did_you_mean
 from ..registry import DATASETS, HOOKS
 from . import agreement, precision
 from .distributed import syncbn
@@ -48,9 +50,12 @@ def wrap_model(model: nn.Module, cfg, device: torch.device, amp_dtype, world_siz
     model = model.to(device)
     if world_size == 1:
         return model
+    # batch statistics are averaged once an epoch instead; newer versions of torch warn about the older name
+    names = inspect.signature(nn.parallel.DistributedDataParallel).parameters
+    sync = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
     return nn.parallel.DistributedDataParallel(
-        model, device_ids=[device.index] if device.type == "cuda" else None, broadcast_buffers=False,
-        gradient_as_bucket_view=True, find_unused_parameters=cfg.get("find_unused_parameters", False))
+        model, device_ids=[device.index] if device.type == "cuda" else None, gradient_as_bucket_view=True,
+        find_unused_parameters=cfg.get("find_unused_parameters", False), **{sync: False})
 
 
 def build_hook(hook, priority=None) -> Hook:
@@ -62,6 +67,15 @@ def build_hook(hook, priority=None) -> Hook:
     if priority is not None:
         hook.priority = priority
     return hook
+
+
+def check_networks(cfg, known) -> None:
+    """Raise ValueError if ``val_cfg.network`` or ``test_cfg.network`` is not among the names of networks, ``known``."""
+    for name in ("val_cfg", "test_cfg"):
+        network = (cfg.get(name) or {}).get("network")
+        if network is not None and network not in known:
+            raise ValueError(f"{name}.network: no network {network!r} is evaluated here; "
+                             f"{did_you_mean(network, known)}")
 
 
 def build_loader(runner, cfg, train: bool, where: str = "val_dataloader"):

@@ -17,7 +17,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner.priority import get_priority
 
 from .. import workdir
-from ..errors import did_you_mean, is_input_error, mark, reading_input
+from ..errors import is_input_error, mark, reading_input
 from ..registry import LOOPS, MODELS, SCOPE
 from . import agreement, build, precision, summary
 from .config.check import check_config
@@ -66,7 +66,7 @@ class Runner:
             self.model = build.wrap_model(MODELS.build(cfg.model), cfg, self.device, self.amp_dtype, self.world_size)
             for hook in (*with_defaults(cfg.get("default_hooks")), *(cfg.get("custom_hooks") or ())):
                 self.register_hook(hook)
-            self.check_networks()
+            build.check_networks(cfg, self.networks())
             self.log_processor = parts.build_log_processor(cfg.get("log_processor"))
             workdir.check_writable(self.work_dir)
             try:
@@ -111,14 +111,6 @@ class Runner:
         except Exception as error:
             mark(error, False)
             raise
-
-    def check_networks(self) -> None:
-        """Raise ValueError if ``val_cfg.network`` or ``test_cfg.network`` is no network that is evaluated."""
-        for name in ("val_cfg", "test_cfg"):
-            network, known = (self.cfg.get(name) or {}).get("network"), self.networks()
-            if network is not None and network not in known:
-                raise ValueError(f"{name}.network: no network {network!r} is evaluated here; "
-                                 f"{did_you_mean(network, known)}")
 
     def open_logs(self) -> None:
         """Make the work dir and this part's folder in it, the logger, the message hub and the visual backends."""
@@ -294,11 +286,6 @@ class Runner:
             records[name] = self.evaluations.measure(name)
             self.evaluations.log(name, records[name])
         return records
-
-    def test_loaders(self) -> dict:
-        """Loaders of :meth:`test`, by the config key of their data."""
-        test = {} if self.test_loop is None else {"test_dataloader": self.test_loop.dataloader}
-        return test | {f"evals.{name}": loop.dataloader for name, loop in self.evaluations.loops.items()}
 
     def wall_seconds(self) -> float:
         """Time spent on this run, earlier parts of a resumed one included."""

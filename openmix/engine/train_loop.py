@@ -1,14 +1,12 @@
 """The epoch loop.
 
-Losses are added up on the device and read once an interval, on a GPU one interval late, so that the host never waits
-for a step that is still running. Hooks that only watch (loggers) run at that interval,
-hooks that act (a user's hook that overrides before_/after_train_iter) at every step; a hook decides itself with a
-class attribute ``observer = True`` or ``False``, and mmengine's own hooks are observers.
+Hooks that only watch (loggers) run at the logging interval, hooks that act (a user's hook that overrides
+before_/after_train_iter) at every step. A hook's class attribute ``observer = True`` or ``False`` decides; mmengine's
+own hooks are observers.
 """
+import contextlib
 import json
 import time
-from collections import deque
-from typing import NamedTuple
 
 import mmengine.hooks
 import torch
@@ -18,17 +16,14 @@ from mmengine.runner import BaseLoop
 from .build import build_loader
 from .distributed.launch import average_buffers
 from .finite import not_finite, state_tensors
+from .logging.intervals import IntervalLog
 from .optim.optimizers import build_optimizer
 from .optim.schedules import lr_table
 from .resume import save_run
 from .step.eager import Diverged
-from .step.meters import AsyncRead, record_event
 from .step.modes import make_step
-from .summary import note_memory
 
 __all__ = ["EpochLoop"]
-
-HEARTBEAT = 1.0  # seconds at least between two writings of status.json
 
 
 class Stopped(Exception):
@@ -37,21 +32,6 @@ class Stopped(Exception):
     def __init__(self, signal: int):
         super().__init__(f"stopped by signal {signal}" if signal else "stopped as planned")
         self.signal = signal
-
-
-class Interval(NamedTuple):
-    """A logging interval whose sums are on their way from the device."""
-
-    index: int  # of its last batch in the epoch
-    iteration: int  # of the run, of the same batch
-    lr: float
-    count: int
-    names: list
-    readout: AsyncRead
-    steps: int  # of this process since the last one: a resumed run has read none of the earlier ones' time
-    seconds: float
-    data_seconds: float
-    began: torch.cuda.Event | None
 
 
 class EpochLoop(BaseLoop):
@@ -77,8 +57,7 @@ class EpochLoop(BaseLoop):
         self.steps = len(self.dataloader) if limit is None else min(limit, len(self.dataloader))
         self._max_iters = max_epochs * self.steps
         self._epoch = self._iter = self.first_iter = 0  # first_iter: of this part of the run
-        self._heartbeat = 0.0
-        self.means = []  # (steps, means) of the epoch's logging intervals so far
+        self.log = IntervalLog(self)
         self.exempt = set()  # tensors that are not finite by design, such as a mask of a network
         self.late = runner.device.type == "cuda"  # a log line is written when the next interval has been queued
 
@@ -131,14 +110,13 @@ class EpochLoop(BaseLoop):
         runner.model.train()
         step.begin_epoch()
         mixing, start = self._epoch in self.mixing_epochs, self._iter - self._epoch * self.steps
-        self._clock = dict(start=time.perf_counter(), interval=time.perf_counter(), data=0.0, first=self._iter,
-                           begin=start, event=record_event(runner.device))
-        self.waiting, stopping = deque(), False
+        self.log.begin_epoch(start)
+        first, stopping = self._iter, False
         rows = self.dataloader.rows(self._epoch, start, self.columns())
         for index in range(start, self.steps):
             waiting = time.perf_counter()
             row = next(rows)
-            self._clock["data"] += time.perf_counter() - waiting
+            self.log.data_seconds += time.perf_counter() - waiting
             for hook in actors:
                 hook.before_train_iter(runner, batch_idx=index, data_batch=None)
             last = index + 1 == self.steps
@@ -159,13 +137,13 @@ class EpochLoop(BaseLoop):
             for hook in actors:
                 hook.after_train_iter(runner, batch_idx=index, data_batch=None, outputs=losses)
             if last or (index + 1) % self.interval == 0:
-                stop = self.observe(index) or stop
-                stop = self.report(keep=1 if self.late and not last else 0) or stop
+                stop = self.log.send(index) or stop
+                stop = self.log.write(keep=1 if self.late and not last else 0) or stop
             stopping = stopping or stop or planned  # all processes have agreed on this, and it waits for an update
             self._iter += 1
             if stopping and update and not last:
                 self.stop()
-        self.end_epoch(stopping)
+        self.end_epoch(first, stopping)
 
     def due(self, begun: int) -> list:
         """Those that follow this iteration's update: due at it, or at one of the ``begun`` before in its window."""
@@ -190,69 +168,23 @@ class EpochLoop(BaseLoop):
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr_tables[group["base_lr"]][iteration]
 
-    def observe(self, index: int) -> bool:
-        """Send for the sums of the interval that ends with batch ``index``; returns whether to stop."""
-        runner, clock, now, step = self.runner, self._clock, time.perf_counter(), self.step
-        others = []
-        if not step.guard.immediate:
-            others = step.guard.tensors()
-            if runner.world_size > 1:  # the processes agree on a stop (on CPUs they do at each step)
-                flag = torch.tensor(float(runner.stop_signal.received > 0), device=runner.device)
-                dist.all_reduce(flag)
-                others = [*others, flag]
-        count, names, readout = step.meter.read_and_reset(*others)
-        self.waiting.append(Interval(
-            index, self._iter, self.lr(self._iter), count, names, readout, steps=index + 1 - clock["begin"],
-            seconds=now - clock["interval"], data_seconds=clock["data"], began=clock["event"]))
-        clock.update(interval=now, data=0.0, begin=index + 1, event=readout.done)
-        return runner.world_size == 1 and bool(runner.stop_signal.received)
-
-    def report(self, keep: int = 0) -> bool:
-        """Read what has been sent for, but the newest ``keep`` intervals, and log it; returns whether to stop."""
-        stop = False
-        while len(self.waiting) > keep:
-            stop = self.log(self.waiting.popleft()) or stop
-        return stop
-
-    def log(self, interval: Interval) -> bool:
-        """One log line. Raises Diverged if a loss was not finite."""
-        runner, guard, names = self.runner, self.step.guard, interval.names
-        values = interval.readout.tolist()
-        sums, others = values[:len(names)], values[len(names):]
-        if not guard.immediate and others[0]:
-            raise self.diverged(Diverged("the loss was not finite"), self.first_iter + int(others[1]))
-        note_memory(runner)
-        means = {name: total / max(1, interval.count) for name, total in zip(names, sums, strict=True)}
-        self.means.append((interval.count, dict(means)))
-        seconds, steps = interval.seconds, interval.steps
-        if interval.began is not None:  # the host runs ahead of a GPU, so its clock does not measure them
-            seconds = interval.began.elapsed_time(interval.readout.done) / 1e3
-        scalars = dict(lr=interval.lr, time=seconds / steps, data_time=interval.data_seconds / steps)
-        # "loss" first, as readers of the line expect it
-        scalars |= {"loss": means.pop("loss", float("nan")), **means}
-        scalars["img/s"] = steps * self.dataloader.total_batch / max(seconds, 1e-9)
-        for name, value in scalars.items():
-            runner.message_hub.update_scalar(f"train/{name}", float(value))
-        runner.message_hub.update_info("eta", (self._max_iters - interval.iteration - 1) * seconds / steps)
-        now, self._iter = self._iter, interval.iteration  # the line is about the iteration it was measured at
+    @contextlib.contextmanager
+    def at_iteration(self, iteration: int):
+        """Let hooks see an earlier iteration: the one that a log line is about."""
+        now, self._iter = self._iter, iteration
         try:
-            for hook in self.observers:
-                hook.after_train_iter(runner, batch_idx=interval.index, data_batch=None, outputs=scalars)
+            yield
         finally:
             self._iter = now
-        clock = time.perf_counter()
-        if clock - self._heartbeat > HEARTBEAT:
-            self._heartbeat = clock
-            runner.set_status("running", epoch=self._epoch + 1, step=interval.iteration + 1)
-        return not guard.immediate and runner.world_size > 1 and others[2] > 0
 
-    def end_epoch(self, stop: bool) -> None:
+    def end_epoch(self, first: int, stop: bool) -> None:
+        """Evaluate, save and note the epoch, whose first iteration here was ``first``."""
         runner = self.runner
-        seconds = time.perf_counter() - self._clock["start"]
+        seconds = time.perf_counter() - self.log.epoch_began
         average_buffers(runner.model)
-        images = (self._iter - self._clock["first"]) * self.dataloader.total_batch
+        images = (self._iter - first) * self.dataloader.total_batch
         entry = dict(epoch=self._epoch + 1, lr=self.lr(self._iter - 1), seconds=seconds,
-                     img_s=images / seconds, train=self.epoch_means(), val=None)
+                     img_s=images / seconds, train=self.log.epoch_means(), val=None)
         runner.call_hook("after_train_epoch")
         self.check_finite()
         self._epoch += 1
@@ -271,17 +203,9 @@ class EpochLoop(BaseLoop):
         if stop and not last:
             raise Stopped(runner.stop_signal.received)
 
-    def epoch_means(self) -> dict[str, float]:
-        """Means over the epoch of what was logged in its intervals."""
-        steps = sum(count for count, _ in self.means)
-        names = dict.fromkeys(name for _, means in self.means for name in means)
-        means = {k: sum(count * means.get(k, 0.0) for count, means in self.means) / steps for k in names}
-        self.means = []
-        return means
-
     def stop(self):
         """Save in the middle of an epoch and leave."""
-        self.report()
+        self.log.write()
         guard = self.step.guard
         if not guard.immediate and guard.tripped:  # since the last log line
             raise self.diverged(Diverged("the loss was not finite"), self.first_iter + int(guard.good))
@@ -314,13 +238,13 @@ class EpochLoop(BaseLoop):
 
     def state(self) -> dict:
         scaler = self.step.scaler
-        return dict(epoch=self._epoch, iter=self._iter, sums=self.step.meter.state(), means_json=json.dumps(self.means),
-                    scaler=scaler.state_dict() if scaler else None)
+        return dict(epoch=self._epoch, iter=self._iter, sums=self.step.meter.state(),
+                    means_json=json.dumps(self.log.means), scaler=scaler.state_dict() if scaler else None)
 
     def load_state(self, state: dict) -> None:
         self._epoch, self._iter = state["epoch"], state["iter"]
         self.first_iter = self._iter
         self.step.meter.load(state["sums"], self.runner.device)
-        self.means = json.loads(state["means_json"])
+        self.log.means = json.loads(state["means_json"])
         if self.step.scaler and state["scaler"]:
             self.step.scaler.load_state_dict(state["scaler"])
