@@ -22,6 +22,7 @@ from torch import nn
 
 from openmix.engine.distributed.launch import local_device
 from openmix.engine.runner import Runner
+from openmix.plan import PlanRow
 from openmix.registry import BACKBONES
 
 STEPS = 500
@@ -57,7 +58,7 @@ class Constant:
         return ((self.images, self.labels) for _ in range(self.steps))
 
     def rows(self, epoch=0, start=0, columns=None):
-        return (dict(mix={}, seed=i) for i in range(start, self.steps))
+        return (PlanRow(mix={}, seed=i) for i in range(start, self.steps))
 
     def batch(self, row):
         return self.images, self.labels

@@ -174,10 +174,11 @@ def _start_processes(args) -> int:
     from ..engine.distributed.processes import start
     from ..paths import find_config
 
-    if args.launcher != "none":
-        raise ValueError(f"--gpus starts the processes itself; leave out --launcher {args.launcher}")
-    find_config(args.config)  # an unknown name is one message, before anything starts
-    return start(args.words, args.gpus)
+    with reading_input():
+        if args.launcher != "none":
+            raise ValueError(f"--gpus starts the processes itself; leave out --launcher {args.launcher}")
+        find_config(args.config)  # an unknown name is one message, before anything starts
+        return start(args.words, args.gpus)
 
 
 def _ended_for_good(work_dir) -> int:

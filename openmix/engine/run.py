@@ -226,7 +226,8 @@ def dry_run(cfg, checked: bool = False) -> dict:
     from .train_loop import Stopped
 
     cfg = _read(cfg, checked=checked)
-    launch.init_distributed(cfg.get("launcher", "none"))
+    with reading_input():
+        launch.init_distributed(cfg.get("launcher", "none"))
     with tempfile.TemporaryDirectory() as own:
         folder = launch.broadcast_from_rank0(own)  # the first process's, for all
         cfg.work_dir, cfg.resume, cfg.visualizer = folder, False, None  # no trackers

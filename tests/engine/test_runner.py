@@ -85,7 +85,7 @@ def test_an_error_of_a_hook_keeps_its_traceback_and_is_not_called_wrong_input(tm
 
 
 def test_a_fault_inside_a_step_keeps_its_traceback(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("openmix.engine.train_loop.EpochLoop.observe", lambda *args: int("no number"))
+    monkeypatch.setattr("openmix.engine.logging.intervals.IntervalLog.send", lambda *args: int("no number"))
     path = write(config("unused", epochs=1), tmp_path / "tiny.json")
     assert main("train", path, "--work-dir", tmp_path / "run") == 1
     assert "Traceback" in (message := capsys.readouterr().err) and "invalid literal" in message
