@@ -56,10 +56,10 @@ def evaluations_of(cfg) -> list[str]:
 
 def loader_of(cfg, name: str):
     """The config of the loader at ``val_dataloader``, ``evals.<name>`` ...; None without one."""
-    found = cfg
+    loader = cfg
     for key in name.split("."):
-        found = (found or {}).get(key)
-    return found
+        loader = (loader or {}).get(key)
+    return loader
 
 
 def dataset_of(cfg, name: str):

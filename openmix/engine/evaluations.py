@@ -32,11 +32,11 @@ def split_entry(entry, default=None) -> tuple[dict, dict, dict]:
 
 def with_data(cfg) -> dict:
     """The ``evals`` of a config, each with data of its own: the validation's where it names none."""
-    found = {}
+    evals = {}
     for name, entry in (cfg.get("evals") or {}).items():
         evaluator, loader, others = split_entry(entry, cfg.get("val_dataloader"))
-        found[name] = {**evaluator, **loader, **others}
-    return found
+        evals[name] = {**evaluator, **loader, **others}
+    return evals
 
 
 def check_evaluator(where: str, evaluator) -> None:
@@ -118,8 +118,8 @@ class Evaluations:
 
     def run(self, names, entry: dict) -> None:
         for name in names:
-            entry.setdefault("evals", {})[name] = found = self.measure(name)
-            self.log(name, found)
+            entry.setdefault("evals", {})[name] = measured = self.measure(name)
+            self.log(name, measured)
 
     def measure(self, name: str) -> dict:
         """A record of one evaluation: the evaluator's type and main value, the data, ``networks: {network: values}``.
@@ -130,12 +130,12 @@ class Evaluations:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             return record(loop, loop.measure())
 
-    def log(self, name: str, found: dict) -> None:
-        values = {network: scalars(values) for network, values in found["networks"].items()}
+    def log(self, name: str, measured: dict) -> None:
+        values = {network: scalars(values) for network, values in measured["networks"].items()}
         shown = "; ".join(f"{network}: {'  '.join(f'{k} {v:.4g}' for k, v in own.items())}"
                           for network, own in values.items())
-        self.runner.logger.info(f"evaluation {name} ({found['type']}, {found['data']['name']}, split "
-                                f"{found['data']['split']}): {shown}")
+        self.runner.logger.info(f"evaluation {name} ({measured['type']}, {measured['data']['name']}, split "
+                                f"{measured['data']['split']}): {shown}")
         if self.runner.rank == 0:
             logged = {f"{name}/{network}/{k}": v for network, own in values.items() for k, v in own.items()}
             with unless_disk_full(self.runner, "the log"):

@@ -14,7 +14,7 @@ def scale_lr(cfg) -> None:
     Nothing happens where they agree, and never twice: ``auto_scale_lr.scaled_to`` remembers the batch of the new ones.
 
     Raises:
-        ValueError: the config does not say which batch its learning rate was made for.
+        ValueError: the config does not name the batch of its learning rate.
     """
     scale = cfg.get("auto_scale_lr") or {}
     if not scale.pop("enable", False):
@@ -132,8 +132,8 @@ def test(cfg, weights, options: dict | None = None) -> dict:
 
 def tested(cfg, weights, options: dict | None = None) -> tuple[dict, dict]:
     """What :func:`test` returns, and which data that was measured on, as ``result.json`` records data."""
-    found = evaluate(cfg, weights, ["test"], options=options)["test"]
-    return found["networks"], found["data"]
+    measured = evaluate(cfg, weights, ["test"], options=options)["test"]
+    return measured["networks"], measured["data"]
 
 
 def evaluate(cfg, weights, names=None, write: bool = False, options: dict | None = None,
@@ -166,12 +166,12 @@ def evaluate(cfg, weights, names=None, write: bool = False, options: dict | None
     for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "val_dataloader", "val_cfg",
                 "val_evaluator", *(() if "test" in names else ("test_dataloader", "test_cfg", "test_evaluator"))):
         cfg.pop(key, None)
-    found = Runner(cfg).test()
+    records = Runner(cfg).test()
     if write and launch.is_first():
         with reading_input():
-            add_evaluations(Path(weights).parent, {name: {**record, **facts} for name, record in found.items()})
+            add_evaluations(Path(weights).parent, {name: {**record, **facts} for name, record in records.items()})
     launch.wait_for_all()
-    return {name: found[name] for name in names}
+    return {name: records[name] for name in names}
 
 
 def evaluations_to_run(cfg, names=None) -> list[str]:

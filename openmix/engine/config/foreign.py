@@ -42,7 +42,7 @@ def check_json(path, above: tuple = ()) -> None:
     """Refuse a ``.json`` config that would run code: by ``custom_imports``, or by a ``_base_`` that is a program.
 
     Raises:
-        ValueError: the message says which key and what to do. FileNotFoundError: a ``_base_`` that is not there.
+        ValueError: the message names the key and what to do. FileNotFoundError: a ``_base_`` that is not there.
     """
     from ...paths import config_root
 

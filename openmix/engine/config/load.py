@@ -177,7 +177,7 @@ def configure(args, values: bool = True) -> Config:
 
 
 def check_checkpoint(path: str) -> None:
-    """Raise unless ``path`` is a file that may be a checkpoint; the message says what it is instead."""
+    """Raise unless ``path`` is a file that may be a checkpoint; the message names what it is instead."""
     if path.endswith((".py", ".json")):
         raise ValueError(f"{path} is no checkpoint but looks like a config; openmix train takes CONFIG, "
                          "openmix test CONFIG CHECKPOINT")
