@@ -1,6 +1,37 @@
-"""Messages that name the nearest known spelling."""
+"""Errors of the user's input, and messages that name the nearest known spelling."""
+import contextlib
 import difflib
 from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Something that the user gave is wrong: reported in one line and exit code 2, without a traceback."""
+
+    is_input = True
+
+
+@contextlib.contextmanager
+def reading_input():
+    """Errors raised in here are about the user's input, unless they are marked otherwise: see :func:`is_input_error`.
+
+    Around everything that reads and checks a config, the files it names, and a checkpoint.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        mark(error, True)
+        raise
+
+
+def mark(error: BaseException, is_input: bool) -> None:
+    """Note whether an error is about the user's input; the first mark stays."""
+    if not hasattr(error, "is_input"):
+        error.is_input = is_input
+
+
+def is_input_error(error: BaseException) -> bool:
+    """Whether an error is about the user's input, or names a file that cannot be read; any other is a fault."""
+    return getattr(error, "is_input", isinstance(error, OSError) and error.filename is not None)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -25,28 +25,28 @@ SCOPES = (SCOPE, mm.HOOKS.scope)  # ours and mmengine's: what a ``scope.`` befor
 def _parameters(function) -> tuple[dict, bool]:
     """Parameters by name that ``function`` (or a class) takes by keyword, and whether it takes any others."""
     if not inspect.isclass(function):
-        found = inspect.signature(function).parameters
-        return dict(found), any(p.kind is p.VAR_KEYWORD for p in found.values())
-    found: dict = {}
+        taken = inspect.signature(function).parameters
+        return dict(taken), any(p.kind is p.VAR_KEYWORD for p in taken.values())
+    taken: dict = {}
     for cls in function.__mro__:
         if "__init__" not in vars(cls) or cls is object:
             continue
         parameters = dict(list(inspect.signature(cls.__init__).parameters.items())[1:])
-        found |= {n: p for n, p in parameters.items()
-                  if n not in found and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        taken |= {n: p for n, p in parameters.items()
+                  if n not in taken and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             break
-    return found, False
+    return taken, False
 
 
 def accepted_keys(function) -> set[str] | None:
     """Names that ``function`` (or a class) takes by keyword; ``None`` if it takes any.
 
-    A ``**kwargs`` of a class is followed to the constructors of its bases; one that ends at ``object`` is no licence
-    (a class that hands it elsewhere says what it takes by ``config_keys``).
+    A ``**kwargs`` of a class is followed to the constructors of its bases; one that ends at ``object`` does not accept
+    arbitrary keys (a class that passes it on declares its keys in ``config_keys``).
     """
-    found, open_end = _parameters(function)
-    return None if open_end else set(found)
+    taken, open_end = _parameters(function)
+    return None if open_end else set(taken)
 
 
 def required_keys(function) -> list[str]:
@@ -92,7 +92,7 @@ class Registry(mm.Registry):
 
     Args:
         rooms: modules whose ``__all__`` is registered when a name is first looked up.
-        recursive: also build the ``dict(type=...)`` found among the arguments (a method made of methods).
+        recursive: also build the ``dict(type=...)`` among the arguments (a method made of methods).
     """
 
     def __init__(self, name, rooms=(), recursive=False, parent=None):
@@ -141,7 +141,7 @@ class Registry(mm.Registry):
         """Check the type and the keys of ``cfg`` without building it; returns the class.
 
         Args:
-            filled: names that whoever builds fills in; with it, keys that are missing are looked for, too.
+            filled: names that the builder fills in; with it, missing keys are errors, too.
 
         Raises:
             TypeError: ``cfg`` is no dict with a ``type``.
@@ -188,6 +188,13 @@ class Registry(mm.Registry):
         if self.recursive:
             cfg = {k: self._build_nested(v) for k, v in cfg.items()}
         return cls(*args, **{**kwargs, **cfg})
+
+    def build_part(self, where: str, cfg):
+        """:meth:`build`; errors in values begin with ``where``, the place of ``cfg`` in the config."""
+        try:
+            return self.build(cfg)
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"{where}: {error}") from error
 
     def _build_nested(self, value):
         if isinstance(value, (list, tuple)):

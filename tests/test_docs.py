@@ -28,9 +28,9 @@ from openmix.engine import train_loop as loops
 from openmix.engine.config import check as rules
 from openmix.engine.config import load
 from openmix.engine.config.load import load_config
+from openmix.engine.hooks import DEFAULT_HOOKS
 from openmix.engine.optim import optimizers as optim
 from openmix.engine.optim import schedules
-from openmix.engine.runner import DEFAULT_HOOKS
 from openmix.registry import BACKBONES, DATASETS, LOSSES, MIXUPS
 
 ROOT = Path(__file__).resolve().parent.parent

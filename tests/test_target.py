@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from openmix.target import Target, as_sources, as_target, check_labels, mix_target, pair_target, smooth
+from openmix.target import Target, as_sources, as_target, check_labels, mix_target, pair_target
 
 
 def test_dense_adds_up_weights_of_equal_classes():
@@ -97,19 +97,6 @@ def test_pairs_weigh_own_and_partners_labels(lam):
     assert mixed.label.shape == (3, 8)
     expected = shares[:, None] * probabilities + (1 - shares[:, None]) * probabilities.roll(1, 0)
     assert torch.allclose(mixed.dense(4), expected)
-
-
-def test_smoothing_equals_that_of_torch():
-    logits, labels = torch.randn(4, 5), torch.tensor([0, 3, 2, 4])
-    expected = F.cross_entropy(logits, labels, label_smoothing=0.1)
-    assert torch.allclose(F.cross_entropy(logits, smooth(as_target(labels), 0.1, 5)), expected)
-
-
-def test_smoothing_and_mixing_commute():
-    labels, lam = torch.tensor([0, 3, 2]), torch.tensor([0.1, 0.5, 0.8])
-    first = smooth(as_target(labels), 0.2, 5)
-    expected = lam[:, None] * first + (1 - lam[:, None]) * first.roll(1, 0)
-    assert torch.allclose(smooth(pair_target(labels, labels.roll(1), lam), 0.2, 5), expected)
 
 
 @pytest.mark.parametrize("call", [

@@ -84,7 +84,7 @@ def openmix(backbone: str, method: str, root: str | None, steps: int, form: str 
     cfg.env_cfg.step = form
     runner, said = Runner.from_cfg(cfg), []
     runner.logger.warning = said.append
-    runner._train_loop = loop = runner.build_train_loop(runner._train_loop)
+    loop = runner.build_train_loop()
     runner.call_hook("before_run")
     loop.start()
 

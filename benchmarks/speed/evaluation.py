@@ -123,8 +123,7 @@ def ours(backbone: str, loader, folder: str):
         val_dataloader=dict(dataset=dict(type="Shapes")), val_cfg=dict(), val_evaluator=dict(type="Accuracy"),
         env_cfg=dict(amp="off"), default_hooks=dict(checkpoint=None, preview=None), log_level="ERROR"))
     runner = Runner.from_cfg(cfg)
-    runner._val_dataloader = loader
-    loop = runner.build_val_loop(runner._val_loop)
+    loop = runner.build_val_loop(loader)
     return runner.model.net, lambda: loop.run()["net"]
 
 

@@ -43,7 +43,7 @@ def train(method: str, form: str, args) -> tuple[list[torch.Tensor], str]:
             log_level="ERROR"))
         runner, said = Runner.from_cfg(cfg), []
         runner.logger.warning = said.append
-        runner._train_loop = loop = runner.build_train_loop(runner._train_loop)
+        loop = runner.build_train_loop()
         runner.call_hook("before_run")
 
         def weights():
@@ -54,9 +54,9 @@ def train(method: str, form: str, args) -> tuple[list[torch.Tensor], str]:
         for _ in range(args.epochs):
             loop.run_epoch()
             changes.append(weights() - start)
-        states = getattr(loop.step.run, "programs", {}).values()
+        states = getattr(loop.step, "variants", {}).values()
         captured = sum(program.state == "checked" for program in states)
-        note = f"{captured}/{len(states)} programs captured" if states else loop.step.form
+        note = f"{captured}/{len(states)} variants captured" if states else loop.step.mode
     return changes, "; ".join([note, *map(str, said)])
 
 

@@ -20,8 +20,9 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner as DefaultRunner
 from torch import nn
 
-from openmix.engine.distributed.launch import device
+from openmix.engine.distributed.launch import local_device
 from openmix.engine.runner import Runner
+from openmix.plan import PlanRow
 from openmix.registry import BACKBONES
 
 STEPS = 500
@@ -45,7 +46,8 @@ class Constant:
     total_batch = 100
 
     def __init__(self, steps=STEPS):
-        self.images, self.labels = torch.randn(100, 64, device=device()), torch.randint(10, (100,), device=device())
+        device = local_device()
+        self.images, self.labels = torch.randn(100, 64, device=device), torch.randint(10, (100,), device=device)
         self.steps = steps
         self.dataset = range(steps * 100)
 
@@ -56,7 +58,7 @@ class Constant:
         return ((self.images, self.labels) for _ in range(self.steps))
 
     def rows(self, epoch=0, start=0, columns=None):
-        return (dict(mix={}, seed=i) for i in range(start, self.steps))
+        return (PlanRow(mix={}, seed=i) for i in range(start, self.steps))
 
     def batch(self, row):
         return self.images, self.labels
@@ -66,7 +68,7 @@ class Constant:
 
 
 def by_hand(epochs):
-    loader, net = Constant(), nn.Sequential(Hidden(), nn.Linear(32, 10)).to(device())
+    loader, net = Constant(), nn.Sequential(Hidden(), nn.Linear(32, 10)).to(local_device())
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * STEPS)
 
@@ -91,8 +93,7 @@ def ours(epochs, folder):
         param_scheduler=[dict(type="CosineAnnealingLR", convert_to_iter_based=True)],
         default_hooks=dict(checkpoint=None, preview=None), log_level="ERROR"))
     runner = Runner.from_cfg(cfg)
-    runner._train_dataloader = Constant()
-    runner._train_loop = loop = runner.build_train_loop(runner._train_loop)
+    loop = runner.build_train_loop(Constant())
     loop.start()
     return loop.run_epoch
 

@@ -60,7 +60,7 @@ def _devices() -> Iterator[tuple[str, str]]:
     try:
         import torch
 
-        from ..engine.distributed.launch import device
+        from ..engine.distributed.launch import local_device
         from ..engine.precision import amp_dtype
         from ..workdir.environment import hardware
     except (ImportError, OSError) as error:  # a broken installation is what one looks for here
@@ -71,8 +71,8 @@ def _devices() -> Iterator[tuple[str, str]]:
         found = torch.cuda.get_device_properties(i)
         yield f"GPU {i}", f"{found.name}, {found.total_memory / 2**30:.0f} GiB, capability {found.major}.{found.minor}"
     built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
-    yield "training on", f"{device().type}; torch is {built}"
-    chosen = amp_dtype("auto", device())
+    yield "training on", f"{local_device().type}; torch is {built}"
+    chosen = amp_dtype("auto", local_device())
     yield "--amp auto", str(chosen or "float32 (off)").removeprefix("torch.")
     variables = [f"{name}={os.environ[name]}" for name in VARIABLES if name in os.environ]
     yield "variables", " ".join(variables) or "none that change numbers or speed"

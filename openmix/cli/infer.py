@@ -47,13 +47,13 @@ def _files(images: list[str]) -> list[str]:
 
 def _classify(model: str, network: str | None, paths: list[str], top: int) -> list[list[tuple[str, float]]]:
     """(class, probability) of the ``top`` most likely classes of each image."""
-    from ..engine.distributed.launch import device
+    from ..engine.distributed.launch import local_device
     from ..inference.predict import class_names, infer
     from ..inference.weights import load_network
 
     net, facts = load_network(model, network)
     net.trained_on = facts["data"]  # how its images are prepared
-    probabilities = infer(net, paths, device=device()).probabilities
+    probabilities = infer(net, paths, device=local_device()).probabilities
     count = probabilities.shape[1]
     names = class_names(facts["data"].get("classes") or range(count), count)
     values, labels = probabilities.topk(min(top, count))

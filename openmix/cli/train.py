@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 
 from ..arguments import Parser, seed, typed_path
+from ..errors import is_input_error, reading_input
 from ..output import until_closed
 from ..workdir.files import DISK
 
@@ -136,7 +137,8 @@ def _run(action: str, args) -> int:
             return _start_processes(args)
         from ..engine.config.load import configure
 
-        cfg = configure(args)
+        with reading_input():
+            cfg = configure(args, values=False)  # the run builds what has them, at once
         if action == "train" and (code := _ended_for_good(cfg.work_dir)):
             return code
         return (_train if action == "train" else _test)(cfg, args)
@@ -157,11 +159,12 @@ def _run(action: str, args) -> int:
         if isinstance(error, Diverged):
             print(f"diverged: {error}", file=sys.stderr)
             return DIVERGED
-        if isinstance(error, (ValueError, TypeError, ImportError, OSError, InUse)):
+        full_disk = getattr(error, "errno", None) in DISK
+        if full_disk or is_input_error(error) or isinstance(error, InUse):
             if sys.flags.dev_mode:
                 traceback.print_exc()
             print(f"error: {error}", file=sys.stderr)
-            return FAILED if getattr(error, "errno", None) in DISK else WRONG_INPUT
+            return FAILED if full_disk else WRONG_INPUT
         traceback.print_exc()
         return FAILED
 
@@ -171,10 +174,11 @@ def _start_processes(args) -> int:
     from ..engine.distributed.processes import start
     from ..paths import find_config
 
-    if args.launcher != "none":
-        raise ValueError(f"--gpus starts the processes itself; leave out --launcher {args.launcher}")
-    find_config(args.config)  # an unknown name is one message, before anything starts
-    return start(args.words, args.gpus)
+    with reading_input():
+        if args.launcher != "none":
+            raise ValueError(f"--gpus starts the processes itself; leave out --launcher {args.launcher}")
+        find_config(args.config)  # an unknown name is one message, before anything starts
+        return start(args.words, args.gpus)
 
 
 def _ended_for_good(work_dir) -> int:
@@ -195,12 +199,12 @@ def _train(cfg, args) -> int:
     from ..engine.distributed.launch import leave_distributed
 
     if args.dry_run:
-        found = apis.dry_run(cfg)
+        found = apis.dry_run(cfg, checked=True)
         if int(os.environ.get("RANK", 0)) == 0:
             print(f"ok: trained, saved, resumed, tested {next(iter(found.values()))}")
         leave_distributed()
         return OK
-    record = apis.train(cfg)
+    record = apis.train(cfg, checked=True)
     if record and int(os.environ.get("RANK", 0)) == 0:
         show_result(record)
         print(f"result: {Path(cfg.work_dir) / 'result.json'}")
@@ -212,7 +216,7 @@ def _test(cfg, args) -> int:
     from .. import apis
     from ..engine.distributed.launch import leave_distributed
 
-    found = apis.evaluate(cfg, args.checkpoint, args.evals, args.write)
+    found = apis.evaluate(cfg, args.checkpoint, args.evals, args.write, checked=True)
     if int(os.environ.get("RANK", 0)) == 0:
         for evaluation, measured in found.items():
             data = measured["data"]

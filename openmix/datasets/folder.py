@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..checks import check_count
+from ..errors import InputError
 from .arrays import ArrayData, as_labels
 from .decode import INTERPOLATIONS, centre
 from .listing import list_images
@@ -127,7 +128,7 @@ class ImageFolderData(ArrayData):
             try:
                 stat = os.stat(path)
             except OSError as error:
-                raise ValueError(unreadable(path, error)) from error
+                raise InputError(unreadable(path, error)) from error
             found[i] = stat.st_dev, stat.st_ino, stat.st_size
         return found
 

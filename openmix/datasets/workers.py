@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ..errors import InputError
 from ..sampling import resized_crops
 from .decode import centre, random_crop
 from .folder import ImageFolderData, unreadable
@@ -89,7 +90,7 @@ def checked(workers: DataLoader) -> Iterator[Tensor]:
     try:
         for found in workers:
             if isinstance(found, str):
-                raise ValueError(found)
+                raise InputError(found)
             yield found
     except (RuntimeError, OSError, EOFError) as error:  # the last two: the pipe to a worker broke
         if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):

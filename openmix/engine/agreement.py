@@ -56,10 +56,10 @@ def evaluations_of(cfg) -> list[str]:
 
 def loader_of(cfg, name: str):
     """The config of the loader at ``val_dataloader``, ``evals.<name>`` ...; None without one."""
-    found = cfg
+    loader = cfg
     for key in name.split("."):
-        found = (found or {}).get(key)
-    return found
+        loader = (loader or {}).get(key)
+    return loader
 
 
 def dataset_of(cfg, name: str):
@@ -98,12 +98,12 @@ def class_of(dataset):
 
 
 def root(dataset) -> Path | None:
-    """Where a data set lies, as its config or the default of its class has it; None for sets without files."""
-    found = dataset.get("data_root")
-    if found is None:
+    """The folder of a data set, from its config or the default of its class; None for sets without files."""
+    path = dataset.get("data_root")
+    if path is None:
         default = inspect.signature(class_of(dataset)).parameters.get("data_root")
-        found = None if default is None or default.default is default.empty else default.default
-    return None if found is None else local_path(found).absolute()
+        path = None if default is None or default.default is default.empty else default.default
+    return None if path is None else local_path(path).absolute()
 
 
 def origin(dataset) -> tuple:
@@ -127,8 +127,8 @@ def declared_overlap(train, other) -> bool:
     """Whether two configs of data in one place name common images: held-out parts of other sizes are nested."""
     if kind_of(train) != kind_of(other) or any(train.get(key) != other.get(key) for key in ("seed", "num_images")):
         return False
-    (one, held), (two, held_there) = ((found.get("split", "train"), found.get("val_size") or 0)
-                                      for found in (train, other))
+    (one, held), (two, held_there) = ((config.get("split", "train"), config.get("val_size") or 0)
+                                      for config in (train, other))
     sources = ["train" if split == "val" and size else split for split, size in ((one, held), (two, held_there))]
     if sources[0] != sources[1]:
         return False
@@ -143,7 +143,7 @@ def pixels(cfg) -> bool:
 
 
 def check_statistics(cfg) -> None:
-    """``mean`` and ``std`` may stand in ``data_preprocessor`` and in data sets; where they do, they agree."""
+    """``mean`` and ``std`` may be in ``data_preprocessor`` and in data sets; where they do, they agree."""
     for key in ("mean", "std"):
         given = {f"data_preprocessor.{key}": (cfg.get("data_preprocessor") or {}).get(key)}
         given |= {f"{name}.dataset.{key}": (dataset_of(cfg, name) or {}).get(key)
@@ -162,7 +162,7 @@ def check_statistics(cfg) -> None:
 
 # -- data sets ---------------------------------------------------------------------------------------------------------
 
-def fit_to_training(data, train, allow, where: str, say):
+def fit_to_training(data, train, allow, where: str, warn):
     """``data`` of evaluation, its labels numbered as in the training set ``train``.
 
     Raises:
@@ -177,7 +177,7 @@ def fit_to_training(data, train, allow, where: str, say):
         raise ValueError(f"{message}: give both the same val_size and the splits 'train' and 'val', or other files, or "
                          f"set {where}.allow=['training_images'] if that is meant")
     if common:
-        say(message)
+        warn(message)
     return data
 
 
@@ -198,15 +198,21 @@ def fit_to_checkpoint(runner, meta: Mapping) -> None:
     """
     known = meta.get("data")
     if not isinstance(known, Mapping) or not known.get("classes"):
-        return runner.logger.warning("the checkpoint does not say which classes it was trained on: labels count as "
+        return runner.logger.warning("the checkpoint does not record which classes it was trained on: labels count as "
                                      "they are numbered")
-    for where, loader in runner.test_loaders().items():
+    for where, loader in test_loaders(runner).items():
         fit_loader(runner, where, loader, known, meta)
+
+
+def test_loaders(runner) -> dict:
+    """Loaders of a test by the config key of their data."""
+    test = {} if runner.test_loop is None else {"test_dataloader": runner.test_loop.dataloader}
+    return test | {f"evals.{name}": loop.dataloader for name, loop in runner.evaluations.loops.items()}
 
 
 def fit_loader(runner, where: str, loader, known: Mapping, meta: Mapping) -> None:
     """:func:`fit_to_checkpoint` for one loader, whose config is at ``where``."""
-    cfg, say = loader_of(runner.cfg, where), runner.logger.warning
+    cfg, warn = loader_of(runner.cfg, where), runner.logger.warning
     allow = allowed(cfg, where)
     data = loader.data
     if "other_classes" not in allow:
@@ -216,7 +222,7 @@ def fit_loader(runner, where: str, loader, known: Mapping, meta: Mapping) -> Non
         if hasattr(loader, "labels"):
             loader.labels = data.labels[loader.first:loader.last].to(loader.device)
     if known.get("size") and len(loader.size) == 2 and tuple(known["size"]) != loader.size:
-        say(other_size(loader.size, known["size"]))
+        warn(other_size(loader.size, known["size"]))
     if "training_images" not in allow:
         check_held_out(data, dataset_of(runner.cfg, where) or {}, meta, where)
     for key in ("mean", "std"):
@@ -226,7 +232,7 @@ def fit_loader(runner, where: str, loader, known: Mapping, meta: Mapping) -> Non
         if (runner.cfg.get("data_preprocessor") or {}).get(key) is None and (cfg.get("dataset") or {}).get(key) is None:
             setattr(loader, key, per_channel(trained, key, loader.device, loader.shape))
         else:
-            say(f"the checkpoint was trained with the {key} {rounded(trained)}, this config has {rounded(used)}")
+            warn(f"the checkpoint was trained with the {key} {rounded(trained)}, this config has {rounded(used)}")
 
 
 def other_size(size, trained) -> str:
@@ -255,19 +261,19 @@ def check_held_out(data, dataset, meta: Mapping, where: str = "test_dataloader")
 
 def records(runner) -> dict:
     """What a checkpoint remembers of a run's data: ``train``, and ``val`` (None without evaluation)."""
-    val = None if runner._val_loop is None else record(runner._val_loop.dataloader.data)
+    val = None if runner.val_loop is None else record(runner.val_loop.dataloader.data)
     return dict(train=record(runner.train_loop.dataloader.data), val=val)
 
 
-def check_resumed(before: Mapping | None, now: Mapping, path, say) -> None:
+def check_resumed(before: Mapping | None, now: Mapping, path, warn) -> None:
     """Compare the data that a checkpoint remembers with those that were read now.
 
     Raises:
         ValueError: images, labels or classes of training or validation changed; names what, and both hashes.
     """
     if not before:
-        return say(f"{path} does not say which data it was trained on (an older version saved it): whether the data "
-                   "changed is not checked")
+        return warn(f"{path} does not record which data it was trained on (an older version saved it): whether the "
+                    "data changed is not checked")
     lines = []
     for which, name in (("train", "training"), ("val", "validation")):
         if before.get(which) and now.get(which):
@@ -280,7 +286,7 @@ def check_resumed(before: Mapping | None, now: Mapping, path, say) -> None:
 
 def evaluated_on(loader) -> str:
     """The data of an evaluation in a few words, for logs."""
-    found = loader.describe()
-    hashed = f", SHA-256 {found['sha256'][:16]}" if found.get("sha256") else ""
-    return (f"{found.get('name')}, split {found.get('split')}, {len(loader.data)} images of "
+    facts = loader.describe()
+    hashed = f", SHA-256 {facts['sha256'][:16]}" if facts.get("sha256") else ""
+    return (f"{facts.get('name')}, split {facts.get('split')}, {len(loader.data)} images of "
             f"{len(loader.data.classes)} classes{hashed}")

@@ -1,7 +1,7 @@
 """Checkpoints: plain data in one file, whole or absent, with a checksum; and the search for the newest valid one.
 
 ``epoch_<n>.pth`` holds a run after n epochs, ``iter_<n>.pth`` after n iterations in the middle of an epoch, and
-``best.pth`` the best so far. Beside each lies ``<name>.sha256`` (``sha256sum -c`` reads it). Files are read with
+``best.pth`` the best so far. Beside each is ``<name>.sha256`` (``sha256sum -c`` reads it). Files are read with
 ``weights_only=True`` and nothing else, so a checkpoint cannot run code.
 """
 import hashlib
@@ -56,7 +56,7 @@ def plain(value, where: str = "checkpoint"):
 
 
 def side_file(path: Path) -> Path:
-    """Where the checksum of ``path`` lies."""
+    """The file of the checksum of ``path``."""
     return path.with_name(path.name + ".sha256")
 
 
@@ -167,8 +167,8 @@ def _position(path: Path) -> tuple[int, int] | None:
 
 def _checkpoints(work_dir) -> list[tuple[tuple[int, int] | None, Path]]:
     """(position, path) of the checkpoints a run can resume from, newest first, unreadable ones before all."""
-    found = [(_position(p), p) for p in Path(work_dir).glob("*.pth") if NAME.fullmatch(p.name)]
-    return sorted(found, key=lambda pair: (pair[0] is None, pair[0] or (0, 0), pair[1].name), reverse=True)
+    files = [(_position(p), p) for p in Path(work_dir).glob("*.pth") if NAME.fullmatch(p.name)]
+    return sorted(files, key=lambda pair: (pair[0] is None, pair[0] or (0, 0), pair[1].name), reverse=True)
 
 
 def newest(work_dir) -> Path | None:
@@ -199,7 +199,7 @@ def newest_valid(work_dir, warn: Callable[[str], None] | None = None) -> Path | 
 
 
 def set_aside(work_dir, resumed: Path | None, warn: Callable[[str], None]) -> None:
-    """Once a run goes on from ``resumed``: rename newer checkpoints, which are damaged, ``*.corrupt``, and say so.
+    """Once a run goes on from ``resumed``: rename newer checkpoints, which are damaged, ``*.corrupt``, with a warning.
 
     What a crashed save left is removed.
     """
@@ -225,7 +225,7 @@ def prune(work_dir, keep: int) -> None:
     """
     if keep < 1:
         raise ValueError(f"at least one checkpoint must be kept, got {keep}")
-    for _, path in [found for found in _checkpoints(work_dir) if found[0] is not None][keep:]:
+    for _, path in [file for file in _checkpoints(work_dir) if file[0] is not None][keep:]:
         try:
             path.unlink()
             side_file(path).unlink(missing_ok=True)

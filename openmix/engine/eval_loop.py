@@ -7,6 +7,7 @@ from mmengine.runner import BaseLoop
 
 from ..evaluators.base import Evaluator
 from ..registry import EVALUATORS
+from .build import build_loader
 from .distributed.launch import unwrap
 from .step.eager import Diverged
 
@@ -65,7 +66,7 @@ class EvalLoop(BaseLoop):
     mode, names = "val", None
 
     def __init__(self, runner, dataloader, evaluator=None, network: str | None = None, limit: int | None = None):
-        super().__init__(runner, runner.build_loader(dataloader, train=False))
+        super().__init__(runner, build_loader(runner, dataloader, train=False))
         self.config, self.network, self.limit = dict(evaluator or dict(type="Accuracy")), network, limit
         made = self.make_evaluator()
         self.main, self.lower_is_better = made.main, made.lower_is_better
@@ -94,24 +95,24 @@ class EvalLoop(BaseLoop):
         training = runner.model.training
         runner.model.eval()
         with runner.autocast():  # one for all batches: weights are cast once
-            found, wrong = evaluate(unwrap(runner.model), networks, self.dataloader, evaluators, self.limit)
+            values, wrong = evaluate(unwrap(runner.model), networks, self.dataloader, evaluators, self.limit)
         runner.model.train(training)
         self.refuse_explosions(wrong, list(evaluators))
-        return found
+        return values
 
     def run(self) -> dict:
         """:meth:`measure` between the hooks of validation or test, with a log line."""
         runner, primary = self.runner, self.primary
         runner.call_hook(f"before_{self.mode}_epoch")
-        found = self.measure()
-        values = {name: scalars(values) for name, values in found.items()}
+        networks = self.measure()
+        values = {name: scalars(values) for name, values in networks.items()}
         logged = dict(values[primary])
-        if len(found) > 1:
+        if len(networks) > 1:
             logged |= {f"{name}/{k}": v for name, own in values.items() for k, v in own.items()}
         for name, value in logged.items():
             runner.message_hub.update_scalar(f"{self.mode}/{name}", value)
         runner.call_hook(f"after_{self.mode}_epoch", metrics=logged)
-        return found
+        return networks
 
     def refuse_explosions(self, wrong: torch.Tensor, names: list[str]) -> None:
         """Raise Diverged (outside of validation: warn) where logits of a network were infinite or no numbers."""

@@ -7,6 +7,7 @@ from ..checks import check_count, check_dict, check_keys
 from ..errors import did_you_mean
 from ..registry import EVALUATORS, accepted_keys
 from .agreement import allowed
+from .build import build_loader
 from .eval_loop import EvalLoop, scalars
 from .hooks import unless_disk_full
 
@@ -31,20 +32,17 @@ def split_entry(entry, default=None) -> tuple[dict, dict, dict]:
 
 def with_data(cfg) -> dict:
     """The ``evals`` of a config, each with data of its own: the validation's where it names none."""
-    found = {}
+    evals = {}
     for name, entry in (cfg.get("evals") or {}).items():
         evaluator, loader, others = split_entry(entry, cfg.get("val_dataloader"))
-        found[name] = {**evaluator, **loader, **others}
-    return found
+        evals[name] = {**evaluator, **loader, **others}
+    return evals
 
 
 def check_evaluator(where: str, evaluator) -> None:
     """Name, keys and values of an evaluator."""
     EVALUATORS.check(evaluator, where, filled=())
-    try:
-        EVALUATORS.build(dict(evaluator))
-    except (ValueError, TypeError) as error:
-        raise type(error)(f"{where}: {error}") from error
+    EVALUATORS.build_part(where, dict(evaluator))
 
 
 def check_evals(cfg, check_loader) -> None:
@@ -93,7 +91,7 @@ class Evaluations:
 
     def __init__(self, runner, names=None):
         self.runner, self.loops, self.intervals = runner, {}, {}
-        evals, validation = runner.cfg.get("evals") or {}, getattr(runner, "_val_loop", None)
+        evals, validation = runner.cfg.get("evals") or {}, runner.val_loop
         for name in evals if names is None else names:
             evaluator, loader, others = split_entry(evals[name], runner.cfg.get("val_dataloader"))
             shared = isinstance(validation, EvalLoop) and loader == dict(runner.cfg.val_dataloader)
@@ -103,7 +101,7 @@ class Evaluations:
                 if network not in known:
                     raise ValueError(f"{where}.networks: no network {network!r} is evaluated here; "
                                      f"{did_you_mean(network, known)}")
-            built = validation.dataloader if shared else runner.build_loader(loader, train=False, where=where)
+            built = validation.dataloader if shared else build_loader(runner, loader, train=False, where=where)
             self.loops[name] = loop = EvalLoop(runner, built, evaluator, limit=others.get("limit"))
             loop.mode, loop.names = where, others.get("networks")
 
@@ -120,8 +118,8 @@ class Evaluations:
 
     def run(self, names, entry: dict) -> None:
         for name in names:
-            entry.setdefault("evals", {})[name] = found = self.measure(name)
-            self.log(name, found)
+            entry.setdefault("evals", {})[name] = measured = self.measure(name)
+            self.log(name, measured)
 
     def measure(self, name: str) -> dict:
         """A record of one evaluation: the evaluator's type and main value, the data, ``networks: {network: values}``.
@@ -132,12 +130,12 @@ class Evaluations:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             return record(loop, loop.measure())
 
-    def log(self, name: str, found: dict) -> None:
-        values = {network: scalars(values) for network, values in found["networks"].items()}
+    def log(self, name: str, measured: dict) -> None:
+        values = {network: scalars(values) for network, values in measured["networks"].items()}
         shown = "; ".join(f"{network}: {'  '.join(f'{k} {v:.4g}' for k, v in own.items())}"
                           for network, own in values.items())
-        self.runner.logger.info(f"evaluation {name} ({found['type']}, {found['data']['name']}, split "
-                                f"{found['data']['split']}): {shown}")
+        self.runner.logger.info(f"evaluation {name} ({measured['type']}, {measured['data']['name']}, split "
+                                f"{measured['data']['split']}): {shown}")
         if self.runner.rank == 0:
             logged = {f"{name}/{network}/{k}": v for network, own in values.items() for k, v in own.items()}
             with unless_disk_full(self.runner, "the log"):

@@ -65,9 +65,9 @@ def misfits(own: dict, weights: dict, new=()) -> str | None:
               if k in weights and weights[k].shape != v.shape]
     missing = [k for k in own if k not in weights and k not in new and not k.endswith(COUNTER)]
     extra = [k for k in weights if k not in own]
-    for kind, found in (("other shapes", shapes), ("missing", missing), ("left over", extra)):
-        if found:
-            return f"{kind}: {'; '.join(found[:3])}{f' and {len(found) - 3} more' if len(found) > 3 else ''}"
+    for kind, keys in (("other shapes", shapes), ("missing", missing), ("left over", extra)):
+        if keys:
+            return f"{kind}: {'; '.join(keys[:3])}{f' and {len(keys) - 3} more' if len(keys) > 3 else ''}"
     return None
 
 

@@ -11,10 +11,29 @@ import torch
 from mmengine.hooks import Hook
 
 from ..momentum import follow
-from .distributed.launch import agree, average_buffers, unwrap
+from .distributed.launch import average_buffers, broadcast_from_rank0, unwrap
 from .logging.lines import is_plain, train_line
+from .resume import save_run
 
 __all__ = ["CheckpointHook", "EMAHook", "LoggerHook", "MixPreviewHook", "ProgressHook"]
+
+DEFAULT_HOOKS = dict(
+    logger=dict(type="LoggerHook", interval=50, ignore_last=False, log_metric_by_epoch=False),
+    checkpoint=dict(type="CheckpointHook"),
+    preview=dict(type="MixPreviewHook"),
+    progress=dict(type="ProgressHook"),
+)
+
+
+def with_defaults(hooks: dict | None) -> list[dict]:
+    """Configs of the default hooks: ``None`` removes one, a dict without ``type`` changes some of its options."""
+    merged = dict(DEFAULT_HOOKS)
+    for name, cfg in (hooks or {}).items():
+        if cfg is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = {**merged[name], **cfg} if name in merged and "type" not in cfg else cfg
+    return list(merged.values())
 
 
 class LoggerHook(mmengine.hooks.LoggerHook):
@@ -74,10 +93,10 @@ class CheckpointHook(Hook):
             loop = runner.val_loop
             new, *before = [h["val"][loop.primary][loop.main] for h in reversed(runner.history) if h["val"]]
             if all(new < old if loop.lower_is_better else new > old for old in before):
-                runner.save_run("best.pth")
+                save_run(runner, "best.pth")
         due = entry["epoch"] % self.interval == 0 and time.monotonic() - self._saved >= self.min_seconds
-        if agree(due or force):  # clocks differ, and saving is a meeting of all processes
-            runner.save_run(f"epoch_{entry['epoch']}.pth", keep=self.max_keep)
+        if broadcast_from_rank0(due or force):  # clocks differ, and saving is collective: rank 0 decides
+            save_run(runner, f"epoch_{entry['epoch']}.pth", keep=self.max_keep)
             self._saved = time.monotonic()
 
 

@@ -7,7 +7,7 @@ import torch
 AMP = ("auto", "bf16", "fp16", "off")
 
 
-def keep_freed_memory() -> None:
+def tune_malloc() -> None:
     """Let glibc's malloc keep what is freed for the next step, instead of giving it back to the kernel.
 
     A training step on a CPU frees its activations and asks for the same memory again; fetched anew, each page of it

@@ -1,4 +1,4 @@
-"""The state of a run: what is saved, and how a run goes on from it. The functions are methods of the Runner."""
+"""The state of a run: what is saved, and how a run goes on from it."""
 import json
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def save_run(runner, name: str, keep: int | None = None) -> None:
 
 
 def data_facts(loader) -> dict:
-    """What whoever uses the weights needs to know of the training data, to treat images likewise and name classes."""
+    """Data facts stored with the weights: enough to prepare images alike and to name classes."""
     data = loader.data
     view = {key: getattr(data, key) for key in ("resize", "interpolation") if hasattr(data, key)}
     return dict(name=data.name, classes=list(data.classes), size=list(loader.size), **view,
@@ -44,13 +44,13 @@ def data_facts(loader) -> dict:
 
 
 def portable_state(optimizer) -> dict:
-    """The optimizer's state without traces of the form of the step: a run captured on a GPU may go on on a CPU."""
-    found = optimizer.state_dict()
-    for group in found["param_groups"]:
+    """The optimizer's state without traces of the mode of the step: a run captured on a GPU may go on on a CPU."""
+    state = optimizer.state_dict()
+    for group in state["param_groups"]:
         group["lr"] = float(group["lr"])
         if "capturable" in group:
             group["capturable"] = False
-    return found
+    return state
 
 
 def load_optimizer(optimizer, state: dict) -> None:
@@ -62,24 +62,23 @@ def load_optimizer(optimizer, state: dict) -> None:
 
 
 def load_or_resume(runner) -> None:
-    """Do what the config's ``resume`` (True or a path) and ``load_from`` say, once.
+    """Do what the config's ``resume`` (True or a path) and ``load_from`` ask for, once.
 
     No file is touched unless the run does go on: whatever is refused leaves the work dir as it was.
     """
-    if runner._has_loaded:
+    if runner.loaded:
         return
-    runner._has_loaded = True
-    path = runner._resume
+    runner.loaded, path = True, runner.cfg.get("resume")
     searched = path is True
-    if searched:  # the first process looks, all load what it found
-        first = runner.rank == 0
-        path = launch.agree(checkpoint.newest_valid(runner.work_dir, runner.logger.warning) if first else None)
+    if searched:  # rank 0 decides, all load the same file
+        newest = checkpoint.newest_valid(runner.work_dir, runner.logger.warning) if runner.rank == 0 else None
+        path = launch.broadcast_from_rank0(newest)
         if path is None:
             runner.logger.info(f"nothing to resume in {runner.work_dir}: starting from the beginning")
     if path:
-        runner.resume(path)
-    elif runner._load_from is not None:
-        runner.load_weights(runner._load_from, strict=runner._train_loop is None)
+        resume(runner, path)
+    elif runner.cfg.get("load_from") is not None:
+        load_weights(runner, runner.cfg.load_from, strict=runner.train_loop is None)
     if searched and runner.rank == 0:
         checkpoint.set_aside(runner.work_dir, path, runner.logger.warning)
 
@@ -96,8 +95,8 @@ def load_weights(runner, path, strict: bool = False) -> None:
     Raises:
         ValueError: no weight fits, or one has another shape.
     """
-    found = checkpoint.load(path)
-    weights, model = checkpoint.weights(found), unwrap(runner.model)
+    content = checkpoint.load(path)
+    weights, model = checkpoint.weights(content), unwrap(runner.model)
     target, prefix = model, "net."
     if not weights.keys() & model.state_dict().keys():  # of the network alone, ours or another library's
         target, prefix = model.net, ""
@@ -117,7 +116,7 @@ def load_weights(runner, path, strict: bool = False) -> None:
         raise ValueError(f"{path} lacks {len(lacking)} weights of this model, such as {lacking[:3]}; was it "
                          "trained with another config?")
     if strict:
-        agreement.fit_to_checkpoint(runner, found.get("meta") or {})
+        agreement.fit_to_checkpoint(runner, content.get("meta") or {})
     if new:
         runner.logger.warning(fitting.left_out(own, weights, new, path))
     network = [k for k in own if k.startswith(prefix) and not k.endswith(fitting.COUNTER) and k not in new]
@@ -128,10 +127,10 @@ def load_weights(runner, path, strict: bool = False) -> None:
                               "were drawn. Was it made for another network?")
     if target is not model or any(k.startswith("mixup.") for k in lacking):
         model.mixup.attach(model.net)  # momentum teachers start as copies of what was loaded
-    average = found.get("ema")
+    average = content.get("ema")
     if not isinstance(average, dict) or fitting.misfits(model.net.state_dict(), average):
         average = None  # that of another network: ours starts as a copy
-    runner.call_hook("after_load_checkpoint", checkpoint={**found, "ema": average})
+    runner.call_hook("after_load_checkpoint", checkpoint={**content, "ema": average})
     unused = [k for k in weights if k not in own]
     runner.logger.info(f"loaded {path}: {len(lacking)} missing and {len(unused)} unexpected keys "
                        f"{[*lacking, *unused][:6]}")
@@ -146,12 +145,12 @@ def refuse_shorter(loop, path, meta: dict, done: int) -> None:
                          "--work-dir")
 
 
-def resume(runner, path, *args, **kwargs) -> None:
+def resume(runner, path) -> None:
     """Continue from ``path``: bit-exactly where processes, config and versions are the same."""
-    found = checkpoint.load(path)
-    if "loop" not in found:
+    content = checkpoint.load(path)
+    if "loop" not in content:
         raise ValueError(f"{path} is no checkpoint of a run (weights only?); to start from it use --load-from")
-    meta, mid_epoch = found["meta"], found["loop"]["iter"] != found["loop"]["epoch"] * runner.train_loop.steps
+    meta, mid_epoch = content["meta"], content["loop"]["iter"] != content["loop"]["epoch"] * runner.train_loop.steps
     if meta["processes"] != runner.world_size and mid_epoch:
         raise ValueError(f"{path} was saved in the middle of an epoch by {meta['processes']} processes and cannot "
                          f"go on with {runner.world_size}; use {meta['processes']}, or a checkpoint of an epoch end")
@@ -161,14 +160,14 @@ def resume(runner, path, *args, **kwargs) -> None:
         raise ValueError("the config changed since the run was started:\n  " + "\n  ".join(changed) + "\n"
                          "resume with the same config, or start a new run with another --work-dir")
     agreement.check_resumed(meta.get("data_sets"), runner.data_records, path, runner.logger.warning)
-    refuse_shorter(runner.train_loop, path, meta, found["loop"]["iter"])
+    refuse_shorter(runner.train_loop, path, meta, content["loop"]["iter"])
     rounding = workdir.config_difference(meta["kernels"], workdir.kernels(now), ()) if "kernels" in meta else []
     if rounding:
         runner.logger.warning("other kernels than before: the rest of the run is rounded otherwise, and not bit by bit "
                               f"the run that was not stopped ({'; '.join(rounding)})")
-    unwrap(runner.model).load_state_dict(found["state_dict"])
-    load_optimizer(runner.train_loop.optimizer, found["optimizer"])
-    runner.train_loop.load_state(found["loop"])
-    runner.history, runner._seconds = json.loads(found["history_json"]), meta["seconds"]
-    runner.call_hook("after_load_checkpoint", checkpoint=found)
+    unwrap(runner.model).load_state_dict(content["state_dict"])
+    load_optimizer(runner.train_loop.optimizer, content["optimizer"])
+    runner.train_loop.load_state(content["loop"])
+    runner.history, runner.seconds_before = json.loads(content["history_json"]), meta["seconds"]
+    runner.call_hook("after_load_checkpoint", checkpoint=content)
     runner.logger.info(f"resumed {path}: epoch {runner.epoch}, iteration {runner.iter}")

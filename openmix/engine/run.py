@@ -4,7 +4,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from ..errors import did_you_mean
+from ..errors import did_you_mean, reading_input
 from ..paths import default_work_dir, find_config
 
 
@@ -14,7 +14,7 @@ def scale_lr(cfg) -> None:
     Nothing happens where they agree, and never twice: ``auto_scale_lr.scaled_to`` remembers the batch of the new ones.
 
     Raises:
-        ValueError: the config does not say which batch its learning rate was made for.
+        ValueError: the config does not name the batch of its learning rate.
     """
     scale = cfg.get("auto_scale_lr") or {}
     if not scale.pop("enable", False):
@@ -49,7 +49,7 @@ def finished(cfg) -> bool:
     report = folder / "result.json"
     if report.is_file():
         try:
-            found = result.read(report)
+            record = result.read(report)
         except result.Torn as error:
             if not cfg.get("resume"):
                 raise ValueError(f"{error}; --resume continues the run and writes it anew, or give another "
@@ -57,15 +57,15 @@ def finished(cfg) -> bool:
             warnings.warn(f"{error}; the run goes on and writes it anew", stacklevel=2)
             return False
         seed = (cfg.get("randomness") or {}).get("seed", 0)
-        same = found.get("config_hash") == config_hash and found.get("seed") == seed
+        same = record.get("config_hash") == config_hash and record.get("seed") == seed
         if cfg.get("resume"):
-            if found.get("status") == "done" and same:
+            if record.get("status") == "done" and same:
                 return True
-            if found.get("status") == "done" and own is None:
+            if record.get("status") == "done" and own is None:
                 raise ValueError(f"{folder} holds the result of a finished run of another config or seed, and no "
                                  "checkpoint that it could go on from; give another --work-dir")
         else:
-            raise ValueError(f"{folder} holds a finished run (status {found.get('status')}); give another --work-dir "
+            raise ValueError(f"{folder} holds a finished run (status {record.get('status')}); give another --work-dir "
                              "or --seed, or --resume to leave it at that")
     elif not cfg.get("resume") and any(folder.glob("*.pth")):
         raise ValueError(f"{folder} holds an unfinished run; --resume continues it, or give another --work-dir")
@@ -76,43 +76,49 @@ def finished(cfg) -> bool:
     return False
 
 
-def _read(cfg, options: dict | None = None):
-    """A Config of one's own, from a path, a name or a Config, with ``options`` merged into it."""
+def _read(cfg, options: dict | None = None, checked: bool = False):
+    """A Config of one's own, from a path, a name or a Config, with ``options`` merged into it; checked once."""
     from mmengine.config import Config
 
+    from .config.check import check_config
     from .config.load import load_config
     from .config.options import merge_options
     from .config.plain import plain_config
 
-    if isinstance(cfg, Config):
-        cfg = copy.deepcopy(cfg)
-        merge_options(cfg, options or {})
-        return plain_config(cfg)
-    path = find_config(cfg)
-    cfg = load_config(path, options)
-    cfg.setdefault("work_dir", default_work_dir(path, cfg.get("randomness", {}).get("seed", 0)))
+    with reading_input():
+        if isinstance(cfg, Config):
+            cfg = copy.deepcopy(cfg)
+            merge_options(cfg, options or {})
+            cfg = plain_config(cfg)
+        else:
+            path = find_config(cfg)
+            cfg = load_config(path, options)
+            cfg.setdefault("work_dir", default_work_dir(path, cfg.get("randomness", {}).get("seed", 0)))
+        if not checked:
+            check_config(cfg, values=False)
     return cfg
 
 
-def train(cfg, options: dict | None = None) -> dict:
+def train(cfg, options: dict | None = None, checked: bool = False) -> dict:
     """Train a config and return its result record: ``train("cifar100/r18_mixup", {"train_cfg.max_epochs": 5})``.
+
+    A run that has finished already is not repeated: with ``resume`` its record is returned at once.
 
     Args:
         cfg: a path, the name of a shipped config, or a Config with ``work_dir`` set.
         options: values of config keys, dotted or nested, set over those of the config.
-
-    A run that has finished already is not repeated: with ``resume`` its record is returned at once.
+        checked: the config has been checked, as by ``configure``.
     """
     from ..workdir import result
-    from .config.check import check_config
     from .runner import Runner
 
-    cfg = _read(cfg, options)
-    check_config(cfg)
-    scale_lr(cfg)
+    cfg = _read(cfg, options, checked)
+    with reading_input():
+        scale_lr(cfg)
+        done = finished(cfg)
+    if not done:
+        Runner(cfg).train()
     report = Path(cfg.work_dir) / "result.json"
-    if not finished(cfg):
-        Runner.from_cfg(cfg).train()
     return result.read(report) if report.is_file() else {}
 
 
@@ -126,15 +132,16 @@ def test(cfg, weights, options: dict | None = None) -> dict:
 
 def tested(cfg, weights, options: dict | None = None) -> tuple[dict, dict]:
     """What :func:`test` returns, and which data that was measured on, as ``result.json`` records data."""
-    found = evaluate(cfg, weights, ["test"], options=options)["test"]
-    return found["networks"], found["data"]
+    measured = evaluate(cfg, weights, ["test"], options=options)["test"]
+    return measured["networks"], measured["data"]
 
 
-def evaluate(cfg, weights, names=None, write: bool = False, options: dict | None = None) -> dict:
+def evaluate(cfg, weights, names=None, write: bool = False, options: dict | None = None,
+             checked: bool = False) -> dict:
     """Run evaluations of a config on the weights of a checkpoint.
 
     Args:
-        cfg, options: those of :func:`train`. weights: path of a checkpoint.
+        cfg, options, checked: those of :func:`train`. weights: path of a checkpoint.
         names: ``test`` (of ``test_dataloader``) and names in ``evals``; all that the config has by default.
         write: also put them into the ``result.json`` beside the checkpoint, that of the finished run it belongs to.
 
@@ -146,13 +153,29 @@ def evaluate(cfg, weights, names=None, write: bool = False, options: dict | None
         FileNotFoundError: no checkpoint; with ``write``, no ``result.json``.
     """
     from ..workdir.result import add_evaluations
-    from .config.check import check_config
     from .distributed import launch
     from .evaluations import with_data
     from .runner import Runner
 
-    cfg = _read(cfg, options)
-    check_config(cfg)
+    cfg = _read(cfg, options, checked)
+    with reading_input():
+        names = evaluations_to_run(cfg, names)
+        facts = run_of_weights(cfg, weights) if write else {}
+    cfg.evals = {name: entry for name, entry in with_data(cfg).items() if name in names}
+    cfg.load_from, cfg.resume = str(weights), False
+    for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "val_dataloader", "val_cfg",
+                "val_evaluator", *(() if "test" in names else ("test_dataloader", "test_cfg", "test_evaluator"))):
+        cfg.pop(key, None)
+    records = Runner(cfg).test()
+    if write and launch.is_first():
+        with reading_input():
+            add_evaluations(Path(weights).parent, {name: {**record, **facts} for name, record in records.items()})
+    launch.wait_for_all()
+    return {name: records[name] for name in names}
+
+
+def evaluations_to_run(cfg, names=None) -> list[str]:
+    """The evaluations in a config that ``names`` lists, all by default. Raises ValueError for an unknown name."""
     known = [*(["test"] if cfg.get("test_dataloader") is not None else []), *(cfg.get("evals") or {})]
     names = known if names is None else list(names)
     for name in names:
@@ -160,17 +183,7 @@ def evaluate(cfg, weights, names=None, write: bool = False, options: dict | None
             raise ValueError(f"no evaluation {name!r} in this config; {did_you_mean(name, known)}")
     if not names:
         raise ValueError("the config has neither a test_dataloader nor evals, so there is nothing to evaluate")
-    facts = run_of_weights(cfg, weights) if write else {}
-    cfg.evals = {name: entry for name, entry in with_data(cfg).items() if name in names}
-    cfg.load_from, cfg.resume = str(weights), False
-    for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "val_dataloader", "val_cfg",
-                "val_evaluator", *(() if "test" in names else ("test_dataloader", "test_cfg", "test_evaluator"))):
-        cfg.pop(key, None)
-    found = Runner.from_cfg(cfg).test()
-    if write and launch.is_first():
-        add_evaluations(Path(weights).parent, {name: {**record, **facts} for name, record in found.items()})
-    launch.wait_for_all()
-    return {name: found[name] for name in names}
+    return names
 
 
 def run_of_weights(cfg, weights) -> dict:
@@ -205,20 +218,22 @@ def run_of_weights(cfg, weights) -> dict:
     return dict(epoch=meta["epoch"], checkpoint=Path(weights).name)
 
 
-def dry_run(cfg) -> dict:
+def dry_run(cfg, checked: bool = False) -> dict:
     """Two iterations of training and evaluation, a stop and a resume between them, and a test; in a temporary dir."""
     from .distributed import launch
     from .optim.schedules import lr_table
     from .runner import Runner
     from .train_loop import Stopped
 
-    cfg = copy.deepcopy(cfg)
-    launch.init_distributed(cfg.get("launcher", "none"))
+    cfg = _read(cfg, checked=checked)
+    with reading_input():
+        launch.init_distributed(cfg.get("launcher", "none"))
     with tempfile.TemporaryDirectory() as own:
-        folder = launch.agree(own)  # the first process's, for all
+        folder = launch.broadcast_from_rank0(own)  # the first process's, for all
         cfg.work_dir, cfg.resume, cfg.visualizer = folder, False, None  # no trackers
-        scale_lr(cfg)
-        lr_table(cfg.get("param_scheduler"), 1.0, cfg.train_cfg.max_epochs, 1)  # whether it fits the real run
+        with reading_input():
+            scale_lr(cfg)
+            lr_table(cfg.get("param_scheduler"), 1.0, cfg.train_cfg.max_epochs, 1)  # whether it fits the real run
         cfg.param_scheduler = None
         cfg.train_cfg.update(max_epochs=1, val_interval=1, mixup_off_epochs=0, mixup_begin_epoch=0, limit=2,
                              stop_after=1)
@@ -227,13 +242,15 @@ def dry_run(cfg) -> dict:
                 cfg[key].limit = 2
         cfg.evals = {name: {**entry, "limit": 2} for name, entry in (cfg.get("evals") or {}).items()}
         try:
-            Runner.from_cfg(cfg).train()
+            Runner(copy.deepcopy(cfg)).train()
         except Stopped as stop:
             if stop.signal:
                 raise
         cfg.resume = True
         cfg.train_cfg.pop("stop_after")
-        Runner.from_cfg(cfg).train()
-        found = evaluate(cfg, Path(folder) / "epoch_1.pth") if cfg.get("test_dataloader") or cfg.evals else {}
+        Runner(copy.deepcopy(cfg)).train()
+        records = {}
+        if cfg.get("test_dataloader") or cfg.evals:
+            records = evaluate(cfg, Path(folder) / "epoch_1.pth", checked=True)
         launch.wait_for_all()  # before the folder goes
-        return next(iter(found.values()))["networks"] if found else {}
+        return next(iter(records.values()))["networks"] if records else {}

@@ -1,4 +1,4 @@
-"""What a run says about itself at its start and at its end. The functions are methods of the Runner."""
+"""What a run reports of itself at its start and at its end."""
 import resource
 from pathlib import Path
 
@@ -19,15 +19,38 @@ def log_plan(runner) -> None:
     base = scale.get("base_batch_size", loader.total_batch)
     lr = loop.optimizer.param_groups[0]["base_lr"]
     message = (f"{loader.describe()['name']}: {loop.steps} steps of {loader.total_batch} images (base "
-               f"{base}) an epoch, {loop.max_epochs} epochs, lr {lr:g}, {runner.count_parameters():,} parameters")
+               f"{base}) an epoch, {loop.max_epochs} epochs, lr {lr:g}, {count_parameters(runner):,} parameters")
     runner.logger.info(message)
-    if runner._val_loop is not None:
-        runner.logger.info(f"validating on {agreement.evaluated_on(runner._val_loop.dataloader)}")
+    if runner.val_loop is not None:
+        runner.logger.info(f"validating on {agreement.evaluated_on(runner.val_loop.dataloader)}")
     if loader.total_batch != scale.get("scaled_to", base):
         runner.logger.warning(f"total batch {loader.total_batch} is not the recipe's {base} and lr is not scaled; "
                               "--auto-scale-lr scales it linearly")
     for line in beyond_the_run(runner.cfg, loop.max_epochs, loop.steps, runner.hooks):
         runner.logger.warning(line)
+
+
+def write_result(runner, status: str, **info) -> None:
+    """``result.json`` of this run."""
+    note_memory(runner)
+    val_loop = runner.val_loop
+    report = result.build(
+        runner.history, status=status, primary=val_loop.primary if val_loop else None,
+        main=val_loop.main if val_loop else None, lower_is_better=bool(val_loop and val_loop.lower_is_better),
+        config=str(runner.cfg.get("config_name") or runner.cfg.filename or ""),
+        config_hash=workdir.config_hash(runner.cfg.to_dict()),
+        data=runner.train_loop.dataloader.describe(),
+        val_data=val_loop.dataloader.describe() if val_loop else None, seed=runner.seed, processes=runner.world_size,
+        total_batch=runner.train_loop.dataloader.total_batch, parameters=count_parameters(runner),
+        peak_memory_mib=runner.peak_memory, wall_s=runner.wall_seconds(), max_epochs=runner.train_loop.max_epochs,
+        split=val_split(runner), hardware=workdir.hardware(runner.device),
+        precision=str(runner.amp_dtype or torch.float32), description=describe_run(runner), **info)
+    workdir.write_json(Path(runner.work_dir) / "result.json", report)
+
+
+def describe_run(runner) -> dict:
+    """The names of this run in tables."""
+    return description(runner.cfg.to_dict()["model"], runner.train_loop.dataloader.describe()["name"])
 
 
 def count_parameters(runner) -> int:
@@ -42,29 +65,6 @@ def note_memory(runner) -> None:
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     runner.peak_memory = max(runner.peak_memory, peak)
-
-
-def write_result(runner, status: str, **info) -> None:
-    """``result.json`` of this run."""
-    runner.note_memory()
-    val_loop = runner._val_loop if not isinstance(runner._val_loop, dict) else None
-    report = result.build(
-        runner.history, status=status, primary=val_loop.primary if val_loop else None,
-        main=val_loop.main if val_loop else None, lower_is_better=bool(val_loop and val_loop.lower_is_better),
-        config=str(runner.cfg.get("config_name") or runner.cfg.filename or ""),
-        config_hash=workdir.config_hash(runner.cfg.to_dict()),
-        data=runner.train_loop.dataloader.describe(),
-        val_data=val_loop.dataloader.describe() if val_loop else None, seed=runner.seed, processes=runner.world_size,
-        total_batch=runner.train_loop.dataloader.total_batch, parameters=runner.count_parameters(),
-        peak_memory_mib=runner.peak_memory, wall_s=runner.wall_seconds(), max_epochs=runner.train_loop.max_epochs,
-        split=val_split(runner), hardware=workdir.hardware(runner.device),
-        precision=str(runner.amp_dtype or torch.float32), description=describe_run(runner), **info)
-    workdir.write_json(Path(runner.work_dir) / "result.json", report)
-
-
-def describe_run(runner) -> dict:
-    """The names of this run in tables."""
-    return description(runner.cfg.to_dict()["model"], runner.train_loop.dataloader.describe()["name"])
 
 
 def val_split(runner) -> str:

@@ -1,30 +1,29 @@
 """The epoch loop.
 
-Losses are added up on the device and read once an interval, on a GPU one interval late, so that the host never waits
-for a step that is still running. Hooks that only watch (loggers) run at that interval,
-hooks that act (a user's hook that overrides before_/after_train_iter) at every step; a hook says so itself with a
-class attribute ``observer = True`` or ``False``, and mmengine's own hooks are observers.
+Hooks that only watch (loggers) run at the logging interval, hooks that act (a user's hook that overrides
+before_/after_train_iter) at every step. A hook's class attribute ``observer = True`` or ``False`` decides; mmengine's
+own hooks are observers.
 """
+import contextlib
 import json
 import time
-from collections import deque
-from typing import NamedTuple
 
+import mmengine.hooks
 import torch
 import torch.distributed as dist
 from mmengine.runner import BaseLoop
 
+from .build import build_loader
 from .distributed.launch import average_buffers
 from .finite import not_finite, state_tensors
+from .logging.intervals import IntervalLog
 from .optim.optimizers import build_optimizer
 from .optim.schedules import lr_table
+from .resume import save_run
 from .step.eager import Diverged
-from .step.meters import Readout, mark
 from .step.modes import make_step
 
 __all__ = ["EpochLoop"]
-
-HEARTBEAT = 1.0  # seconds at least between two writings of status.json
 
 
 class Stopped(Exception):
@@ -33,21 +32,6 @@ class Stopped(Exception):
     def __init__(self, signal: int):
         super().__init__(f"stopped by signal {signal}" if signal else "stopped as planned")
         self.signal = signal
-
-
-class Interval(NamedTuple):
-    """What is known of a logging interval before its sums have come from the device."""
-
-    index: int  # of its last batch in the epoch
-    iteration: int  # of the run, of the same batch
-    lr: float
-    count: int
-    names: list
-    readout: Readout
-    steps: int  # of this process since the last one: a resumed run has read none of the earlier ones' time
-    seconds: float
-    data_seconds: float
-    began: torch.cuda.Event | None
 
 
 class EpochLoop(BaseLoop):
@@ -64,7 +48,7 @@ class EpochLoop(BaseLoop):
                  mixup_begin_epoch: int = 0, limit: int | None = None, stop_after: int | None = None):
         if max_epochs < 1 or val_interval < 1:
             raise ValueError(f"max_epochs and val_interval must be at least 1, got {max_epochs} and {val_interval}")
-        super().__init__(runner, runner.build_loader(dataloader, train=True))
+        super().__init__(runner, build_loader(runner, dataloader, train=True))
         self._max_epochs, self.val_interval, self.stop_after = max_epochs, val_interval, stop_after
         self.mixing_epochs = range(mixup_begin_epoch, max_epochs - mixup_off_epochs)
         if mixup_begin_epoch and not self.mixing_epochs:
@@ -73,8 +57,7 @@ class EpochLoop(BaseLoop):
         self.steps = len(self.dataloader) if limit is None else min(limit, len(self.dataloader))
         self._max_iters = max_epochs * self.steps
         self._epoch = self._iter = self.first_iter = 0  # first_iter: of this part of the run
-        self._told = 0.0
-        self.means = []  # (steps, means) of the epoch's logging intervals so far
+        self.log = IntervalLog(self)
         self.exempt = set()  # tensors that are not finite by design, such as a mask of a network
         self.late = runner.device.type == "cuda"  # a log line is written when the next interval has been queued
 
@@ -82,8 +65,8 @@ class EpochLoop(BaseLoop):
         self.optimizer = build_optimizer(runner.model, config)
         self.accumulate = config.get("accumulative_counts", 1)
         self.step = make_step(
-            runner.model, self.optimizer, self.dataloader.batch, form=runner.cfg.get("env_cfg", {}).get("step", "auto"),
-            say=runner.logger.warning, device=runner.device, dtype=runner.amp_dtype, clip_grad=config.get("clip_grad"),
+            runner.model, self.optimizer, self.dataloader.batch, mode=runner.cfg.get("env_cfg", {}).get("step", "auto"),
+            warn=runner.logger.warning, device=runner.device, dtype=runner.amp_dtype, clip_grad=config.get("clip_grad"),
             accumulate=self.accumulate)
         schedule = runner.cfg.get("param_scheduler")
         tables = {}
@@ -103,7 +86,7 @@ class EpochLoop(BaseLoop):
     def start(self) -> None:
         """Sort the hooks into those that watch and those that act; to be called before the first epoch."""
         runner = self.runner
-        self.interval = min((h.interval for h in runner.hooks if type(h).__name__ == "LoggerHook"), default=50)
+        self.interval = min((h.interval for h in runner.hooks if isinstance(h, mmengine.hooks.LoggerHook)), default=50)
         watching = ("before_train_iter", "after_train_iter")
         hooks = [h for h in runner.hooks if any(stage in h.get_triggered_stages() for stage in watching)]
         observes = [getattr(h, "observer", type(h).__module__.startswith("mmengine.")) for h in hooks]
@@ -127,41 +110,40 @@ class EpochLoop(BaseLoop):
         runner.model.train()
         step.begin_epoch()
         mixing, start = self._epoch in self.mixing_epochs, self._iter - self._epoch * self.steps
-        self._clock = dict(start=time.perf_counter(), interval=time.perf_counter(), data=0.0, first=self._iter,
-                           begin=start, event=mark(runner.device))
-        self.waiting, stopping = deque(), False
+        self.log.begin_epoch(start)
+        first, stopping = self._iter, False
         rows = self.dataloader.rows(self._epoch, start, self.columns())
         for index in range(start, self.steps):
             waiting = time.perf_counter()
             row = next(rows)
-            self._clock["data"] += time.perf_counter() - waiting
+            self.log.data_seconds += time.perf_counter() - waiting
             for hook in actors:
                 hook.before_train_iter(runner, batch_idx=index, data_batch=None)
             last = index + 1 == self.steps
             begun = index % accumulate  # batches of this window before this one; an epoch's last window is shorter
             window = min(accumulate, self.steps - index + begun)
             update = begun + 1 == window
-            if "graph" not in step.form:
+            if "graph" not in step.mode:
                 self.set_lr(self._iter)
             planned = self.stop_after is not None and self._iter + 1 >= self.stop_after
             followers = self.due(begun) if update and self.followers else ()
             try:
-                losses, stop = step(row, self._iter / self._max_iters, mixing, update, bool(runner.stop_signal.number),
-                                    followers, window)
+                losses, stop = step(row, self._iter / self._max_iters, mixing, update,
+                                    bool(runner.stop_signal.received), followers, window)
             except Diverged as error:
                 raise self.diverged(error, self._iter) from None
-            if actors and "graph" in step.form:  # a graph writes to the same tensors each time, and hooks may keep them
+            if actors and "graph" in step.mode:  # a graph writes to the same tensors each time, and hooks may keep them
                 losses = {name: value.clone() for name, value in losses.items()}
             for hook in actors:
                 hook.after_train_iter(runner, batch_idx=index, data_batch=None, outputs=losses)
             if last or (index + 1) % self.interval == 0:
-                stop = self.observe(index) or stop
-                stop = self.report(keep=1 if self.late and not last else 0) or stop
+                stop = self.log.send(index) or stop
+                stop = self.log.write(keep=1 if self.late and not last else 0) or stop
             stopping = stopping or stop or planned  # all processes have agreed on this, and it waits for an update
             self._iter += 1
             if stopping and update and not last:
                 self.stop()
-        self.end_epoch(stopping)
+        self.end_epoch(first, stopping)
 
     def due(self, begun: int) -> list:
         """Those that follow this iteration's update: due at it, or at one of the ``begun`` before in its window."""
@@ -169,8 +151,8 @@ class EpochLoop(BaseLoop):
         return [f for f in self.followers if any(f.due(iteration) for iteration in window)]
 
     def columns(self) -> dict:
-        """Learning rates and progress of an epoch's steps, for the forms of the step that read them on the device."""
-        if self.step.form == "eager":
+        """Learning rates and progress of an epoch's steps, for the modes of the step that read them on the device."""
+        if self.step.mode == "eager":
             return {}
         first, last = self._epoch * self.steps, self._max_iters - 1  # with a limit the plan is longer than the run
         steps = [min(first + i, last) for i in range(len(self.dataloader))]
@@ -186,69 +168,23 @@ class EpochLoop(BaseLoop):
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr_tables[group["base_lr"]][iteration]
 
-    def observe(self, index: int) -> bool:
-        """Send for the sums of the interval that ends with batch ``index``; returns whether to stop."""
-        runner, clock, now, step = self.runner, self._clock, time.perf_counter(), self.step
-        others = []
-        if not step.latch.on_host:
-            others = step.latch.tensors()
-            if runner.world_size > 1:  # the processes agree on a stop (on CPUs they do at each step)
-                flag = torch.tensor(float(runner.stop_signal.number > 0), device=runner.device)
-                dist.all_reduce(flag)
-                others = [*others, flag]
-        count, names, readout = step.sums.take(*others)
-        self.waiting.append(Interval(
-            index, self._iter, self.lr(self._iter), count, names, readout, steps=index + 1 - clock["begin"],
-            seconds=now - clock["interval"], data_seconds=clock["data"], began=clock["event"]))
-        clock.update(interval=now, data=0.0, begin=index + 1, event=readout.done)
-        return runner.world_size == 1 and bool(runner.stop_signal.number)
-
-    def report(self, keep: int = 0) -> bool:
-        """Read what has been sent for, but the newest ``keep`` intervals, and log it; returns whether to stop."""
-        stop = False
-        while len(self.waiting) > keep:
-            stop = self.log(self.waiting.popleft()) or stop
-        return stop
-
-    def log(self, interval: Interval) -> bool:
-        """One log line. Raises Diverged if a loss was not finite."""
-        runner, latch, names = self.runner, self.step.latch, interval.names
-        values = interval.readout.tolist()
-        sums, others = values[:len(names)], values[len(names):]
-        if not latch.on_host and others[0]:
-            raise self.diverged(Diverged("the loss was not finite"), self.first_iter + int(others[1]))
-        runner.note_memory()
-        means = {name: total / max(1, interval.count) for name, total in zip(names, sums, strict=True)}
-        self.means.append((interval.count, dict(means)))
-        seconds, steps = interval.seconds, interval.steps
-        if interval.began is not None:  # the host runs ahead of a GPU, so its clock tells nothing
-            seconds = interval.began.elapsed_time(interval.readout.done) / 1e3
-        scalars = dict(lr=interval.lr, time=seconds / steps, data_time=interval.data_seconds / steps)
-        # "loss" first, as readers of the line expect it
-        scalars |= {"loss": means.pop("loss", float("nan")), **means}
-        scalars["img/s"] = steps * self.dataloader.total_batch / max(seconds, 1e-9)
-        for name, value in scalars.items():
-            runner.message_hub.update_scalar(f"train/{name}", float(value))
-        runner.message_hub.update_info("eta", (self._max_iters - interval.iteration - 1) * seconds / steps)
-        now, self._iter = self._iter, interval.iteration  # the line is about the iteration it was measured at
+    @contextlib.contextmanager
+    def at_iteration(self, iteration: int):
+        """Let hooks see an earlier iteration: the one that a log line is about."""
+        now, self._iter = self._iter, iteration
         try:
-            for hook in self.observers:
-                hook.after_train_iter(runner, batch_idx=interval.index, data_batch=None, outputs=scalars)
+            yield
         finally:
             self._iter = now
-        told = time.perf_counter()
-        if told - self._told > HEARTBEAT:
-            self._told = told
-            runner.set_status("running", epoch=self._epoch + 1, step=interval.iteration + 1)
-        return not latch.on_host and runner.world_size > 1 and others[2] > 0
 
-    def end_epoch(self, stop: bool) -> None:
+    def end_epoch(self, first: int, stop: bool) -> None:
+        """Evaluate, save and note the epoch, whose first iteration here was ``first``."""
         runner = self.runner
-        seconds = time.perf_counter() - self._clock["start"]
+        seconds = time.perf_counter() - self.log.epoch_began
         average_buffers(runner.model)
-        images = (self._iter - self._clock["first"]) * self.dataloader.total_batch
+        images = (self._iter - first) * self.dataloader.total_batch
         entry = dict(epoch=self._epoch + 1, lr=self.lr(self._iter - 1), seconds=seconds,
-                     img_s=images / seconds, train=self.epoch_means(), val=None)
+                     img_s=images / seconds, train=self.log.epoch_means(), val=None)
         runner.call_hook("after_train_epoch")
         self.check_finite()
         self._epoch += 1
@@ -262,29 +198,21 @@ class EpochLoop(BaseLoop):
             runner.evaluations.run_due(entry)
         runner.history.append(entry)
         if runner.world_size == 1:  # several processes agree at the next step on what came during evaluation
-            stop = stop or bool(runner.stop_signal.number)
+            stop = stop or bool(runner.stop_signal.received)
         runner.call_hook("after_epoch", entry=entry, force=stop or last)
         if stop and not last:
-            raise Stopped(runner.stop_signal.number)
-
-    def epoch_means(self) -> dict[str, float]:
-        """Means over the epoch of what was logged in its intervals."""
-        steps = sum(count for count, _ in self.means)
-        names = dict.fromkeys(name for _, means in self.means for name in means)
-        found = {k: sum(count * means.get(k, 0.0) for count, means in self.means) / steps for k in names}
-        self.means = []
-        return found
+            raise Stopped(runner.stop_signal.received)
 
     def stop(self):
         """Save in the middle of an epoch and leave."""
-        self.report()
-        latch = self.step.latch
-        if not latch.on_host and latch.tripped:  # since the last log line
-            raise self.diverged(Diverged("the loss was not finite"), self.first_iter + int(latch.good))
+        self.log.write()
+        guard = self.step.guard
+        if not guard.immediate and guard.tripped:  # since the last log line
+            raise self.diverged(Diverged("the loss was not finite"), self.first_iter + int(guard.good))
         self.runner.call_hook("before_stop")
         average_buffers(self.runner.model)
-        self.runner.save_run(f"iter_{self._iter}.pth")
-        raise Stopped(self.runner.stop_signal.number)
+        save_run(self.runner, f"iter_{self._iter}.pth")
+        raise Stopped(self.runner.stop_signal.received)
 
     def not_finite(self) -> list[str]:
         """Names of tensors of the run's state that hold an infinity or a NaN."""
@@ -310,13 +238,13 @@ class EpochLoop(BaseLoop):
 
     def state(self) -> dict:
         scaler = self.step.scaler
-        return dict(epoch=self._epoch, iter=self._iter, sums=self.step.sums.state(), means_json=json.dumps(self.means),
-                    scaler=scaler.state_dict() if scaler else None)
+        return dict(epoch=self._epoch, iter=self._iter, sums=self.step.meter.state(),
+                    means_json=json.dumps(self.log.means), scaler=scaler.state_dict() if scaler else None)
 
     def load_state(self, state: dict) -> None:
         self._epoch, self._iter = state["epoch"], state["iter"]
         self.first_iter = self._iter
-        self.step.sums.load(state["sums"], self.runner.device)
-        self.means = json.loads(state["means_json"])
+        self.step.meter.load(state["sums"], self.runner.device)
+        self.log.means = json.loads(state["means_json"])
         if self.step.scaler and state["scaler"]:
             self.step.scaler.load_state_dict(state["scaler"])

@@ -1,4 +1,4 @@
-"""Before training: whether the network takes the images and the loss its logits; told in one line, nothing changes."""
+"""Before training: whether the network takes the images and the loss its logits, without changing anything."""
 import torch
 from torch import nn
 

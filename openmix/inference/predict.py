@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..datasets.augment import normalise, per_channel
-from ..engine.distributed.launch import device as local_device
+from ..engine.distributed.launch import local_device
 from ..errors import did_you_mean
 from ..probes import evaluating
 from .weights import load_network

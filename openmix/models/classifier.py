@@ -23,9 +23,11 @@ class Classifier(BaseModel):
 
     def __init__(self, backbone, num_classes=None, head=None, mixup=None, loss=None, data_preprocessor=None):
         super().__init__(data_preprocessor)
+        # the small parts first: wrong values are refused before a large network is built
+        mixup = MIXUPS.build_part("model.mixup", dict(type="Vanilla") if mixup is None else mixup)
+        criterion = LOSSES.build_part("model.loss", dict(type="SoftCrossEntropy") if loss is None else loss)
         self.net = build_net(backbone, head, num_classes)
-        self.mixup = MIXUPS.build(dict(type="Vanilla") if mixup is None else mixup)
-        self.criterion = LOSSES.build(dict(type="SoftCrossEntropy") if loss is None else loss)
+        self.mixup, self.criterion = mixup, criterion
         self.num_classes = count_classes(head, num_classes)
         if self.num_classes is not None:  # unknown for some heads that are modules
             check_classes(self.num_classes, mixup=self.mixup, loss=self.criterion)

@@ -43,7 +43,7 @@ def _facts(job: Job, built: set[str]) -> dict:
     from ..engine.run import scale_lr
 
     cfg = configure(SimpleNamespace(config=typed(job.config), seed=job.seed, work_dir=typed(job.work_dir), amp=None,
-                                    cfg_options=[], deterministic=False, launcher="none"))  # as `openmix train` does
+                                    cfg_options=[], deterministic=False, launcher="none"), values=False)  # built below
     if cfg.get("train_cfg") is None:
         raise ValueError("the config does not train: it has no train_cfg")
     scale_lr(cfg)

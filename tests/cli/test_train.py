@@ -333,7 +333,7 @@ def test_a_diverged_run_exits_with_3(tiny, tmp_path, capsys):
 
 
 def test_fp16_on_a_cpu_is_refused_before_anything_is_made(tiny, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(launch, "device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(launch, "local_device", lambda: torch.device("cpu"))
     assert main("train", tiny, "--work-dir", tmp_path / "run", "--amp", "fp16") == 2
     assert "--amp bf16 or off" in capsys.readouterr().err and not (tmp_path / "run").exists()
 

@@ -280,4 +280,4 @@ def test_equal_data_elsewhere_go_on(stopped, tmp_path):
 def test_a_checkpoint_of_an_older_version_goes_on_with_a_warning():
     said = []
     check_resumed(None, dict(train={}, val=None), "old.pth", said.append)
-    assert len(said) == 1 and "old.pth does not say which data it was trained on" in said[0]
+    assert len(said) == 1 and "old.pth does not record which data it was trained on" in said[0]

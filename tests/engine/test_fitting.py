@@ -8,6 +8,7 @@ from torchvision import models
 
 import openmix
 from openmix.engine import checkpoint, fitting
+from openmix.engine.resume import load_weights
 from openmix.engine.runner import Runner
 from tests.engine.tiny import config
 
@@ -130,7 +131,7 @@ def loaded(tmp_path, content, strict=False, **changes):
     for hook in runner.hooks:
         if hasattr(hook, "networks"):
             hook.before_run(runner)
-    runner.load_weights(tmp_path / "given.pth", strict=strict)
+    load_weights(runner, tmp_path / "given.pth", strict=strict)
     return runner, said
 
 

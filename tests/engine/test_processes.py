@@ -70,6 +70,7 @@ def ranks_agree(tmp_path, cfg):
     env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(line, capture_output=True, text=True, timeout=200, env=env)
     assert done.returncode == 0 and done.stdout.count("RANKS-AGREE") == 2, done.stdout[-1500:] + done.stderr[-3000:]
+    assert "FutureWarning" not in done.stderr, done.stderr[-3000:]
 
 
 def test_parameters_stay_equal_with_gradient_accumulation(tmp_path):

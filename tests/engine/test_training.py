@@ -12,7 +12,8 @@ from mmengine.hooks import Hook
 from openmix import apis
 from openmix.engine import checkpoint
 from openmix.engine.hooks import EMAHook
-from openmix.engine.step.eager import Diverged, Step
+from openmix.engine.resume import load_weights
+from openmix.engine.step.eager import Diverged, EagerStep
 from openmix.engine.train_loop import Stopped
 from openmix.plan import PlanRow
 from openmix.registry import HOOKS
@@ -138,7 +139,7 @@ def test_a_network_with_infinities_by_design_trains(tmp_path):
 def test_no_update_happens_once_the_loss_is_not_finite(tmp_path):
     cfg = config(tmp_path)
     runner = apis_runner(cfg)
-    loop = runner.build_train_loop(runner._train_loop)
+    loop = runner.build_train_loop()
     row = PlanRow(mix=None, seed=0, images=torch.full((10, 3, 32, 32), float("nan")), labels=torch.zeros(10).long())
     loop.step.batch = lambda row: (row.images, row.labels)
     before = [p.clone() for p in runner.model.parameters()]
@@ -174,7 +175,7 @@ def test_accumulation_equals_one_large_batch_without_batchnorm_coupling(tmp_path
     """Gradients of 2 micro batches of 5 average to that of 10 (evaluation-mode BN, no mixing)."""
     cfg = config(tmp_path, mixup="Vanilla", custom_hooks=[])
     runner = apis_runner(cfg)
-    loop = runner.build_train_loop(runner._train_loop)
+    loop = runner.build_train_loop()
     runner.model.eval()
     images, labels, draws, _ = next(iter(loop.dataloader.batches(0)))
     runner.model(images, labels, draws)["loss"].backward()
@@ -191,14 +192,14 @@ def gradients_of_updates(work_dir, accumulate, **changes):
     runner = apis_runner(config(work_dir, mixup="Vanilla", epochs=1, custom_hooks=[], val_cfg=None, val_dataloader=None,
                                 val_evaluator=None, **{"optim_wrapper.accumulative_counts": accumulate,
                                 "optim_wrapper.optimizer.lr": 0.0, **changes}))
-    found, update = [], Step.update
+    found, update = [], EagerStep.update
 
     def spy(self, progress):
         found.append(torch.cat([p.grad.flatten() for p in self.parameters]))
         update(self, progress)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Step, "update", spy)
+        patch.setattr(EagerStep, "update", spy)
         runner.train()
     return found
 
@@ -335,9 +336,9 @@ def test_a_loaded_network_is_where_a_teacher_starts(tmp_path):
     network = {k.removeprefix("net."): v for k, v in weights.items() if k.startswith("net.")}
     checkpoint.save(tmp_path / "network.pth", dict(state_dict=network))
     runner = apis_runner(config(tmp_path / "b", mixup="AutoMix", epochs=1))
-    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    runner.build_train_loop()
     runner.call_hook("before_run")
-    runner.load_weights(tmp_path / "network.pth")
+    load_weights(runner, tmp_path / "network.pth")
     for name, value in runner.model.mixup.teacher.state_dict().items():
         assert torch.equal(value, network[name]), name
 
@@ -363,7 +364,7 @@ def test_a_signal_during_evaluation_saves_the_epoch_that_was_trained(tmp_path):
 
     class Signal(Hook):
         def before_val_epoch(self, runner):
-            runner.stop_signal.number = 15
+            runner.stop_signal.received = 15
 
     runner.register_hook(Signal())
     with pytest.raises(Stopped):

@@ -1,4 +1,4 @@
-"""Numbers of a config that lie beyond the run's end, so that what they stand for never happens."""
+"""Numbers of a config that are beyond the end of the run, so that they have no effect."""
 from ..optim.schedules import as_list
 
 
@@ -37,7 +37,7 @@ def _of_schedule(where: str, schedule: dict, epochs: int, iterations: int) -> li
     run, unit = (epochs, "epochs") if counts_epochs else (iterations, "iterations")
     begin, end = schedule.get("begin", 0), schedule.get("end") or run
     span = min(end, run) - begin
-    lines = [f"{where}.end={end} lies beyond the run of {run} {unit}, so the schedule is cut off"] if end > run else []
+    lines = [f"{where}.end={end} is beyond the run of {run} {unit}, so the schedule is cut off"] if end > run else []
     late = [m for m in schedule.get("milestones") or () if m >= span]
     if late:
         lines.append(f"{where}.milestones: {', '.join(map(str, late))} of {span} {unit} never come")

@@ -33,7 +33,7 @@ from ...registry import (
 from ...workdir.identity import refuse_secrets
 from ..distributed.launch import LAUNCHERS
 from ..precision import AMP
-from ..step.modes import FORMS
+from ..step.modes import MODES
 
 TOP_LEVEL = {
     "model", "train_dataloader", "val_dataloader", "test_dataloader", "train_cfg", "val_cfg", "test_cfg",
@@ -51,16 +51,20 @@ LOADER_KEYS = dict(train_dataloader={"total_batch", "dataset", "augment", "num_w
                    val_dataloader={"batch_size", "dataset", "num_workers", "allow"},
                    test_dataloader={"batch_size", "dataset", "num_workers", "allow"})
 AUGMENT_KEYS = {"padding", "mode", "flip", "scale", "ratio"}
-ENV_VALUES = dict(amp=AMP, step=FORMS, channels_last=("auto", True, False), cudnn_benchmark=(True, False),
+ENV_VALUES = dict(amp=AMP, step=MODES, channels_last=("auto", True, False), cudnn_benchmark=(True, False),
                   num_threads=None)
 MODEL_PARTS = dict(backbone=BACKBONES, head=HEADS, mixup=MIXUPS, loss=LOSSES)
 TRACKERS = dict(TensorboardVisBackend="tensorboard", WandbVisBackend="wandb")  # packages, and extras of the same name
 
 
-def check_config(cfg) -> None:
-    """Check every name and key of a config. Raises ValueError or TypeError naming the place and the nearest name.
+def check_config(cfg, values: bool = True) -> None:
+    """Check every name and key of a config. Raises ValueError or TypeError naming the key and the nearest name.
 
     Nothing is read and nothing large is built for it: it takes milliseconds.
+
+    Args:
+        values: also build the mixing method and the loss to see whether their values fit. A run leaves that out, as it
+            builds them itself before it touches its work dir.
     """
     from ..agreement import check_data
     from ..evaluations import check_evals
@@ -83,7 +87,7 @@ def check_config(cfg) -> None:
         if missing and len(missing) < len(keys):
             raise ValueError(f"the config has no {missing[0]!r}; {', '.join(keys)} go together, and the files of "
                              "configs/_base_ set them")
-    check_model(cfg.model)
+    check_model(cfg.model, values)
     for name in LOADER_KEYS:
         if cfg.get(name) is not None:
             check_loader(name, cfg[name])
@@ -99,22 +103,19 @@ def check_config(cfg) -> None:
     check_logging(cfg)
 
 
-def check_model(model) -> None:
-    """The classifier and its parts. Mixing methods and losses are small: building one tells whether its values fit."""
+def check_model(model, values: bool = True) -> None:
+    """The classifier and its parts; with ``values`` the mixing method and the loss, which are small, are built."""
     MODELS.check(model, "model", filled=())
     if "data_preprocessor" in model:
-        raise ValueError("model.data_preprocessor is not read; mean and std stand in the config's data_preprocessor")
+        raise ValueError("model.data_preprocessor is not read; mean and std belong in the config's data_preprocessor")
     for part, registry in MODEL_PARTS.items():
         if model.get(part) is not None:
             registry.check(model[part], f"model.{part}", filled=("in_channels", "num_classes"))
     classes = check_class_counts(model)
     for part in ("mixup", "loss"):
-        if model.get(part) is not None:
-            try:
-                with torch.random.fork_rng(devices=[]):
-                    built = MODEL_PARTS[part].build(model[part])
-            except (ValueError, TypeError) as error:
-                raise type(error)(f"model.{part}: {error}") from error
+        if values and model.get(part) is not None:
+            with torch.random.fork_rng(devices=[]):
+                built = MODEL_PARTS[part].build_part(f"model.{part}", model[part])
             if classes is not None:
                 check_classes(classes, **{f"model.{part}": built})
 
@@ -122,9 +123,9 @@ def check_model(model) -> None:
 def check_class_counts(model) -> int | None:
     """The number of classes of the model and its head, which must agree; None where neither names one."""
     head = model.get("head") or {}
-    for where, found in (("model", model), ("model.head", head)):
-        if found.get("num_classes") is not None:
-            check_count(f"{where}.num_classes", found["num_classes"])
+    for where, part in (("model", model), ("model.head", head)):
+        if part.get("num_classes") is not None:
+            check_count(f"{where}.num_classes", part["num_classes"])
     try:
         return count_classes(head, model.get("num_classes"))
     except ValueError as error:
@@ -183,7 +184,7 @@ def check_loops(cfg) -> None:
 
 def check_hooks(cfg) -> None:
     """``default_hooks`` (partial dicts are filled up) and ``custom_hooks``."""
-    from ..runner import DEFAULT_HOOKS
+    from ..hooks import DEFAULT_HOOKS
 
     hooks, custom = cfg.get("default_hooks") or {}, cfg.get("custom_hooks") or []
     check_dict("default_hooks", hooks)
@@ -233,10 +234,10 @@ def check_preprocessor(normalise) -> None:
 def check_logging(cfg) -> None:
     """``log_processor``, ``visualizer`` and its backends. Raises ImportError for a tracker that is not installed."""
     log_processor, visualizer = cfg.get("log_processor") or {}, cfg.get("visualizer") or {}
-    for where, found, registry, kind in (("log_processor", log_processor, LOG_PROCESSORS, "LogProcessor"),
+    for where, part, registry, kind in (("log_processor", log_processor, LOG_PROCESSORS, "LogProcessor"),
                                          ("visualizer", visualizer, VISUALIZERS, "Visualizer")):
-        check_dict(where, found)
-        registry.check({"type": kind, **found}, where)
+        check_dict(where, part)
+        registry.check({"type": kind, **part}, where)
     backends = visualizer.get("vis_backends") or []
     if not isinstance(backends, (list, tuple)):
         raise TypeError(f"visualizer.vis_backends must be a list of dicts, got {backends!r}")

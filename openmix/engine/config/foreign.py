@@ -42,7 +42,7 @@ def check_json(path, above: tuple = ()) -> None:
     """Refuse a ``.json`` config that would run code: by ``custom_imports``, or by a ``_base_`` that is a program.
 
     Raises:
-        ValueError: the message says which key and what to do. FileNotFoundError: a ``_base_`` that is not there.
+        ValueError: the message names the key and what to do. FileNotFoundError: a ``_base_`` that is not there.
     """
     from ...paths import config_root
 
@@ -66,10 +66,10 @@ def check_json(path, above: tuple = ()) -> None:
     for base in bases if isinstance(bases, list) else [bases]:
         if not isinstance(base, str):
             raise ValueError(f"{path}: _base_ must be a path or a list of paths, got {base!r}")
-        found = os.path.join(os.path.dirname(path), base)
-        if os.path.splitext(found)[1] == ".json" and "::" not in base:
-            check_json(found, (*above, path))
-        elif os.path.splitext(found)[1] != ".py" or not Path(found).resolve().is_relative_to(config_root().resolve()):
+        file = os.path.join(os.path.dirname(path), base)
+        if os.path.splitext(file)[1] == ".json" and "::" not in base:
+            check_json(file, (*above, path))
+        elif os.path.splitext(file)[1] != ".py" or not Path(file).resolve().is_relative_to(config_root().resolve()):
             raise ValueError(f"{path}: _base_ {base!r} may be a program, and a .json config is data; its bases are "
                              f".json files and the shipped configs in {config_root()}. Any other needs a .py config")
 

@@ -68,11 +68,11 @@ def read_json(path: Path) -> Config:
 def check_file(path: Path) -> None:
     """Raise unless ``path`` is a file that may be a config; the message names what is near, or what it is instead."""
     if path.is_dir():
-        found = ", ".join(sorted(p.name for p in path.iterdir() if p.suffix in SUFFIXES)[:9])
-        hint = f"name one of its files: {found}" if found else "it holds none"
+        names = ", ".join(sorted(p.name for p in path.iterdir() if p.suffix in SUFFIXES)[:9])
+        hint = f"name one of its files: {names}" if names else "it holds none"
         raise ValueError(f"{path} is a folder, not a config; {hint}")
     if path.suffix in WEIGHTS:
-        raise ValueError(f"configs are .py or .json files, got the checkpoint {path}; the config stands before it")
+        raise ValueError(f"configs are .py or .json files, got the checkpoint {path}; the config comes first")
     if path.suffix not in SUFFIXES:
         raise ValueError(f"configs are .py or .json files, got {path}")
     if not path.is_file():
@@ -107,16 +107,16 @@ def chain(path: Path, above: tuple = ()) -> Iterator[tuple[Path, str]]:
 
 def bases(path: Path, text: str) -> list[str]:
     """What ``_base_`` names in the text of a config, as far as it is plain text and of this folder tree."""
-    found: object = []
+    names: object = []
     with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError, AttributeError):
         if path.suffix == ".json":
-            found = json.loads(text.removeprefix(MARK)).get("_base_", [])
+            names = json.loads(text.removeprefix(MARK)).get("_base_", [])
         else:
             lines = ast.parse(text.removeprefix(MARK)).body
-            found = next((ast.literal_eval(line.value) for line in lines if isinstance(line, ast.Assign)
+            names = next((ast.literal_eval(line.value) for line in lines if isinstance(line, ast.Assign)
                           and isinstance(line.targets[0], ast.Name) and line.targets[0].id == "_base_"), [])
-    found = found if isinstance(found, (list, tuple)) else [found]
-    return [name for name in found if isinstance(name, str) and "::" not in name and "{{" not in name]
+    names = names if isinstance(names, (list, tuple)) else [names]
+    return [name for name in names if isinstance(name, str) and "::" not in name and "{{" not in name]
 
 
 @contextlib.contextmanager
@@ -137,8 +137,8 @@ def _without_mark(needed: bool):
         Config._substitute_predefined_vars = staticmethod(copy)
 
 
-def configure(args):
-    """The config file with the command line merged into it, checked."""
+def configure(args, values: bool = True) -> Config:
+    """The config file with the command line merged into it, checked: see ``check_config`` for ``values``."""
     from ...paths import default_work_dir, find_config
     from .check import check_config
 
@@ -172,18 +172,18 @@ def configure(args):
         cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = cfg.evals = None
     if getattr(args, "auto_scale_lr", False):
         cfg.auto_scale_lr = {**(cfg.get("auto_scale_lr") or {}), "enable": True}
-    check_config(cfg)
+    check_config(cfg, values)
     return cfg
 
 
 def check_checkpoint(path: str) -> None:
-    """Raise unless ``path`` is a file that may be a checkpoint; the message says what it is instead."""
+    """Raise unless ``path`` is a file that may be a checkpoint; the message names what it is instead."""
     if path.endswith((".py", ".json")):
         raise ValueError(f"{path} is no checkpoint but looks like a config; openmix train takes CONFIG, "
                          "openmix test CONFIG CHECKPOINT")
     if Path(path).is_dir():
-        found = sorted(p.name for p in Path(path).glob("*.pth"))
-        hint = f"name one of its checkpoints: {', '.join(found[:9])}" if found else "it holds no checkpoint"
+        names = sorted(p.name for p in Path(path).glob("*.pth"))
+        hint = f"name one of its checkpoints: {', '.join(names[:9])}" if names else "it holds no checkpoint"
         raise ValueError(f"{path} is a folder, not a checkpoint; {hint}. To continue a run: --work-dir {path} --resume")
     if not Path(path).is_file():
         raise FileNotFoundError(f"no checkpoint {path}")
@@ -195,5 +195,5 @@ def refuse_moved(config, work_dir) -> None:
 
     here = Path(config).resolve().parent
     if Path(work_dir).resolve() != here and holds_run(here) and not holds_run(work_dir):
-        raise ValueError(f"{config} lies in a run's folder, but its work_dir {work_dir} holds no run; if the "
+        raise ValueError(f"{config} is in the folder of a run, but its work_dir {work_dir} holds no run; if the "
                          f"folder was moved, go on with --work-dir {here}")

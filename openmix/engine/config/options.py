@@ -21,18 +21,18 @@ def parse_options(pairs) -> dict:
     Raises:
         ValueError: no ``=``, an empty part of a key, or brackets that do not close.
     """
-    found = {}
+    options = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         key = key.strip()
         if not equals or not all(part.strip() for part in key.split(".")):
             raise ValueError(f"--cfg-options takes KEY=VALUE, got {pair!r}; such as model.mixup.alpha=0.2")
-        found.pop(key, None)  # its place in the order is that of the later one
+        options.pop(key, None)  # its place in the order is that of the later one
         try:
-            found[key] = parse_value(value)
+            options[key] = parse_value(value)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"--cfg-options {pair}: {error}; quotes make it text: {key}=\"'...'\"") from error
-    return found
+    return options
 
 
 def parse_value(text: str):
@@ -75,7 +75,7 @@ def _literal(text: str):
 
 
 class _Calls(ast.NodeTransformer):
-    """``dict(a=1)`` as ``{"a": 1}`` and ``float("inf")`` as that number, as they stand in configs."""
+    """``dict(a=1)`` as ``{"a": 1}`` and ``float("inf")`` as that number, as they are in configs."""
 
     def visit_Call(self, node):
         self.generic_visit(node)
@@ -103,17 +103,17 @@ def merge_options(config, options: Mapping) -> None:
         for part in path:
             index = _index(inside, part, name)
             name = f"{name}.{part}" if name else part
-            found = inside[index] if isinstance(inside, list) else inside.get(index)
-            if found is None or isinstance(found, tuple):
-                found = {} if found is None else list(found)
-                inside[index] = found
-                found = inside[index]  # a config has its own kind of dict
-            inside = found
+            below = inside[index] if isinstance(inside, list) else inside.get(index)
+            if below is None or isinstance(below, tuple):
+                below = {} if below is None else list(below)
+                inside[index] = below
+                below = inside[index]  # a config has its own kind of dict
+            inside = below
         _put(inside, _index(inside, last, name), value, key)
 
 
 def _index(inside, part: str, name: str):
-    """The key or the index by which ``part`` is reached in ``inside``, which stands at ``name``."""
+    """The key or the index by which ``part`` is reached in ``inside``, whose key is ``name``."""
     if isinstance(inside, list):
         if not part.isdecimal():
             example = f"; an item goes by its number: {name}.0.{part}" if inside else ""
@@ -171,8 +171,8 @@ def _bracketed(text: str):
 
 
 def _item(part: str, sign: str) -> tuple:
-    key, found, value = part.partition(sign)
-    if not found:
+    key, separator, value = part.partition(sign)
+    if not separator:
         raise ValueError(f"{part!r} in a dict is no KEY{sign}VALUE")
     key = key.strip() if sign == "=" else parse_value(key.strip())
     return key, parse_value(value.strip())

@@ -9,7 +9,7 @@ from ...checks import plain
 
 PATHS = ("work_dir", "load_from", "resume")
 WIDTH = 120
-MOST = 1000  # numbers of an array that still stands in a config
+MOST = 1000  # numbers of an array that may be in a config
 
 
 def plain_value(value, where: str = "config"):
@@ -44,11 +44,11 @@ def plain_value(value, where: str = "config"):
 
 def plain_config(config):
     """A copy of an mmengine ``Config`` with plain values, see :func:`plain_value`, and the home folder for ``~``."""
-    found = config.copy()
+    copy = config.copy()
     for key, value in config.items():
         value = plain_value(value, str(key))
-        found[key] = os.path.expanduser(value) if key in PATHS and isinstance(value, str) else value
-    return found
+        copy[key] = os.path.expanduser(value) if key in PATHS and isinstance(value, str) else value
+    return copy
 
 
 def config_text(config) -> str:
@@ -69,7 +69,7 @@ def literal(value, used: int = 0, indent: int = 0) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return f"float('{value}')"
     if isinstance(value, str):
-        return repr(value).replace("{{", "{\\x7b")  # mmengine fills in what stands between double braces
+        return repr(value).replace("{{", "{\\x7b")  # mmengine fills in text between double braces
     if not isinstance(value, (Mapping, list, tuple)):
         return repr(value)
     head, tail, items = _parts(value)

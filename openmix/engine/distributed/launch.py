@@ -21,7 +21,7 @@ LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 TIME_LIMIT = (signal.SIGUSR1, signal.SIGUSR2)  # what SLURM sends before it
 
 
-def device() -> torch.device:
+def local_device() -> torch.device:
     """The GPU of this process where there is one, else the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
@@ -48,8 +48,8 @@ def init_distributed(launcher: str, timeout_s: int = 1800) -> tuple[int, int]:
         return 0, 1
     if not dist.is_initialized():
         if launcher != "pytorch":
-            found = slurm.process_group() if launcher == "slurm" else _mpi_environment()
-            for key, value in found.items():
+            env = slurm.process_group() if launcher == "slurm" else _mpi_environment()
+            for key, value in env.items():
                 if key.startswith("MASTER"):
                     os.environ.setdefault(key, value)
                 else:
@@ -59,7 +59,7 @@ def init_distributed(launcher: str, timeout_s: int = 1800) -> tuple[int, int]:
             raise ValueError(f"launcher 'pytorch' expects torchrun's environment, but {', '.join(missing)} is not set; "
                              "start with: openmix train CONFIG --gpus N")
         _die_with_parent()
-        where, local = device(), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        where, local = local_device(), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
         if where.type == "cuda":
             if local > torch.cuda.device_count():
                 raise ValueError(f"{local} processes were started here for {torch.cuda.device_count()} GPU(s); start "
@@ -69,12 +69,12 @@ def init_distributed(launcher: str, timeout_s: int = 1800) -> tuple[int, int]:
     return dist.get_rank(), dist.get_world_size()
 
 
-def agree(value):
+def broadcast_from_rank0(value):
     """The first process's ``value``, in all of them."""
-    found = [value]
+    values = [value]
     if dist.is_initialized() and dist.get_world_size() > 1:
-        dist.broadcast_object_list(found)
-    return found[0]
+        dist.broadcast_object_list(values)
+    return values[0]
 
 
 def is_first() -> bool:

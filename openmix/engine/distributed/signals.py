@@ -8,19 +8,19 @@ from .launch import TIME_LIMIT
 class StopSignal:
     """Remembers SIGTERM (preemption, scancel, torchrun), SIGUSR1/2 (time limit) and Ctrl-C until a step boundary.
 
-    A second Ctrl-C interrupts at once. SIGUSR1/2 after another signal changes nothing: who was told to end is not
-    queued again.
+    A second Ctrl-C interrupts at once. SIGUSR1/2 after another signal changes nothing: a job that received SIGTERM is
+    not requeued.
     """
 
     def __init__(self):
-        self.number = 0
+        self.received = 0
         self._previous = {}
 
     def _handle(self, number, frame):
-        if number == signal.SIGINT == self.number:
+        if number == signal.SIGINT == self.received:
             raise KeyboardInterrupt
-        if not self.number or number not in TIME_LIMIT:
-            self.number = number
+        if not self.received or number not in TIME_LIMIT:
+            self.received = number
 
     def __enter__(self):
         with contextlib.suppress(ValueError):  # not in the main thread: signals go elsewhere

@@ -1,4 +1,4 @@
-"""What SLURM tells a running job, and asking it to run the job again. Imports nothing heavy."""
+"""SLURM: the environment of a running job, and requeueing it. Imports nothing heavy."""
 import contextlib
 import os
 import re
@@ -64,7 +64,7 @@ def requeue() -> bool:
 
 
 def requeue_after(number: int) -> None:
-    """After a time-limit signal queue this job again; after SIGTERM only if it is preempted, for scancel must win."""
+    """Requeue this job after a time-limit signal; after SIGTERM only if it is preempted, so that scancel ends it."""
     if os.environ.get(WATCHED):
         return
     if number in (signal.SIGUSR1, signal.SIGUSR2) or number == signal.SIGTERM and being_preempted():
@@ -72,7 +72,7 @@ def requeue_after(number: int) -> None:
 
 
 def being_preempted() -> bool:
-    """Whether SLURM has told this job to make room and lets it live a little (a partition's ``GraceTime``).
+    """Whether SLURM is preempting this job (within its ``GraceTime``).
 
     A job that leaves by itself in that time is not queued again by SLURM. After scancel this is False.
     """
@@ -80,8 +80,8 @@ def being_preempted() -> bool:
     if not job:
         return False
     try:
-        told = subprocess.run(["scontrol", "show", "job", "--oneliner", job], capture_output=True, text=True,
+        answer = subprocess.run(["scontrol", "show", "job", "--oneliner", job], capture_output=True, text=True,
                               timeout=60).stdout
     except (OSError, subprocess.SubprocessError):
         return False
-    return " JobState=RUNNING " in told and re.search(r" PreemptTime=\d", told) is not None
+    return " JobState=RUNNING " in answer and re.search(r" PreemptTime=\d", answer) is not None

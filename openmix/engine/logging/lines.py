@@ -18,7 +18,7 @@ __all__ = ["LocalVisBackend"]
 
 
 def brief_errors(logger: logging.Logger) -> logging.Logger:
-    """``logger``, whose handlers say once and in one line that the disk is full, and not with a traceback a record."""
+    """``logger``, whose handlers report a full disk once, in one line, instead of a traceback for each record."""
     def handle_error(handler, record):
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
@@ -35,7 +35,7 @@ def brief_errors(logger: logging.Logger) -> logging.Logger:
 
 
 def is_plain(processor) -> bool:
-    """Whether :func:`train_line` writes what ``processor`` would: nobody has asked for another form."""
+    """Whether :func:`train_line` writes what ``processor`` would: its format was not configured."""
     return type(processor) is LogProcessor and processor.by_epoch and not (
         processor.custom_cfg or processor.log_with_hierarchy)
 
@@ -80,5 +80,5 @@ class LocalVisBackend(mmengine.visualization.LocalVisBackend):
     def close(self) -> None:
         file, self._file = self._file, None
         if file is not None:
-            with contextlib.suppress(OSError):  # a full disk has been told of already
+            with contextlib.suppress(OSError):  # a full disk was reported before
                 file.close()

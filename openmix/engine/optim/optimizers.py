@@ -27,8 +27,8 @@ MULTIPLIERS = dict(lr_mult="lr", decay_mult="weight_decay")
 NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 
-def _check_keys(where: str, found, known) -> None:
-    for key in found:
+def _check_keys(where: str, options, known) -> None:
+    for key in options:
         if key not in known:
             raise ValueError(f"{where}: unknown key {key!r}; {did_you_mean(key, known)}")
 
@@ -37,7 +37,7 @@ def check_optimizer(cfg) -> type[torch.optim.Optimizer]:
     """Check names, keys and numbers of an ``optim_wrapper`` config; returns the optimizer's class.
 
     Raises:
-        TypeError: a dict is missing where one must stand.
+        TypeError: a dict is missing where one is needed.
         ValueError: unknown type or key (naming the nearest), a number out of its range, or an optimizer that needs a
             closure or sparse gradients.
     """
@@ -78,7 +78,7 @@ def check_optimizer(cfg) -> type[torch.optim.Optimizer]:
 def _check_step(cls, cfg) -> None:
     """Refuse optimizers that a training step cannot drive: those that evaluate the loss, or need sparse gradients.
 
-    One of torch's takes a step on a parameter of its own; of others the signature tells.
+    One of torch's takes a step on a parameter of its own; of others the signature decides.
     """
     name, way_out = cfg["type"], "use one such as SGD or AdamW"
     step = getattr(cls, "step", None)

@@ -7,49 +7,52 @@ from torch import Tensor
 
 from ...plan import PlanRow
 from ..distributed.launch import unwrap
-from .eager import Step, first_line, program
+from .eager import EagerStep, first_line, variant
 
 
-class Compiled:
-    """``step.forward`` (batch, augmentation, mix, network, loss) as one graph of ``torch.compile`` for each program.
+class CompiledStep(EagerStep):
+    """:meth:`forward` (batch, augmentation, mix, network, loss) as one graph of ``torch.compile`` for each variant.
 
-    A program that cannot be compiled runs eagerly; ``say`` is told why, once.
+    A variant that cannot be compiled runs eagerly, with one warning that gives the reason.
     """
 
-    def __init__(self, step: Step, say: Callable[[str], None], backend="inductor"):
-        self.step, self.eager, self.say, self.backend = step, step.forward, say, backend
-        self.programs, self.said = {}, set()
+    mode = "compile"
 
-    def __call__(self, row: PlanRow, progress, mixing: bool) -> dict[str, Tensor]:
-        key, seed, row = program(self.step, row, mixing), row.seed, row.for_forward()
+    def __init__(self, *args, backend="inductor", **options):
+        super().__init__(*args, **options)
+        self.backend, self.compiled, self.warned = backend, {}, set()
+
+    def forward(self, row: PlanRow, progress, mixing: bool) -> dict[str, Tensor]:
+        key, seed, eager = variant(self, row, mixing), row.seed, super().forward
+        row = row.for_forward()
 
         def eagerly(row):
-            return self.eager(row, row.progress, mixing)
+            return eager(row, row.progress, mixing)
 
-        if key not in self.programs:
-            compiled = self.compile(mixing)
-            reason = self.try_out(compiled, row)
-            self.step.seed(seed)  # the trial may have drawn
-            self.programs[key] = eagerly if reason else compiled
+        if key not in self.compiled:
+            compiled = self.compile(eager, mixing)
+            failed = self.try_out(compiled, row)
+            self.seed(seed)  # the trial may have drawn
+            self.compiled[key] = eagerly if failed else compiled
         try:
-            return self.programs[key](row)
+            return self.compiled[key](row)
         except torch._dynamo.exc.TorchDynamoException as error:  # another shape or type than before
-            self.explain(error)
-            self.programs[key] = eagerly
+            self.warn_once(error)
+            self.compiled[key] = eagerly
             return eagerly(row)
 
     def try_out(self, compiled: Callable, row: PlanRow) -> bool:
         """Compile forward and backward, which comes late; True if that failed. Buffers are put back."""
-        buffers = list(unwrap(self.step.model).buffers())
+        buffers = list(unwrap(self.model).buffers())
         before = [buffer.clone() for buffer in buffers]
         try:
             loss = compiled(row)["loss"]
-            learning = [p for p in self.step.parameters if p.requires_grad]
+            learning = [p for p in self.parameters if p.requires_grad]
             torch.autograd.grad(loss, learning, allow_unused=True)
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # whatever the compiler, the C++ compiler or Triton have to say
-            self.explain(error)
+        except Exception as error:  # any compiler error
+            self.warn_once(error)
             return True
         finally:
             with torch.no_grad():
@@ -57,19 +60,17 @@ class Compiled:
                     buffer.copy_(value)
         return False
 
-    def compile(self, mixing: bool) -> Callable:
-        eager = self.eager
-
+    def compile(self, eager: Callable, mixing: bool) -> Callable:
         def forward(row):
             return eager(row, row.progress, mixing)
 
-        # torch.compile counts recompilations by code object: each program gets one of its own
+        # torch.compile counts recompilations by code object: each variant gets one of its own
         code = forward.__code__.replace()
         forward = types.FunctionType(code, forward.__globals__, "forward", None, forward.__closure__)
         return torch.compile(forward, fullgraph=True, dynamic=False, backend=self.backend)
 
-    def explain(self, error: Exception) -> None:
+    def warn_once(self, error: Exception) -> None:
         reason = first_line(error)
-        if reason not in self.said:
-            self.said.add(reason)
-            self.say(f"cannot be compiled, runs eagerly: {reason}")
+        if reason not in self.warned:
+            self.warned.add(reason)
+            self.warn(f"cannot be compiled, runs eagerly: {reason}")

@@ -1,7 +1,6 @@
 """One training step: batch, mix, forward, loss, backward, update. Nothing in it waits for the device.
 
-:func:`make_step` is the one place that knows how these go together. It gives the eager form; :mod:`.modes` makes a
-compiled and a captured (CUDA graph) one of the same functions.
+:class:`EagerStep` runs it as it is written; :mod:`.compiled` and :mod:`.cudagraph` replace parts of it.
 """
 import contextlib
 import math
@@ -14,14 +13,14 @@ from torch import Tensor, nn
 from ...plan import PlanRow
 from ..distributed.launch import unwrap
 from ..precision import autocast
-from .meters import Sums
+from .meters import ScalarMeter
 
 
 class Diverged(RuntimeError):
     """The loss stopped being a finite number."""
 
 
-class Latch:
+class NonFiniteGuard:
     """Remembers on the device that a loss was not finite, and from then on keeps the optimizer from updating.
 
     Fused optimizers skip their update where ``found_inf`` is 1, without asking the host; on a CPU reading the loss
@@ -29,16 +28,16 @@ class Latch:
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device, scaled: bool = False):
-        self.on_host = device.type == "cpu"
+        self.immediate = device.type == "cpu"
         self.tripped = torch.zeros((), device=device)
         self.good = torch.zeros((), device=device)  # steps before the first loss that was not finite
         fused = all(group.get("fused") for group in optimizer.param_groups)
-        if not self.on_host and fused and not scaled:  # a gradient scaler skips such updates itself
+        if not self.immediate and fused and not scaled:  # a gradient scaler skips such updates itself
             optimizer.found_inf = self.tripped
 
     def check(self, loss: Tensor) -> None:
         """Note a loss. Raises Diverged at once on a CPU."""
-        if self.on_host:
+        if self.immediate:
             if not math.isfinite(loss.tolist()):
                 raise Diverged(f"the loss is {loss:g}")
         else:
@@ -49,11 +48,8 @@ class Latch:
         return [self.tripped, self.good]
 
 
-class Step:
-    """What a training step does, in pieces that the forms put together; calling it runs the eager form.
-
-    The functions are attributes, so that a form can put another in the place of :meth:`forward` (compiled) or
-    :meth:`run` (captured).
+class EagerStep:
+    """What a training step does, in parts: subclasses replace :meth:`forward` (compiled) or :meth:`run` (captured).
 
     Args:
         model: a Classifier, maybe inside DistributedDataParallel.
@@ -61,23 +57,25 @@ class Step:
         dtype: autocast dtype, None for float32.
         clip_grad: ``dict(max_norm=..., norm_type=2)`` of ``torch.nn.utils.clip_grad_norm_``.
         accumulate: micro batches an update is made of, if not another number of them is given with a step.
+        warn: called once with each reason why a part runs eagerly nevertheless.
     """
 
-    form = "eager"
+    mode = "eager"
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, batch: Callable, *, device: torch.device,
-                 dtype: torch.dtype | None = None, clip_grad: dict | None = None, accumulate: int = 1):
+                 dtype: torch.dtype | None = None, clip_grad: dict | None = None, accumulate: int = 1,
+                 warn: Callable[[str], None] = print):
         self.model, self.optimizer, self.batch, self.device = model, optimizer, batch, device
         self.dtype, self.context = dtype, autocast(device, dtype)
-        self.clip_grad, self.accumulate = clip_grad, accumulate
+        self.clip_grad, self.accumulate, self.warn = clip_grad, accumulate, warn
         self.scaler = torch.amp.GradScaler(device.type) if dtype == torch.float16 else None
-        self.latch = Latch(optimizer, device, scaled=self.scaler is not None)
+        self.guard = NonFiniteGuard(optimizer, device, scaled=self.scaler is not None)
         self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         self.generators = [torch.default_generator]
         if device.type == "cuda":
             self.generators.append(torch.cuda.default_generators[device.index or 0])
-        self.sums = Sums()
+        self.meter = ScalarMeter()
 
     def begin_epoch(self) -> None:
         """Called before the first step of each epoch."""
@@ -93,15 +91,15 @@ class Step:
         with self.context():
             return self.model(images, labels, draws=row.mix, progress=progress, mixing=mixing)
 
-    def agree(self, losses: dict, stop: bool) -> tuple[dict, bool]:
-        """Every process sees the mean losses and, on CPUs, any process's wish to stop: all go on or none does."""
-        agreed = list(losses.values())
-        if self.latch.on_host:
-            agreed.append(torch.tensor(float(stop)))
-        agreed = torch.stack(agreed)
-        dist.all_reduce(agreed)
-        losses = dict(zip(losses, agreed[:len(losses)] / self.world, strict=True))
-        return losses, self.latch.on_host and bool(agreed[-1])  # GPUs agree at the logging interval
+    def all_reduce_losses(self, losses: dict, stop: bool) -> tuple[dict, bool]:
+        """The mean losses of all processes and, on CPUs, whether any of them was asked to stop: then all stop."""
+        values = list(losses.values())
+        if self.guard.immediate:
+            values.append(torch.tensor(float(stop)))
+        values = torch.stack(values)
+        dist.all_reduce(values)
+        losses = dict(zip(losses, values[:len(losses)] / self.world, strict=True))
+        return losses, self.guard.immediate and bool(values[-1])  # GPUs share the wish at the logging interval
 
     def update(self, progress) -> None:
         """The optimizer's step, cleared gradients, and what follows the weights (momentum teachers)."""
@@ -126,15 +124,15 @@ class Step:
             loss = losses["loss"]
             losses = {k: v.detach().float() for k, v in losses.items()}
             if self.world > 1:
-                losses, stop = self.agree(losses, stop)
-            self.latch.check(losses["loss"])
+                losses, stop = self.all_reduce_losses(losses, stop)
+            self.guard.check(losses["loss"])
             scaled = loss / window if window > 1 else loss
             (self.scaler.scale(scaled) if self.scaler else scaled).backward()
         if update:
             self.update(progress)
             for follower in followers:
                 follower.follow()
-        self.sums.add(losses)
+        self.meter.add(losses)
         return losses, stop
 
     def __call__(self, row: PlanRow, progress: float, mixing: bool = True, update: bool = True, stop: bool = False,
@@ -142,7 +140,7 @@ class Step:
         """One step.
 
         Args:
-            row: of the epoch plan; for the compiled and captured forms with ``progress`` and ``lr``.
+            row: of the epoch plan; for the compiled and captured modes with ``progress`` and ``lr``.
             progress: share of the run that is done, in [0, 1].
             update: False adds gradients up for a later step.
             stop: whether this process was asked to stop.
@@ -154,15 +152,15 @@ class Step:
         """
         self.seed(row.seed)
         losses, stop = self.run(row, progress, mixing, update, stop, followers, window or self.accumulate)
-        self.sums.note(losses.keys())
+        self.meter.count_step(losses.keys())
         return losses, stop
 
 
-def program(step: Step, row: PlanRow, mixing: bool) -> tuple:
-    """What the host has chosen for this row: steps with equal programs run the same operations."""
+def variant(step: EagerStep, row: PlanRow, mixing: bool) -> tuple:
+    """What the host has chosen for this row: steps of equal variants run the same operations."""
     return ("mix", unwrap(step.model).mixup.variant(row.mix)) if mixing else ("clean",)
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
+    """Type and first line of an error's message."""
     return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"

@@ -6,52 +6,50 @@ from torch import nn
 
 from ...errors import did_you_mean
 from ..distributed.launch import unwrap
-from .eager import Step
+from .eager import EagerStep
+
+MODES = ("auto", "eager", "compile", "graph", "compile+graph")
 
 
-def make_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Callable, *, form: str = "eager",
-              say: Callable[[str], None] = print, **options) -> Step:
-    """The training step in a form of :data:`FORMS`; ``say`` is told, once, what cannot have that form.
+def make_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Callable, *, mode: str = "eager",
+              **options) -> EagerStep:
+    """The training step in a mode of :data:`MODES`, with a warning where another has to do.
 
     Args:
-        options: those of :class:`Step`.
+        options: those of :class:`EagerStep`.
 
     Raises:
-        ValueError: an unknown form, or a CUDA graph where there is no GPU.
+        ValueError: an unknown mode, or a CUDA graph where there is no GPU.
     """
-    from .compiled import Compiled
-    from .cudagraph import Captured
+    from .compiled import CompiledStep
+    from .cudagraph import CompiledCudaGraphStep, CudaGraphStep
 
-    step = Step(model, optimizer, batch, **options)
-    step.form, reason = choose_form(form, step)
+    step = EagerStep(model, optimizer, batch, **options)
+    mode, reason = choose_mode(mode, step)
     if reason:
-        say(f"{reason}, so the step runs in its {step.form} form")
-    if "compile" in step.form:
-        step.forward = Compiled(step, say)
-    if "graph" in step.form:
-        step.run = Captured(step, say)
-    return step
+        step.warn(f"{reason}, so the step runs in its {mode} mode")
+    if mode == "eager":
+        return step
+    kinds = {kind.mode: kind for kind in (CompiledStep, CudaGraphStep, CompiledCudaGraphStep)}
+    return kinds[mode](model, optimizer, batch, **options)
 
 
-FORMS = ("auto", "eager", "compile", "graph", "compile+graph")
+def choose_mode(mode: str, step: EagerStep) -> tuple[str, str | None]:
+    """The mode that ``mode`` means for this step, and why it is not the one asked for.
 
-
-def choose_form(form: str, step: Step) -> tuple[str, str | None]:
-    """The form that ``form`` means for this step, and why it is not the one asked for.
-
-    ``auto`` is ``eager`` until a GPU has shown that the captured form is right and faster.
+    ``auto`` is ``eager`` until a GPU has shown that the captured step is right and faster.
 
     Raises:
-        ValueError: an unknown form; a CUDA graph asked for where there is no GPU.
+        ValueError: an unknown mode; a CUDA graph asked for where there is no GPU.
     """
-    if form not in FORMS:
-        raise ValueError(f"env_cfg.step must be one of {', '.join(map(repr, FORMS))}, got {form!r}; "
-                         f"{did_you_mean(str(form), FORMS)}")
+    if mode not in MODES:
+        raise ValueError(f"env_cfg.step must be one of {', '.join(map(repr, MODES))}, got {mode!r}; "
+                         f"{did_you_mean(str(mode), MODES)}")
     gpu = step.device.type == "cuda"
-    if "graph" in form and not gpu:
-        raise ValueError(f"env_cfg.step={form!r} needs a GPU, as it replays CUDA graphs; on this machine use 'auto', "
+    if "graph" in mode and not gpu:
+        raise ValueError(f"env_cfg.step={mode!r} needs a GPU, as it replays CUDA graphs; on this machine use 'auto', "
                          "'eager' or 'compile'")
-    wanted = "eager" if form == "auto" else form
+    wanted = "eager" if mode == "auto" else mode
     if wanted == "eager":
         return wanted, None
     capturable = unwrap(step.model).mixup.capturable

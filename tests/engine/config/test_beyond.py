@@ -15,9 +15,9 @@ def said(epochs=4, steps=5, hooks=(), schedule=None, **changes):
 
 
 @pytest.mark.parametrize("schedule, word", [
-    (dict(type="LinearLR", end=5), "param_scheduler[0].end=5 lies beyond the run of 4 epochs"),
+    (dict(type="LinearLR", end=5), "param_scheduler[0].end=5 is beyond the run of 4 epochs"),
     (dict(type="LinearLR", end=5, convert_to_iter_based=True), "end=5"),
-    (dict(type="LinearLR", end=21, by_epoch=False), "end=21 lies beyond the run of 20 iterations"),
+    (dict(type="LinearLR", end=21, by_epoch=False), "end=21 is beyond the run of 20 iterations"),
     (dict(type="MultiStepLR", milestones=[2, 4, 6]), "milestones: 4, 6 of 4 epochs never come"),
     (dict(type="MultiStepLR", milestones=[2], begin=2), "milestones: 2 of 2 epochs never come"),
     (dict(type="StepLR", step_size=4), "step_size=4 of 4 epochs: the learning rate never steps"),

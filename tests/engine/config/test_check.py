@@ -199,7 +199,7 @@ VALUES = [  # place, wrong value, what the message says
     ("model.head", dict(type="LinearHead", num_classes=6), "model.head.num_classes is 6, but the model's num_classes"),
     ("model.mixup.methods[1].num_classes", 100, "num_classes is 100, but the model has 10 classes"),
     ("model.head", dict(type="LinearHead", num_classes=0), "model.head.num_classes must be a whole number"),
-    ("model.data_preprocessor", dict(mean=[0, 0, 0]), "stand in the config's data_preprocessor"),
+    ("model.data_preprocessor", dict(mean=[0, 0, 0]), "belong in the config's data_preprocessor"),
     ("train_dataloader.total_batch", 0, "train_dataloader.total_batch must be a whole number of at least 1, got 0"),
     ("train_dataloader.batch_size", 10, "train_dataloader: unknown key 'batch_size'"),  # mmpretrain's, read by nobody
     ("train_dataloader.pin_memory", True, "train_dataloader: unknown key 'pin_memory'"),

@@ -62,3 +62,9 @@ class Tape:
                 if isinstance(old, torch.Tensor):
                     made[id(old)] = new
         return {name: now(value) for name, value in self.result.items()}
+
+
+def remade(step, kind, **options):
+    """``step`` as one of another kind, for the same model, data and settings."""
+    return kind(step.model, step.optimizer, step.batch, device=step.device, dtype=step.dtype, clip_grad=step.clip_grad,
+                accumulate=step.accumulate, **options)

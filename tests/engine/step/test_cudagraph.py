@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from openmix.engine.hooks import EMAHook
+from openmix.engine.resume import save_run
 from openmix.engine.runner import Runner
-from openmix.engine.step.cudagraph import WARM_UP, Captured, State
+from openmix.engine.step.cudagraph import WARM_UP, CudaGraphStep, State
 from openmix.mixups import MixUp
 from openmix.plan import Plan, StaticRow
 from openmix.registry import MIXUPS
-from tests.engine.step.tape import Tape
+from tests.engine.step.tape import Tape, remade
 from tests.engine.tiny import METHODS, config
 
 
@@ -21,13 +22,13 @@ def epochs(tmp_path, method, form, epochs=4, optim_wrapper=None, tape=Tape, **ch
     cfg.default_hooks.checkpoint = None
     cfg.optim_wrapper = optim_wrapper or cfg.optim_wrapper
     runner, said = Runner.from_cfg(cfg), []
-    runner._train_loop = loop = runner.build_train_loop(runner._train_loop)
-    loop.step.latch.on_host = False  # as on a GPU
+    loop = runner.build_train_loop()
     if form == "graph":
-        loop.step.form = "graph"
         followers = [hook for hook in runner.hooks if hasattr(hook, "follow")]
-        loop.step.run = Captured(loop.step, said.append, record=lambda run: tape(run, loop.step, followers))
+        loop.step = remade(loop.step, CudaGraphStep, warn=said.append,
+                           record=lambda run: tape(run, loop.step, followers))
         upload_packed(loop.dataloader)
+    loop.step.guard.immediate = False  # as on a GPU
     runner.call_hook("before_run")
     loop.run()
     return loop, said
@@ -54,7 +55,7 @@ def no_shortcuts(monkeypatch):
 def test_captured_training_is_the_eager_one_and_reads_nothing_from_the_device(method, tmp_path):
     eager, _ = epochs(tmp_path, method, "eager")
     graph, said = epochs(tmp_path, method, "graph")
-    programs = graph.step.run.programs
+    programs = graph.step.variants
     assert not said and any(p.state == "checked" for p in programs.values()), (said, programs)
     assert sum(p.calls for p in programs.values()) == 24
     assert_same_training(eager, graph)
@@ -100,16 +101,16 @@ def registered():
 
 def test_a_step_that_depends_on_the_host_is_found_out_and_runs_eagerly(tmp_path):
     eager, _ = epochs(tmp_path, "CountsOnTheHost", "eager", epochs=1)
-    assert eager.step.form == "eager"
+    assert eager.step.mode == "eager"
     graph, said = epochs(tmp_path, "CountsOnTheHost", "graph", epochs=1)
-    assert [p.state for p in graph.step.run.programs.values()] == ["refused"]
-    assert len(said) == 1 and "differ from the eager form's" in said[0]
+    assert [p.state for p in graph.step.variants.values()] == ["refused"]
+    assert len(said) == 1 and "differ from the eager step's" in said[0]
 
 
 def test_a_step_that_cannot_be_captured_says_why_once_and_trains_as_the_eager_one(tmp_path):
     eager, _ = epochs(tmp_path, "ReadsTheDevice", "eager")
     graph, said = epochs(tmp_path, "ReadsTheDevice", "graph")
-    assert [p.state for p in graph.step.run.programs.values()] == ["refused"]
+    assert [p.state for p in graph.step.variants.values()] == ["refused"]
     assert len(said) == 1 and "reads values of the device" in said[0]
     assert_same_training(eager, graph)
 
@@ -163,25 +164,25 @@ def test_a_hook_that_freezes_layers_makes_a_new_capture(tmp_path):
     cfg = config(tmp_path, epochs=4, images=60, val_cfg=None, val_dataloader=None, val_evaluator=None)
     cfg.default_hooks.checkpoint = None
     runner = Runner.from_cfg(cfg)
-    runner._train_loop = loop = runner.build_train_loop(runner._train_loop)
-    loop.step.latch.on_host, loop.step.form = False, "graph"
-    loop.step.run = captured = Captured(loop.step, print, record=lambda run: Tape(run, loop.step))
+    loop = runner.build_train_loop()
+    loop.step = captured = remade(loop.step, CudaGraphStep, record=lambda run: Tape(run, loop.step))
+    loop.step.guard.immediate = False
     upload_packed(loop.dataloader)
     runner.call_hook("before_run")
     loop.start()
     loop.followers = []
     loop.run_epoch()
-    assert [p.state for p in captured.programs.values()] == ["checked"]
+    assert [p.state for p in captured.variants.values()] == ["checked"]
     loop.run_epoch()
-    assert [p.calls for p in captured.programs.values()] == [12]
+    assert [p.calls for p in captured.variants.values()] == [12]
     runner.model.net.head.fc.bias.requires_grad_(False)
     loop.run_epoch()
-    assert [p.calls for p in captured.programs.values()] == [6]
+    assert [p.calls for p in captured.variants.values()] == [6]
 
 
 def test_a_program_is_captured_for_each_choice_of_the_host(tmp_path):
     graph, said = epochs(tmp_path, "ManifoldMix", "graph", epochs=6)
-    programs = graph.step.run.programs
+    programs = graph.step.variants
     assert not said and len(programs) == 3
     assert {p.state for p in programs.values()} == {"checked"} and min(p.calls for p in programs.values()) > WARM_UP + 2
 
@@ -190,7 +191,7 @@ def test_switching_mixing_off_and_averaging_now_and_then_are_programs_of_their_o
     changes = {"train_cfg.mixup_off_epochs": 2, "custom_hooks": [dict(type="EMAHook", momentum=0.1, interval=2)]}
     eager, _ = epochs(tmp_path, "MixUp", "eager", epochs=5, **changes)
     graph, said = epochs(tmp_path, "MixUp", "graph", epochs=5, **changes)
-    assert not said and len(graph.step.run.programs) == 4
+    assert not said and len(graph.step.variants) == 4
     assert_same_training(eager, graph)
 
 
@@ -199,14 +200,14 @@ def test_switching_mixing_off_and_averaging_now_and_then_are_programs_of_their_o
 def test_optimizers_keep_their_state_through_capture(tmp_path, optimizer):
     wrapper = dict(optimizer=optimizer, clip_grad=dict(max_norm=1.0))
     eager, graph = (epochs(tmp_path, "MixUp", form, 2, wrapper)[0] for form in ("eager", "graph"))
-    assert {p.state for p in graph.step.run.programs.values()} == {"checked"}
+    assert {p.state for p in graph.step.variants.values()} == {"checked"}
     assert_same_training(eager, graph)
 
 
 def test_a_checkpoint_of_a_captured_run_has_plain_learning_rates(tmp_path):
     graph, _ = epochs(tmp_path, "MixUp", "graph", 1, dict(optimizer=dict(type="AdamW", lr=1e-3)))
-    graph.runner._seconds_before, graph.runner._started = 0.0, 0.0
-    graph.runner.save_run("end.pth")
+    graph.runner.started = 0.0
+    save_run(graph.runner, "end.pth")
     group = torch.load(tmp_path / "graph" / "end.pth", weights_only=True)["optimizer"]["param_groups"][0]
     assert isinstance(group["lr"], float) and group["capturable"] is False
     assert isinstance(graph.optimizer.param_groups[0]["lr"], torch.Tensor)

@@ -3,10 +3,11 @@ import pytest
 import torch
 
 from openmix.engine.runner import Runner
-from openmix.engine.step.compiled import Compiled
-from openmix.engine.step.modes import choose_form
+from openmix.engine.step.compiled import CompiledStep
+from openmix.engine.step.modes import choose_mode
 from openmix.mixups import MixUp
 from openmix.registry import MIXUPS
+from tests.engine.step.tape import remade
 from tests.engine.tiny import METHODS, config
 
 
@@ -15,8 +16,7 @@ def build(tmp_path, method="MixUp", **changes):
                  val_evaluator=None, **changes)
     cfg.default_hooks.checkpoint = None
     runner = Runner.from_cfg(cfg)
-    runner._train_loop = runner.build_train_loop(runner._train_loop)
-    return runner.train_loop
+    return runner.build_train_loop()
 
 
 class OnGPU:
@@ -29,36 +29,36 @@ class OnGPU:
 @pytest.mark.parametrize("asked, chosen", [("auto", "eager"), ("eager", "eager"), ("compile", "compile"),
                                            ("graph", "graph"), ("compile+graph", "compile+graph")])
 def test_a_gpu_gets_the_form_asked_for_and_captures_only_if_asked(tmp_path, asked, chosen):
-    assert choose_form(asked, OnGPU(build(tmp_path).step)) == (chosen, None)
+    assert choose_mode(asked, OnGPU(build(tmp_path).step)) == (chosen, None)
 
 
 @pytest.mark.parametrize("changes, word", [(dict(accumulate=2), "accumulated"), (dict(scaler=object()), "fp16")])
 def test_what_cannot_be_captured_says_why_and_keeps_the_compiler(tmp_path, changes, word):
     step = OnGPU(build(tmp_path).step, **changes)
     for asked, left in (("graph", "eager"), ("compile+graph", "compile"), ("compile", "compile")):
-        form, reason = choose_form(asked, step)
+        form, reason = choose_mode(asked, step)
         assert form == left and (asked == "compile" or word in reason)
 
 
 def test_an_optimizer_with_a_learning_rate_of_the_host_is_not_captured(tmp_path):
     step = build(tmp_path, **{"optim_wrapper.optimizer": dict(type="RMSprop", lr=0.01)}).step
-    form, reason = choose_form("graph", OnGPU(step))
+    form, reason = choose_mode("graph", OnGPU(step))
     assert form == "eager" and "RMSprop" in reason
 
 
 def test_several_processes_train_eagerly_and_are_told_so(tmp_path):
-    form, reason = choose_form("compile+graph", OnGPU(build(tmp_path).step, world=2))
+    form, reason = choose_mode("compile+graph", OnGPU(build(tmp_path).step, world=2))
     assert form == "eager" and "several processes" in reason
 
 
 def test_a_cpu_is_eager_by_itself_and_refuses_graphs(tmp_path):
     step = build(tmp_path).step
-    assert choose_form("auto", step) == ("eager", None) and choose_form("compile", step) == ("compile", None)
+    assert choose_mode("auto", step) == ("eager", None) and choose_mode("compile", step) == ("compile", None)
     for form in ("graph", "compile+graph"):
         with pytest.raises(ValueError, match="needs a GPU.*'auto'"):
-            choose_form(form, step)
+            choose_mode(form, step)
     with pytest.raises(ValueError, match="'compile'"):
-        choose_form("compiled", step)
+        choose_mode("compiled", step)
 
 
 class Counting:
@@ -84,10 +84,9 @@ def test_a_step_compiles_to_one_graph_a_program_and_trains_as_the_eager_one(tmp_
     spec = dict(type="PuzzleMix", blocks=(2, 4)) if method == "PuzzleMix" else method  # finer grids trace for minutes
     eager = run(build(tmp_path / "eager", spec))
     loop, said, compiler = build(tmp_path / "compiled", spec), [], Counting()
-    loop.step.form = "compile"
-    loop.step.forward = compiled = Compiled(loop.step, said.append, backend=compiler)
+    loop.step = compiled = remade(loop.step, CompiledStep, warn=said.append, backend=compiler)
     run(loop)
-    assert not said and compiler.graphs == len(compiled.programs)
+    assert not said and compiler.graphs == len(compiled.compiled)
     for a, b in zip(eager.runner.model.parameters(), loop.runner.model.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
@@ -97,8 +96,7 @@ def test_a_compiled_step_averages_over_the_same_windows_as_the_eager_one(tmp_pat
     changes = {"optim_wrapper.accumulative_counts": 4}  # six batches an epoch
     eager = run(build(tmp_path / "eager", "MixUp", **changes))
     loop = build(tmp_path / "compiled", "MixUp", **changes)
-    loop.step.form = "compile"
-    loop.step.forward = Compiled(loop.step, print, backend=Counting())
+    loop.step = remade(loop.step, CompiledStep, backend=Counting())
     run(loop)
     for a, b in zip(eager.runner.model.parameters(), loop.runner.model.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
@@ -129,8 +127,7 @@ def test_what_cannot_be_compiled_says_why_once_and_trains_eagerly(tmp_path):
     torch._dynamo.reset()
     eager = run(build(tmp_path / "eager", "AsksTheHost"))
     loop, said = build(tmp_path / "compiled", "AsksTheHost"), []
-    loop.step.form = "compile"
-    loop.step.forward = Compiled(loop.step, said.append, backend=Counting())
+    loop.step = remade(loop.step, CompiledStep, warn=said.append, backend=Counting())
     run(loop)
     assert len(said) == 1 and "cannot be compiled" in said[0]
     for a, b in zip(eager.runner.model.parameters(), loop.runner.model.parameters(), strict=True):
@@ -147,9 +144,8 @@ def test_a_backward_pass_that_cannot_be_compiled_is_found_before_it_matters(tmp_
     torch._dynamo.reset()
     eager = run(build(tmp_path / "eager"))
     loop, said = build(tmp_path / "compiled"), []
-    loop.step.form = "compile"
     backend = aot_autograd(fw_compiler=lambda module, inputs: module.forward, bw_compiler=no_backward)
-    loop.step.forward = Compiled(loop.step, said.append, backend=backend)
+    loop.step = remade(loop.step, CompiledStep, warn=said.append, backend=backend)
     run(loop)
     assert len(said) == 1 and "no backward here" in said[0] and "more" not in said[0]
     for name, value in eager.runner.model.state_dict().items():
@@ -157,17 +153,17 @@ def test_a_backward_pass_that_cannot_be_compiled_is_found_before_it_matters(tmp_
 
 
 def test_a_method_may_refuse_to_be_captured_and_its_reason_is_logged(tmp_path):
-    form, reason = choose_form("graph", OnGPU(build(tmp_path, "KnowsItsLimits").step))
+    form, reason = choose_mode("graph", OnGPU(build(tmp_path, "KnowsItsLimits").step))
     assert form == "eager" and "asks an oracle" in reason
     mixture = dict(type="RandomChoice", methods=[dict(type="CutMix"), dict(type="KnowsItsLimits")])
-    assert "asks an oracle" in choose_form("compile", build(tmp_path / "mixture", mixture).step)[1]
+    assert "asks an oracle" in choose_mode("compile", build(tmp_path / "mixture", mixture).step)[1]
 
 
 def test_inductor_compiles_a_training_by_config(tmp_path):
     torch._dynamo.reset()
     eager = run(build(tmp_path / "eager"))
     loop = run(build(tmp_path / "compiled", **{"env_cfg.step": "compile"}))
-    assert loop.step.form == "compile" and loop.step.forward.programs and not loop.step.forward.said
+    assert loop.step.mode == "compile" and loop.step.compiled and not loop.step.warned
     for a, b in zip(eager.runner.model.parameters(), loop.runner.model.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 

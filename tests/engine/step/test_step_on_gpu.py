@@ -13,7 +13,7 @@ from openmix import probes
 from openmix.datasets import ResidentLoader, Shapes
 from openmix.engine.hooks import EMAHook
 from openmix.engine.optim.optimizers import build_optimizer
-from openmix.engine.step.eager import Latch, Step
+from openmix.engine.step.eager import EagerStep, NonFiniteGuard
 from openmix.models import Classifier
 from openmix.plan import Plan
 from tests.engine.tiny import METHODS, spec
@@ -59,8 +59,8 @@ def step_on_gpu(method, optimizer="SGD"):
         fake_module(average.net)
         vars(loader).update(fake(dict(images=loader.images, labels=loader.labels, mean=loader.mean, std=loader.std)))
         built = build_optimizer(model, dict(optimizer=dict(type=optimizer, lr=0.1)))
-        step = Step(model, built, loader.batch, device=torch.device("cpu"))  # no generators of a GPU here
-        step.latch, built.step = Latch(built, CUDA), lambda: None
+        step = EagerStep(model, built, loader.batch, device=torch.device("cpu"))  # no generators of a GPU here
+        step.guard, built.step = NonFiniteGuard(built, CUDA), lambda: None
         return mode, step, Plan(*map(fake, plan)).row(0), average
 
 
@@ -74,10 +74,10 @@ def test_no_value_is_read_and_nothing_copied_between_host_and_device(method, mon
             assert losses["loss"].device == CUDA
             for parameter in step.parameters:
                 parameter.grad = torch.empty_like(parameter)
-            step.latch.check(losses["loss"])
+            step.guard.check(losses["loss"])
             step.update(progress)
             average.follow()
-            step.sums.add(losses)
+            step.meter.add(losses)
 
 
 @pytest.mark.parametrize("broken", ["read", "copy", "stray"])
