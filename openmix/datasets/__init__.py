@@ -8,5 +8,7 @@ from .shapes import Shapes
 from .streaming import StreamingLoader as StreamingLoader
 from .streaming import make_loader as make_loader
 from .subset import Subset
+from .table import TableData
 
-__all__ = ["ArrayData", "ArrayFile", "Arrays", "CIFAR10", "CIFAR100", "ImageFolderData", "Shapes", "Subset"]
+__all__ = ["ArrayData", "ArrayFile", "Arrays", "CIFAR10", "CIFAR100", "ImageFolderData", "Shapes", "Subset",
+           "TableData"]

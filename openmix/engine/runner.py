@@ -177,12 +177,13 @@ class Runner(mmengine.runner.Runner):
     def build_loader(self, cfg, train: bool, where: str = "val_dataloader"):
         """The loader of ``train_dataloader`` or of an evaluation (``where``), resident or streaming."""
         from ..datasets import make_loader
+        from ..datasets.options import with_seed
 
         if not isinstance(cfg, dict):
             return cfg
         cfg, normalise = dict(cfg), dict(self.cfg.get("data_preprocessor") or {})
         allow, fits = cfg.pop("allow", None) or (), getattr(self._train_loop, "dataloader", None)
-        data = DATASETS.build(cfg.pop("dataset"))
+        data = DATASETS.build(with_seed(cfg.pop("dataset"), self.seed))
         if not train and fits is not None:  # evaluation numbers classes and normalises as training does
             data = agreement.fit_to_training(data, fits.data, allow, where, self.logger.warning)
             normalise = fits.statistics()
