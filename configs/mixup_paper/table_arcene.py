@@ -1,4 +1,4 @@
 _base_ = ["../_base_/mixup_paper_table.py"]
 model = dict(backbone=dict(in_features=10000), num_classes=2)
-dataset = dict(file="data/tables/arcene.csv.xz", drop=["split"])
-train_dataloader = val_dataloader = test_dataloader = dict(dataset=dataset)
+train_dataloader = val_dataloader = test_dataloader = dict(
+    dataset=dict(file="data/tables/arcene.csv.xz", drop=["split"]))
