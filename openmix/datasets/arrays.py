@@ -117,6 +117,7 @@ class ArrayData:
     mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
     selection: dict | None = None
     extra: dict[str, Tensor] = {}
+    standardise = False  # whether a loader gives each image mean 0 and standard deviation 1
     floats = True  # whether images of this class may be floats; if not, mean and std are of pixels in [0, 1]
 
     def __init__(self, images, labels, classes=None, *, name=None, split="train", val_size=0, official=False,
