@@ -4,9 +4,13 @@ from .cifar import CIFAR10, CIFAR100
 from .folder import ImageFolderData
 from .loader import Loader as Loader
 from .loader import ResidentLoader as ResidentLoader
+from .noise import LabelNoise
 from .shapes import Shapes
+from .speech import SpeechCommands
 from .streaming import StreamingLoader as StreamingLoader
 from .streaming import make_loader as make_loader
 from .subset import Subset
+from .table import TableData
 
-__all__ = ["ArrayData", "ArrayFile", "Arrays", "CIFAR10", "CIFAR100", "ImageFolderData", "Shapes", "Subset"]
+__all__ = ["ArrayData", "ArrayFile", "Arrays", "CIFAR10", "CIFAR100", "ImageFolderData", "LabelNoise", "Shapes",
+           "SpeechCommands", "Subset", "TableData"]

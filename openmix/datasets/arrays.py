@@ -107,6 +107,7 @@ class ArrayData:
         mean, std: per channel; what a loader normalises with by default. For uint8 of pixels in [0, 1], for floats
             None: they are taken as they are.
         selection: how a wrapper such as ``Subset`` chose these images; None for all.
+        extra: more tensors with one row an image, by name; wrappers such as ``LabelNoise`` add them.
 
     Raises:
         TypeError, ValueError: wrong dtype, shape, count or label; the message says which.
@@ -115,6 +116,8 @@ class ArrayData:
     name = "arrays"
     mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
     selection: dict | None = None
+    extra: dict[str, Tensor] = {}
+    standardise = False  # whether a loader gives each image mean 0 and standard deviation 1
     floats = True  # whether images of this class may be floats; if not, mean and std are of pixels in [0, 1]
 
     def __init__(self, images, labels, classes=None, *, name=None, split="train", val_size=0, official=False,
@@ -154,6 +157,7 @@ class ArrayData:
         vars(part).pop("sha256", None)
         part.labels, part.images = self.labels[indices], self.images[indices]
         part.indices = indices if self.indices is None else self.indices[indices]
+        part.extra = {name: values[indices] for name, values in self.extra.items()}
         vars(part).update(changes)
         return part
 

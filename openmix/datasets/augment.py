@@ -70,6 +70,16 @@ def per_channel(values, name: str, device=None, shape=(3, 1, 1)) -> Tensor | Non
     return numbers.view(1, -1, *[1] * (len(shape) - 1))
 
 
+def standardise(images: Tensor) -> Tensor:
+    """Each image (or map, or vector) with mean 0 and standard deviation 1 over all its values, as float32.
+
+    The deviation has N - 1 in the denominator. Constant images stay as they are.
+    """
+    values = images.float().flatten(1)
+    mean, std = values.mean(1, keepdim=True), values.std(1, keepdim=True)
+    return torch.where(std > 0, (values - mean) / std, values).view(images.shape)
+
+
 def normalise(images: Tensor, mean: Tensor | None = None, std: Tensor | None = None,
               dtype: torch.dtype = torch.float32) -> Tensor:
     """(images - mean) / std in memory of its own; uint8 images are divided by 255 first. None leaves a part out.

@@ -104,7 +104,8 @@ class ImageFolderData(ArrayData):
             part = super().take(indices, files=files, **changes)
         else:
             part = copy.copy(self)
-            vars(part).update(files=files, paths=files, labels=self.labels[indices], **changes)
+            extra = {name: values[indices] for name, values in self.extra.items()}
+            vars(part).update(files=files, paths=files, labels=self.labels[indices], extra=extra, **changes)
         for hashed in ("sha256", "stats"):
             vars(part).pop(hashed, None)
         return part

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..plan import Plan, PlanRow, check_batch, epoch_plan, no_draws
 from .arrays import ArrayData
-from .augment import check_padding, crop_flip, mirror, normalise, per_channel
+from .augment import check_padding, crop_flip, mirror, normalise, per_channel, standardise
 from .options import statistics
 
 
@@ -110,7 +110,11 @@ class Loader:
             images = crop_flip(images, row.crop, row.flip, self.padding, self.mode)
         elif self.flip:
             images = mirror(images, row.flip)
-        return normalise(images, self.mean, self.std, self.dtype), labels
+        return self.normalise(images), labels
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Raw images as the network takes them."""
+        return normalise(standardise(images) if self.data.standardise else images, self.mean, self.std, self.dtype)
 
     def batches(self, epoch: int = 0, start: int = 0) -> Iterator:
         """The batches from step ``start`` on.
@@ -126,7 +130,7 @@ class Loader:
         cuts = range(self.first + start * self.batch_size, self.last, self.batch_size)
         parts = [slice(first, min(first + self.batch_size, self.last)) for first in cuts]
         for images, labels in self.shares(parts):
-            yield normalise(images, self.mean, self.std, self.dtype), labels
+            yield self.normalise(images), labels
 
     def statistics(self) -> dict:
         """``mean`` and ``std`` as lists, None where values are not normalised."""

@@ -38,6 +38,18 @@ def count_of_numbers(channels: int | None) -> str:
     return {None: "one number a channel", 1: "one number", 3: "three numbers"}.get(channels, f"{channels} numbers")
 
 
+def with_seed(cfg, seed: int):
+    """``cfg`` (plain data) with the run's seed wherever it holds the text ``"{seed}"``.
+
+    A data set that is drawn anew for each run, such as the folds of a table, takes its number from there.
+    """
+    if isinstance(cfg, Mapping):
+        return {key: with_seed(value, seed) for key, value in cfg.items()}
+    if isinstance(cfg, (list, tuple)):
+        return type(cfg)(with_seed(value, seed) for value in cfg)
+    return seed if cfg == "{seed}" else cfg
+
+
 def local_path(path) -> Path:
     """``path`` with ``~`` expanded to the home folder."""
     return Path(path).expanduser()

@@ -88,13 +88,14 @@ def build_loader(runner, cfg, train: bool, where: str = "val_dataloader"):
             takes no images of this shape.
     """
     from ..datasets import make_loader
+    from ..datasets.options import with_seed
 
     if not isinstance(cfg, dict):
         return cfg
     cfg, options = dict(cfg), dict(runner.cfg.get("data_preprocessor") or {})
     allow, model, warn = cfg.pop("allow", None) or (), unwrap(runner.model), runner.logger.warning
     training = None if train or runner.train_loop is None else runner.train_loop.dataloader
-    data = DATASETS.build(cfg.pop("dataset"))
+    data = DATASETS.build(with_seed(cfg.pop("dataset"), runner.seed))
     if training is not None:
         data = agreement.fit_to_training(data, training.data, allow, where, warn)
         options = training.statistics()

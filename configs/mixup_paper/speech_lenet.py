@@ -1,0 +1,2 @@
+_base_ = ["../_base_/mixup_paper_speech.py"]
+model = dict(backbone=dict(type="SpeechLeNet"))

@@ -1,0 +1,1 @@
+"""Experiments that are no classification of images; each is used by its own name."""

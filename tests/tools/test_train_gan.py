@@ -1,0 +1,34 @@
+"""The command of the toy GAN: runs, a picture, a table; again, it repeats nothing."""
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOL = Path(__file__).parents[2] / "tools" / "train_gan.py"
+
+
+def call(monkeypatch, *args):
+    monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, args)])
+    runpy.run_path(str(TOOL), run_name="__main__")
+
+
+def test_runs_leave_results_pictures_and_a_table_and_are_not_repeated(tmp_path, monkeypatch, capsys):
+    args = ["ring", "--steps", 12, "--width", 16, "--seeds", 2, "--alpha", 0.2, "--out", tmp_path]
+    call(monkeypatch, *args)
+    text = capsys.readouterr().out
+    assert "| ring | paper | 0.2 | 12 | 2 |" in text and " ± " in text
+    folder = tmp_path / "ring_paper_alpha0.2_width16_steps12_seed0"
+    result = json.loads((folder / "result.json").read_text())
+    assert [entry["step"] for entry in result["history"]] == [10, 12] and result["settings"]["alpha"] == 0.2
+    assert (folder / "samples.png").read_bytes()[:4] == b"\x89PNG"
+    before = (folder / "result.json").stat().st_mtime_ns
+    call(monkeypatch, *args)
+    assert (folder / "result.json").stat().st_mtime_ns == before and capsys.readouterr().out == text
+
+
+def test_wrong_settings_end_in_one_line(tmp_path, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as exit:
+        call(monkeypatch, "ring", "--steps", 0, "--out", tmp_path)
+    assert exit.value.code == 2 and capsys.readouterr().err.startswith("error: steps")
