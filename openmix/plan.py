@@ -1,5 +1,4 @@
 """The plan of an epoch: made, cut, uploaded and read here. :class:`Plan` holds all steps, :class:`PlanRow` one."""
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -8,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .checks import is_whole
+from .moved import renamed
 from .sampling import AUGMENT, MIX, ORDER, STEP, integers, keyed_generator, keys, uniform
 
 ALIGNMENT = 16  # bytes between which the tensors of a packed row begin
@@ -237,11 +237,4 @@ def draws_to(draws: dict, device) -> dict:
             if isinstance(v, Tensor) else v for k, v in draws.items()}
 
 
-RENAMED = dict(row="draws_at", moved="draws_to")
-
-
-def __getattr__(name):
-    if name not in RENAMED:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    warnings.warn(f"openmix.plan.{name} is now openmix.plan.{RENAMED[name]}", DeprecationWarning, stacklevel=2)
-    return globals()[RENAMED[name]]
+__getattr__ = renamed(__name__, row="draws_at", moved="draws_to")

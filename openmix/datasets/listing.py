@@ -42,15 +42,15 @@ def list_images(folder: Path, train: Path):
     if not folder.is_dir():
         raise FileNotFoundError(f"{printable(folder.absolute())} not found; expected a folder with one folder of "
                                 "images a class")
-    found = class_folders(folder)
-    if not found:
+    folders = class_folders(folder)
+    if not folders:
         raise FileNotFoundError(f"{printable(folder.absolute())} holds no class folders")
-    classes = class_folders(train) if train.is_dir() else found
-    strange = sorted(set(found) - set(classes))
+    classes = class_folders(train) if train.is_dir() else folders
+    strange = sorted(set(folders) - set(classes))
     if strange:
         raise ValueError(f"{printable(folder)} has classes that {printable(train)} lacks: {listed(strange)}")
     walk, paths, labels, empty = Walk(folder), [], [], []
-    for name in found:
+    for name in folders:
         inside = walk.images(name)
         if not inside:
             empty.append(name)

@@ -9,6 +9,7 @@ import re
 from functools import cache
 from pathlib import Path
 
+from ..moved import renamed
 from ..workdir.description import method_label, network_label
 from ..workdir.json_files import MIB, check_text, read_bytes
 
@@ -109,6 +110,9 @@ def folder_of(dataset: str) -> str:
     return slug(dataset).replace("-", "")
 
 
-def section(dataset: str, network: str) -> str:
+def part_name(dataset: str, network: str) -> str:
     """Name of the part of a table file with all results of a network on a data set: ``cifar100-resnet-18``."""
     return f"{folder_of(dataset)}-{slug(network)}"
+
+
+__getattr__ = renamed(__name__, section="part_name")

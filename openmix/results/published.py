@@ -6,16 +6,16 @@ from importlib import resources
 
 @cache
 def _data() -> dict:
-    """All files together; a table of the same data set and network may stand in one of them only."""
+    """All files together; a table of the same data set and network may be in one of them only."""
     data: dict = dict(sources={}, caveats={}, no_target=[], methods={}, tables=[])
     folder = resources.files("openmix.results")
     for file in sorted((f for f in folder.iterdir() if f.name.startswith("published_")), key=lambda f: f.name):
         if file.name.endswith(".json"):
-            found = json.loads(file.read_text(encoding="utf-8"))
+            content = json.loads(file.read_text(encoding="utf-8"))
             for key in ("tables", "no_target"):
-                data[key] += found[key]
+                data[key] += content[key]
             for key in ("sources", "caveats", "methods"):
-                data[key] |= found[key]
+                data[key] |= content[key]
     return data
 
 

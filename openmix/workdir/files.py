@@ -115,7 +115,7 @@ def last_log(folder: Path) -> Path | None:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The one after the most epochs, whose accuracy is nearest to what the table says; else the best one."""
+    """The one after the most epochs, whose accuracy is nearest to that of the table; else the best one."""
     numbered = [(int(path.stem[6:]), path) for path in folder.glob("epoch_*.pth") if path.stem[6:].isdecimal()]
     best = folder / "best.pth"
     return max(numbered)[1] if numbered else best if best.is_file() else None
