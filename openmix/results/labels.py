@@ -94,10 +94,16 @@ def network_of(config: dict, description: dict) -> str:
 
 def dataset_of(config: dict, description: dict) -> str:
     """``CIFAR-100``; of a folder or an array file its ``name``, or that of the path."""
-    dataset = config["train_dataloader"]["dataset"]
-    kind = str(dataset.get("type"))
-    own = dataset.get("name") or Path(str(dataset.get("data_root") or "")).stem
-    return description.get("dataset") or OLD_DATASETS.get(kind) or str(own or kind)
+    return description.get("dataset") or _dataset_name(config["train_dataloader"]["dataset"])
+
+
+def _dataset_name(dataset: dict) -> str:
+    kind, inner, name = str(dataset.get("type")), dataset.get("data"), dataset.get("name")
+    if isinstance(inner, dict) and not name:  # a wrapper, named as Subset names itself
+        chosen = f"{dataset['per_class']} a class" if "per_class" in dataset else kind
+        chosen = f"{len(dataset['indices'])} chosen" if isinstance(dataset.get("indices"), (list, tuple)) else chosen
+        return f"{_dataset_name(inner)} ({chosen})"
+    return OLD_DATASETS.get(kind) or str(name or Path(str(dataset.get("data_root") or "")).stem or kind)
 
 
 def slug(label: str) -> str:
