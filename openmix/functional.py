@@ -63,7 +63,7 @@ def sides_of(height: int, width: int, device) -> Tensor:
 
 
 def box_mask(box: Tensor, size) -> Tensor:
-    """True outside the boxes (K, 4), i.e. what is kept of the first image: (K, 1, H, W) bool."""
+    """True outside the boxes (K, 4), i.e. the share of the first image: (K, 1, H, W) bool."""
     height, width = size
     low, high = box.reshape(-1, 2, 2, 1).unbind(2)  # (K, 2 axes, 1)
     position = torch.arange(max(height, width), device=box.device)

@@ -129,7 +129,7 @@ class Packed(NamedTuple):
 class StaticRow:
     """Memory of its own for a row, which a captured step reads; :meth:`load` fills it from another row.
 
-    What is packed is copied at once.
+    Packed tensors are copied at once.
     """
 
     def __init__(self, row: PlanRow):
@@ -232,7 +232,7 @@ def draws_at(draws: dict, step) -> dict:
 
 
 def draws_to(draws: dict, device) -> dict:
-    """``draws`` with every tensor on ``device``; host choices stay what they are."""
+    """``draws`` with every tensor on ``device``; host choices are unchanged."""
     return {k: draws_to(v, device) if isinstance(v, dict) else v.to(device, non_blocking=True)
             if isinstance(v, Tensor) else v for k, v in draws.items()}
 

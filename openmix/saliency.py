@@ -31,7 +31,7 @@ def _bell(side: int, sigma: float, device) -> Tensor:
 
 
 def _bell_and_windows(side: int, sigma: float, radii: tuple[int, ...], device) -> Tensor:
-    """The Gaussian mean, and means over windows of what it gives: (1 + R, side, side)."""
+    """The Gaussian mean, and its means over windows: (1 + R, side, side)."""
     bell, distance = _bell(side, sigma, device), _distance(side, device)
     return torch.cat([bell, *(_normalised((distance <= radius).float()) @ bell for radius in radii)])
 

@@ -1,4 +1,4 @@
-"""Everything that draws. Methods join what is drawn here with the pure maths of ``functional``.
+"""All drawing. Methods join these draws with the pure maths of ``functional``.
 
 Tensors are drawn on the generator's device (the given ``device`` without one). Choices between programs (which
 method, which layer, which block size) are Python integers: the host must know them without asking the device.
@@ -138,7 +138,7 @@ def inner_boxes(minmax: Sequence[float], size: Sequence[int], shape: Sequence[in
 
 # -- the epoch plan ------------------------------------------------------------------------------------------------
 
-ORDER, AUGMENT, MIX, STEP, CROP = range(5)  # streams: what one of them draws never shifts another
+ORDER, AUGMENT, MIX, STEP, CROP = range(5)  # streams: the draws of one never shift another
 
 
 def crop_keys(seed: int, epoch: int, shape: Sequence[int]) -> Tensor:

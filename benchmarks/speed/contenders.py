@@ -71,7 +71,7 @@ def network(backbone: str):
 def openmix(backbone: str, method: str, root: str | None, steps: int, form: str = "auto"):
     """What ``tools/train.py`` runs, without evaluation, checkpoints and pictures.
 
-    ``epoch.said`` lists the run's warnings: a form of the step that was asked for and cannot be had.
+    ``epoch.warnings`` lists the run's warnings: a form of the step that was asked for and cannot be had.
     """
     cfg = recipe(backbone, method)
     for key in ("val_dataloader", "val_cfg", "val_evaluator", "test_dataloader", "test_cfg", "test_evaluator"):
@@ -91,7 +91,7 @@ def openmix(backbone: str, method: str, root: str | None, steps: int, form: str 
     def epoch(folder=folder):  # the folder lives as long as the contender
         loop.run_epoch()
 
-    epoch.said = warnings
+    epoch.warnings = warnings
     return epoch
 
 

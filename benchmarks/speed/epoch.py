@@ -67,7 +67,7 @@ def main():
     times = interleaved(epochs, args.rounds, least_ms=0, clock=best_clock(args.threads, args.workers))
 
     for name, epoch in epochs.items():
-        print("".join(f"{name}: {message}\n\n" for message in getattr(epoch, "said", [])), end="")
+        print("".join(f"{name}: {message}\n\n" for message in getattr(epoch, "warnings", [])), end="")
     print_setting("torchvision", "mmengine", workers=args.workers)
     print(f"{BACKBONES[args.backbone]}, {args.method}, batch {BATCH}, {data(args.data_root).name}; {args.steps} of "
           f"{STEPS} steps, median of {args.rounds} rounds\n")

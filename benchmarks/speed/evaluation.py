@@ -63,7 +63,7 @@ class Pooled(nn.Module):
 
 
 class Ready:
-    """Batches that lie ready on the device; ``dataset`` is what mmengine asks a loader for."""
+    """Batches that are on the device; ``dataset`` is what mmengine asks a loader for."""
 
     total_batch = BATCH
 

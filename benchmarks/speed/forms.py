@@ -6,7 +6,7 @@
 Each form trains the same small network from the same state on the same batches. After each epoch the change of the
 weights since the start is compared with that of the eager form: |change - eager's| / |eager's|, Euclidean over all
 weights. "eager again" is what the eager form differs from itself by, run a second time: kernels that add in any order.
-A form that fell back to another says so in the last column.
+The last column names a form that fell back to another.
 """
 import argparse
 import logging

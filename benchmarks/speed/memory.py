@@ -45,10 +45,10 @@ class MemoryHook(Hook):
     """Notes memory where data has been read, and after each epoch."""
 
     def __init__(self):
-        self.found = []
+        self.samples = []
 
     def note(self, when):
-        self.found.append([when, memory("VmRSS"), memory("VmHWM")])
+        self.samples.append([when, memory("VmRSS"), memory("VmHWM")])
 
     def before_train(self, runner):
         self.note("data read")
@@ -78,7 +78,7 @@ def train(args) -> list:
     hook = MemoryHook()
     runner.register_hook(hook, "LOWEST")
     runner.train()
-    return [start, *hook.found]
+    return [start, *hook.samples]
 
 
 def main():

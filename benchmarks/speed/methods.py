@@ -41,7 +41,7 @@ def main():
     times = interleaved(epochs, args.rounds, least_ms=0, clock=best_clock(args.threads))
 
     for name, epoch in epochs.items():
-        print("".join(f"{name}: {message}\n\n" for message in epoch.said), end="")
+        print("".join(f"{name}: {message}\n\n" for message in epoch.warnings), end="")
     print_setting("mmengine", form=args.form)
     print(f"{BACKBONES[args.backbone]}, batch {BATCH}, {data(args.data_root).name}; {args.steps} of {STEPS} steps, "
           f"median of {args.rounds} rounds\n")

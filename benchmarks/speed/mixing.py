@@ -6,7 +6,7 @@
 
 A call draws, mixes and makes the targets, on the CPU. All contenders take turns in one process; medians are compared.
 Calls are like for like: dense targets (N, 100) where the peer gives dense ones, classes and weights where it gives
-these. timm and kornia are extras (``pip install openmix[bench]``); what is missing is left out and said.
+these. timm and kornia are extras (``pip install openmix[bench]``); a missing one is left out, with a line.
 """
 import argparse
 import math
@@ -36,7 +36,7 @@ def static_methods() -> dict:
 
 
 def optional(make) -> dict:
-    """What ``make`` finds, or nothing, said, where its library is not installed."""
+    """What ``make`` returns, or nothing, with a line, where its library is not installed."""
     try:
         return make()
     except ImportError as error:

@@ -163,7 +163,7 @@ def saliencymix(images, labels, alpha=1.0):
 
 
 def saliencymix_each(images, labels, alpha=1.0):
-    """As the paper says it: a map, and so a box, for each image."""
+    """As in the paper: a map, and so a box, for each image."""
     lam = np.random.beta(alpha, alpha)
     index = torch.randperm(len(images))
     mixed, shares = images.clone(), np.empty(len(images), np.float32)

@@ -63,7 +63,7 @@ def _devices() -> Iterator[tuple[str, str]]:
         from ..engine.distributed.launch import device
         from ..engine.precision import amp_dtype
         from ..workdir.environment import hardware
-    except (ImportError, OSError) as error:  # a broken installation is what one looks for here
+    except (ImportError, OSError) as error:  # a broken installation is to be reported
         yield "torch", f"MISSING, it cannot be imported: {error}"
         return
     yield "CPU", f"{hardware()}, {cores} cores"

@@ -35,7 +35,7 @@ def _names(kind: str) -> dict[str, str]:
 
 
 def _classes(kind: str) -> dict[str, str]:
-    """{name: first sentence of its description}; of a mixing method with what it needs."""
+    """{name: first sentence of its description}; of a mixing method with its ``needs``."""
     from .. import registry
 
     known = dict(mixups=registry.MIXUPS, backbones=registry.BACKBONES, losses=registry.LOSSES,

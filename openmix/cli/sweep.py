@@ -2,7 +2,7 @@
 
     openmix sweep make GRID      write the configs and the run list, and check them
     openmix sweep run GRID       train them, here or on a SLURM cluster; the same line again continues
-    openmix sweep status GRID    what is done, running, waiting, failed
+    openmix sweep status GRID    the state of each run
 
 GRID is a grid file, the name of a grid of configs/grids/ (here or shipped), or of a sweep made here before.
 """
@@ -23,7 +23,7 @@ def make_parser(prog: str | None = None) -> Parser:
     actions = parser.add_subparsers(dest="action", required=True)
     make, run, status = (actions.add_parser(name, help=text, description=text) for name, text in (
         ("make", "write the configs and the run list of a grid, and check them"),
-        ("run", "train the runs of a sweep; what is done is not repeated"),
+        ("run", "train the runs of a sweep; finished ones are not repeated"),
         ("status", "show the state of each run")))
     for action in (make, run, status):
         action.add_argument("grid", type=typed_path,

@@ -17,7 +17,7 @@ def make_parser(prog: str | None = None) -> Parser:
     parser = Parser(prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="*", type=typed_path, default=["work_dirs"],
                         help="folders that hold runs (default: work_dirs)")
-    parser.add_argument("--format", choices=FORMATS, default="markdown", help="of what is printed (default: markdown)")
+    parser.add_argument("--format", choices=FORMATS, default="markdown", help="of the output (default: markdown)")
     parser.add_argument("--part", action="append", metavar="NAME",
                         help="only this table, e.g. cifar100-resnet-18, with or without runs; may be repeated")
     parser.add_argument("--columns", nargs="+", action="extend", default=[], metavar="NAME[.VALUE]",

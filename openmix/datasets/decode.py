@@ -83,7 +83,7 @@ def pixels(image) -> Tensor:
 
 
 def white_of(image) -> int | None:
-    """The value that is white in a Pillow image of integer greys with more than 8 bits; None where nobody knows."""
+    """The value that is white in a Pillow image of integer greys with more than 8 bits; None where it is not known."""
     tags = getattr(image, "tag_v2", {})  # of a TIFF file
     if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
         return None

@@ -129,7 +129,7 @@ def _unreachable(url) -> str:
         try:
             urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=TIMEOUT).close()
             answer.append("")
-        except urllib.error.HTTPError:  # it answers; what it thinks of the real request will be seen
+        except urllib.error.HTTPError:  # it answers; the real request may still fail
             answer.append("")
         except Exception as error:  # whatever it is, it is reported
             answer.append(_reason(error))

@@ -137,7 +137,7 @@ class Walk:
         return first == path
 
     def report(self) -> None:
-        """Warn of what was left out."""
+        """Warn of the files that were left out."""
         beside = sum(entry.name.lower().endswith(SUFFIXES) and not is_leftover(entry.name) and not is_folder(entry)
                      for entry in os.scandir(self.folder))
         if beside:

@@ -27,7 +27,7 @@ class Tasks:
 
 
 class Reader(Dataset):
-    """The part that runs in a worker: a batch of files to uint8 (B, 3, H, W), or what is wrong with one of them."""
+    """The part that runs in a worker: a batch of files to uint8 (B, 3, H, W), or the message about a damaged one."""
 
     def __init__(self, data: ImageFolderData, scale, ratio):
         self.view = dict(size=data.size, interpolation=data.interpolation, draft=data.draft)
@@ -64,7 +64,7 @@ def start_workers(reader: Reader, count: int, device: torch.device) -> DataLoade
                          pin_memory=device.type == "cuda", **options)
     if count:
         iter(workers)  # nothing to do yet, but the processes start, and torch registers its exit handler
-        atexit.register(stop_workers, weakref.ref(workers))  # goes first: what is registered last
+        atexit.register(stop_workers, weakref.ref(workers))  # the last one registered runs first
     return workers
 
 

@@ -103,7 +103,7 @@ def grouped(cells: list[Cell]) -> list[tuple[list[Cell], str]]:
 
 
 class Chart:
-    """A figure, or None where no run has a value, and what is not in it."""
+    """A figure, or None where no run has a value, and the names of the runs left out."""
 
     def __init__(self, figure, notes):
         self.figure, self.notes = figure, notes

@@ -1,4 +1,4 @@
-"""Records to the cells of tables: which runs are repetitions of each other, and what they came to.
+"""Records to the cells of tables: which runs are repetitions of each other, and their mean.
 
 A cell is the mean and the sample standard deviation, over seeds, of each run's accuracy: the median of exactly the last
 10 epochs of its primary network. Runs are repetitions if they differ in nothing but the seed: equal config, precision,

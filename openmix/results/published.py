@@ -1,4 +1,4 @@
-"""Published accuracies as data: where each comes from, and what is known against it (``published_*.json``)."""
+"""Published accuracies as data: with source and caveats (``published_*.json``)."""
 import json
 from functools import cache
 from importlib import resources
@@ -73,12 +73,12 @@ def source(dataset: str, network: str) -> dict | None:
 
 
 def general_caveats(dataset: str, network: str) -> list[str]:
-    """What is known against all values of a table."""
+    """The caveats of all values of a table."""
     return [_data()["caveats"][key] for key in _table(dataset, network).get("caveats", [])]
 
 
 def caveats(dataset: str, network: str, method: str, epochs: int | None = None) -> list[str]:
-    """What is known against the values of a method, or against one of them; beside :func:`general_caveats`."""
+    """The caveats of the values of a method, or of one of them; beside :func:`general_caveats`."""
     return [_data()["caveats"][key] for key in _keys(dataset, network, method, epochs)]
 
 

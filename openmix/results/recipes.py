@@ -37,7 +37,7 @@ def merged(base: dict, over: dict) -> dict:
 
 @cache
 def shipped() -> list[dict]:
-    """The shipped configs, those that somebody added to their folders and that are no literals aside."""
+    """The shipped configs; files in their folders that are no literals are left out."""
     configs = []
     for path in sorted(path for folder in FOLDERS for path in (config_root() / folder).glob("*.py")):
         try:

@@ -36,9 +36,9 @@ class Record:
         config, config_file: the resolved config as plain data, and its path; {} and None without one.
         defaults: {class: {option: default}} of its method and network.
         config_hash: of the result, or of the config where there is no result yet; "" if neither is readable.
-        hardware, processes, precision, torch: what it ran with; "" or None where no file has it.
+        hardware, processes, precision, torch: of the run; "" or None where no file has it.
         status, env: content of ``status.json`` and ``env.json``, {} without one.
-        problems: what is wrong with its files, a line each.
+        problems: the defects of its files, a line each.
         damaged: whether one of them cannot be used; a missing one is no damage.
     """
 
@@ -124,7 +124,7 @@ def read_records(root) -> list[Record]:
 
 
 def damaged(records: Iterable[Record]) -> list[str]:
-    """A line for each run with files that cannot be used: its folder, and what is wrong with them."""
+    """A line for each run with files that cannot be used: its folder and the defects."""
     return [f"{r.folder}: {'; '.join(r.problems)}" for r in records if r.damaged]
 
 

@@ -1,6 +1,6 @@
 """Whether two samples of accuracies differ: paired t-test where the seeds are the same, Welch's otherwise (scipy).
 
-A seed fixes the order, crops and flips of a run, so what it does to both sides drops out of paired differences. Welch's
+A seed fixes the order, crops and flips of a run, so its effect on both sides drops out of paired differences. Welch's
 test (Biometrika 34, 1947) needs no equal variances. One run a side can be compared but not tested.
 """
 import statistics

@@ -217,7 +217,7 @@ def _accuracy(record: Record) -> str:
 
 
 def remarks(record: Record) -> str:
-    """Why it ended, and what is wrong with its files."""
+    """The reason of its end, and the defects of its files."""
     reason = (record.result or {}).get("reason") or record.status.get("reason")
     return "; ".join([str(reason)] * bool(reason and record.state != "done") + record.problems) or "-"
 

@@ -28,7 +28,7 @@ BASES = re.compile(r"""^_base_\s*=\s*(\[[^\]]*\]|\([^)]*\)|["'][^"'\n]+["'])""",
 
 @dataclass
 class SweepFiles:
-    """What :func:`make` did: names of configs by what became of them, and the jobs."""
+    """The result of :func:`make`: names of configs by outcome, and the jobs."""
 
     name: str
     jobs: list[Job] = field(default_factory=list)
@@ -168,7 +168,7 @@ def is_signed(content: str) -> bool:
 
 
 def _text(path: Path) -> str:
-    """The text of a config, which somebody else may have written."""
+    """The text of a config, from any source."""
     return read_bytes(path, MIB).decode(errors="replace")
 
 
@@ -218,7 +218,7 @@ def prepare(sweep, force: bool = False) -> tuple[str, list[Job], dict[str, str]]
     """Before a sweep is run: make it if its grid is new or was changed, and check configs that were changed by hand.
 
     Returns:
-        (name, jobs, what is wrong with configs that were changed since: {path: message}).
+        (name, jobs, errors of configs that were changed since: {path: message}).
     """
     sweep = find_sweep(sweep)
     path, given = run_list(sweep), Path(sweep)
@@ -235,7 +235,7 @@ def prepare(sweep, force: bool = False) -> tuple[str, list[Job], dict[str, str]]
     jobs, problems = check_each([job for job in saved["jobs"] if job.config in changed]) if changed else ([], {})
     checked = {job.name: job for job in jobs}
     saved["jobs"] = [checked.get(job.name, job) for job in saved["jobs"]]
-    if checked:  # so that status and tables know what is trained now
+    if checked:  # so that status and tables know the new configs
         saved["checked"] = {**saved["checked"], **_sums(jobs)}
         write_list(path, **{k: v for k, v in saved.items() if k != "schema"})
     return path.parent.name, saved["jobs"], problems

@@ -171,7 +171,7 @@ def _mixups(where: str, entry, placed: bool):
 
 
 def _row_name(pattern: str, base: str, point: Mapping) -> str:
-    """The name of the base, with what it lacks of the row's axes."""
+    """The name of the base and those of the row's axes that it lacks."""
     file = Path(pattern).name
     parts = ["" if "{backbone}" in file or not point["backbone"] else _text(point["backbone"]), _text(Path(base).stem),
              "" if "{mixup}" in file or not point["mixup"] else _text(point["mixup"].lower()), point["label"],

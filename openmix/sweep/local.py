@@ -52,11 +52,11 @@ class Pool:
     """Runs jobs until all have ended.
 
     Args:
-        jobs: in the order they are started; what is done, or has failed for good, is left alone.
+        jobs: in the order they are started; finished ones, and those that failed for good, are left alone.
         slots: where they run.
         retries: how often a job that a signal killed is started again.
-        again: also start what has failed.
-        problems: {config: what is wrong}: jobs that fail without being started.
+        again: also start failed jobs.
+        problems: {config: error}: jobs that fail without being started.
         screen: where it is shown.
         make_command: the command line of a job.
         grace: seconds that children get to save when the driver stops.
@@ -193,7 +193,7 @@ class Pool:
         for child in list(self.running):
             if os.waitid(os.P_PID, child.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 continue
-            _send(child.process.pid, signal.SIGTERM, group=True)  # what it left; its number is still its own
+            _send(child.process.pid, signal.SIGTERM, group=True)  # its children; the process id is still its own
             code = child.process.wait()
             self.running.remove(child)
             self.slots.give(child.devices)

@@ -72,7 +72,7 @@ def options(pairs: list[str]) -> dict:
     return chosen
 
 
-# -- what is to be done ----------------------------------------------------------------------------------------
+# -- which jobs to submit ----------------------------------------------------------------------------------------
 
 
 def choose(jobs: list[Job], problems: dict[str, str], again: bool, queued: set[str]) -> tuple[list[Job], dict]:
@@ -125,10 +125,10 @@ def _read(path: Path) -> dict:
 
 
 def submit(name: str, jobs: list[Job], problems: dict[str, str], args) -> int:
-    """Submit what is neither finished nor in the queue, as an array for each number of nodes and processes.
+    """Submit the jobs that are neither finished nor in the queue, as an array for each number of nodes and processes.
 
     Args:
-        name: of the sweep. problems: {config: what is wrong with it}. args: see :func:`add_arguments`.
+        name: of the sweep. problems: {config: error}. args: see :func:`add_arguments`.
 
     Returns:
         The exit status of the command: 1 if a config is wrong.

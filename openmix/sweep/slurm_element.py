@@ -1,8 +1,8 @@
-"""One element of a job array, on its node: starts the training of a job, and decides what becomes of the element.
+"""One element of a job array, on its node: starts the training of a job, and ends or requeues the element.
 
 SLURM sends its signals to every process of a step, so the training gets them without help. This process waits until it
 has saved and has left. It requeues after SIGUSR1/2 (the time limit draws near) and in the grace time of a preemption;
-never after another SIGTERM, for scancel must win, and never what has come to an end by itself.
+never after another SIGTERM, so that scancel ends the job, and never a training that ended by itself.
 """
 import os
 import signal

@@ -32,7 +32,7 @@ def write_atomic(path, data: bytes, durable: bool = True) -> None:
     """Write ``data`` so that ``path`` is at any moment either as it was or complete.
 
     Args:
-        durable: also survive a power loss (fsync); leave out for what is written often and matters little.
+        durable: also survive a power loss (fsync); leave out for frequent writes that matter little.
 
     Raises:
         OSError: disk full, no permission ...; names the path and the sizes. The old file stays, no half file does.

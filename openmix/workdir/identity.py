@@ -28,7 +28,7 @@ SECRET = re.compile(r"api_?key|secret|passw(or)?d|access_?key|private_?key|crede
 
 
 def canonical(config, prefix: str = "", left_out=RUN_ONLY):
-    """The training-relevant part of a config as plain data, without what is ``left_out``; idempotent.
+    """The training-relevant part of a config as plain data, without the keys ``left_out``; idempotent.
 
     Numbers that are equal (1, 1.0) and sequences that are equal (tuple, list) come out the same.
     """
@@ -79,7 +79,7 @@ def kernels(config) -> dict:
 
 
 def config_difference(old, new, left_out=RUN_ONLY) -> list[str]:
-    """One readable line for each key (the seed is one) in which two configs differ, except what is ``left_out``."""
+    """One readable line for each key (the seed is one) in which two configs differ, except the keys ``left_out``."""
     old, new = (_leaves(canonical(config, left_out=left_out)) for config in (old, new))
     lines = []
     for key in sorted(old.keys() | new.keys()):

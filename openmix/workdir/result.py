@@ -132,7 +132,7 @@ def read(path) -> dict:
 
 
 def from_schema_1(record: dict) -> dict:
-    """A result of schema 1 as one of schema 2. What is wrong in it stays, for :mod:`openmix.workdir.schema` to name.
+    """A result of schema 1 as one of schema 2. Its errors stay, for :mod:`openmix.workdir.schema` to report.
 
     Schema 1 had a curve of top-1 and of top-5 whether or not they were counted, and a summary of top-1 alone.
     """

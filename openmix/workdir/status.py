@@ -55,7 +55,7 @@ def write_status(work_dir, state: str, **info) -> dict:
 SILENCE = 300  # seconds without a heartbeat after which a run is taken for dead where locks do not work
 
 
-# -- what became of it -----------------------------------------------------------------------------------------
+# -- the state of a run -----------------------------------------------------------------------------------------
 
 
 def is_alive(work_dir) -> bool:
