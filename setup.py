@@ -40,7 +40,6 @@ setup(
         "torch>=2.6",
         "torchvision>=0.21",
         "mmengine>=0.10.7,<0.11",
-        "mmcv-lite>=2.2,<2.3",
         "numpy>=1.26",
         "prettytable>=3.12",
     ],

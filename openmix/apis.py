@@ -41,7 +41,7 @@ def get_model(name: str, /, num_classes: int, pretrained=False, **kwargs):
     One of another library: ``get_model("TimmModel", 100, name="resnet18")``.
 
     Args:
-        num_classes: what the head tells apart.
+        num_classes: number of classes of the head.
         pretrained: path of a checkpoint of a run, of a published file or of others' weights; or True for the weights
             that torchvision or timm knows (downloaded by them, the head stays new).
 
@@ -98,7 +98,7 @@ def __getattr__(name):  # importing these takes mmengine and seconds
         from .engine import run
 
         return getattr(run, name)
-    if name == "default_work_dir":  # its place before version 0.2
+    if name == "default_work_dir":  # its home before version 0.2
         from .paths import default_work_dir
 
         return default_work_dir

@@ -6,7 +6,7 @@ import re
 
 
 def typed_path(text: str) -> str:
-    """A path as it was typed, with the home folder in the place of ``~``."""
+    """A path as it was typed, with ``~`` replaced by the home folder."""
     if not text.strip():
         raise argparse.ArgumentTypeError("expected a path, got an empty text")
     return os.path.expanduser(text)
@@ -40,10 +40,10 @@ class Parser(argparse.ArgumentParser):
 
 def _options(parser: argparse.ArgumentParser) -> set[str]:
     """The options of a parser and of its actions, without those that its help leaves out."""
-    found = set()
+    options = set()
     for action in parser._actions:
         if action.help is not argparse.SUPPRESS:
-            found |= {option for option in action.option_strings if "_" not in option}  # the newer spellings
+            options |= {option for option in action.option_strings if "_" not in option}  # the newer spellings
         if isinstance(action, argparse._SubParsersAction):
-            found |= {option for inner in action.choices.values() for option in _options(inner)}
-    return found
+            options |= {option for inner in action.choices.values() for option in _options(inner)}
+    return options

@@ -57,13 +57,13 @@ def number(name: str, value, low: float = 0, high: float = math.inf, *, above: b
     Raises:
         ValueError: no number (bool and str are none), NaN, infinite, out of its range.
     """
-    found = plain(value)
-    good = _is_finite(found, whole) and (low < found if above else low <= found)
-    if not good or not (found < high if below else found <= high):
-        real = isinstance(found, Real) and not isinstance(found, bool)
+    result = plain(value)
+    good = _is_finite(result, whole) and (low < result if above else low <= result)
+    if not good or not (result < high if below else result <= high):
+        real = isinstance(result, Real) and not isinstance(result, bool)
         kind = "must be a whole number in" if whole else "must lie in" if real else "must be a number in"
         raise ValueError(f"{name} {kind} {_interval(low, high, above, below)}, got {value!r}{hint}")
-    return int(found) if whole or isinstance(found, int) else float(found)
+    return int(result) if whole or isinstance(result, int) else float(result)
 
 
 def pair(name: str, value, low: float = 0, high: float = math.inf, *, above: bool = False,
@@ -76,14 +76,14 @@ def pair(name: str, value, low: float = 0, high: float = math.inf, *, above: boo
     kind = "two whole numbers" if whole else "two shares" if high == 1 else "two numbers"
     message = f"{name} must be {kind} in {_interval(low, high, above)}, the smaller first, got {value!r}"
     try:
-        found = tuple(plain(v) for v in value)
+        result = tuple(plain(v) for v in value)
     except TypeError:
         raise ValueError(message) from None
-    if len(found) != 2 or not all(_is_finite(v, whole) for v in found) or found[0] > found[1]:
+    if len(result) != 2 or not all(_is_finite(v, whole) for v in result) or result[0] > result[1]:
         raise ValueError(message)
-    if not (low < found[0] if above else low <= found[0]) or found[1] > high:
+    if not (low < result[0] if above else low <= result[0]) or result[1] > high:
         raise ValueError(message)
-    return tuple(int(v) if whole or isinstance(v, int) else float(v) for v in found)
+    return tuple(int(v) if whole or isinstance(v, int) else float(v) for v in result)
 
 
 def image_shape(name: str, value) -> tuple[int, int, int]:
@@ -92,9 +92,9 @@ def image_shape(name: str, value) -> tuple[int, int, int]:
     Raises:
         ValueError: anything else.
     """
-    found = plain(value)
+    result = plain(value)
     try:
-        shape = tuple(found) if isinstance(found, Iterable) else (3, found, found)
+        shape = tuple(result) if isinstance(result, Iterable) else (3, result, result)
         if len(shape) == 3:
             return tuple(number(name, side, 1, whole=True) for side in shape)
     except ValueError:
@@ -108,22 +108,22 @@ def switch(name: str, value) -> bool:
     Raises:
         ValueError: anything else: the text "false" would count as True.
     """
-    found = plain(value)
-    if not isinstance(found, bool):
+    result = plain(value)
+    if not isinstance(result, bool):
         raise ValueError(f"{name} must be True or False, got {value!r}")
-    return found
+    return result
 
 
-def check_dict(where: str, found) -> None:
-    """Raise TypeError unless ``found`` is a dict."""
-    if not isinstance(found, Mapping):
-        raise TypeError(f"{where} must be a dict, got {found!r}")
+def check_dict(where: str, value) -> None:
+    """Raise TypeError unless ``value`` is a dict."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{where} must be a dict, got {value!r}")
 
 
-def check_keys(where: str, found, known) -> None:
-    """Raise ValueError naming the first key of the dict ``found`` that is not known, with the nearest that is."""
-    check_dict(where, found)
-    for key in found:
+def check_keys(where: str, value, known) -> None:
+    """Raise ValueError naming the first key of the dict ``value`` that is not known, with the nearest that is."""
+    check_dict(where, value)
+    for key in value:
         if key not in known:
             raise ValueError(f"{where}: unknown key {key!r}; {did_you_mean(key, known)}")
 

@@ -1,4 +1,4 @@
-"""How tools end: wrong input in one line, and quietly when whoever reads their output has enough (``| head``)."""
+"""How tools end: wrong input in one line, and quietly when the output's reader closes it (``| head``)."""
 import _thread
 import contextlib
 import os

@@ -103,6 +103,6 @@ def _windows(height: int, width: int, radius: int, device) -> tuple[Tensor, ...]
 
 
 def _mixed(on: Tensor, off: Tensor) -> Tensor:
-    """What is brighter and what is darker than its surroundings, each cut off to 0 ... 255 of its maximum, added."""
+    """Brightness and darkness relative to the surroundings, each cut off to 0 ... 255 of its maximum, added."""
     return sum((255 * (part / part.flatten(1).amax(1)[:, None, None].clamp(min=1)).double()).trunc().float()
                for part in (on, off))

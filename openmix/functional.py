@@ -63,7 +63,7 @@ def sides_of(height: int, width: int, device) -> Tensor:
 
 
 def box_mask(box: Tensor, size) -> Tensor:
-    """True outside the boxes (K, 4), i.e. what is kept of the first image: (K, 1, H, W) bool."""
+    """True outside the boxes (K, 4), i.e. the share of the first image: (K, 1, H, W) bool."""
     height, width = size
     low, high = box.reshape(-1, 2, 2, 1).unbind(2)  # (K, 2 axes, 1)
     position = torch.arange(max(height, width), device=box.device)
@@ -124,7 +124,7 @@ def paste_box(images: Tensor, partner: Callable[[Tensor], Tensor], box: Tensor, 
 
 
 def resize_into(images: Tensor, box: Tensor, mode: str = "nearest") -> Tensor:
-    """Each whole image resized into its box; what lies outside the box repeats the border and is meant to be masked.
+    """Each whole image resized into its box; outside the box the border repeats and is meant to be masked.
 
     Args:
         images: (N, C, H, W). box: (N or 1, 4). mode: ``"nearest"`` or ``"bilinear"``, sampled as ``F.interpolate``
@@ -137,12 +137,12 @@ def _sample(images: Tensor, box: Tensor, size: Sequence[int], mode: str) -> Tens
     """A picture of ``size`` (height, width) that shows each whole image in its box."""
     wide = images if images.dtype == torch.float64 else images.float()  # half precision cannot name the pixels
     top, bottom, left, right = box[..., None].unbind(-2)
-    places = []  # where to read, in [-1, 1] from edge to edge
+    points = []  # where to read, in [-1, 1] from edge to edge
     for count, side, low, high in zip(size, images.shape[2:], (top, left), (bottom, right), strict=True):
         pixel, length = torch.arange(count, device=box.device) - low, (high - low).clamp(min=1)
         at = pixel * side // length + 0.5 if mode == "nearest" else (pixel + 0.5) * side / length
-        places.append(at.to(wide.dtype) * (2 / side) - 1)
-    rows, columns = places
+        points.append(at.to(wide.dtype) * (2 / side) - 1)
+    rows, columns = points
     grid = torch.stack(torch.broadcast_tensors(columns[:, None, :], rows[:, :, None]), -1)
     grid = grid.expand(len(images), -1, -1, -1)
     return F.grid_sample(wide, grid, mode, padding_mode="border", align_corners=False).to(images.dtype)
@@ -151,16 +151,16 @@ def _sample(images: Tensor, box: Tensor, size: Sequence[int], mode: str) -> Tens
 def resize(images: Tensor, size: Sequence[int], mode: str = "nearest") -> Tensor:
     """The same numbers as :func:`resize_into` a box of ``size`` (height, width): (N, C, height, width).
 
-    ``F.interpolate`` rounds otherwise where a pixel lies between two, by a float scale instead of whole numbers.
+    ``F.interpolate`` rounds otherwise where a pixel is between two, by a float scale instead of whole numbers.
     """
     if mode != "nearest":
         box = torch.tensor([[0, size[0], 0, size[1]]], device=images.device)
         return _sample(images, box, size, mode)
     rows, columns = (torch.arange(new, device=images.device) * old // max(new, 1)
                      for new, old in zip(size, images.shape[2:], strict=True))
-    places = (rows[:, None] * images.shape[3] + columns).flatten()
+    indices = (rows[:, None] * images.shape[3] + columns).flatten()
     planes = images.flatten(2).flatten(0, 1)
-    return planes.gather(1, places.expand(len(planes), -1)).view(*images.shape[:2], *size)
+    return planes.gather(1, indices.expand(len(planes), -1)).view(*images.shape[:2], *size)
 
 
 def ranks_to_mask(score: Tensor, count: Tensor, soft: Tensor | None = None) -> Tensor:

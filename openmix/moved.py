@@ -1,6 +1,7 @@
-"""Modules that have moved: their old names work for one more version, with a warning."""
+"""Modules and names that have moved: their old names work for one more version, with a warning."""
 import sys
 import warnings
+from collections.abc import Callable
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 
@@ -19,6 +20,19 @@ MOVED = {f"openmix.{old}": f"openmix.{new}" for old, new in {
     "benchmark.sweep": "sweep.configs", "benchmark.jobs": "sweep.jobs", "benchmark": "results",
     "gridcut": "solvers.gridcut", "transport": "solvers.transport",
 }.items()}
+
+
+def renamed(module: str, **names: str) -> Callable:
+    """A module's ``__getattr__`` for ``old="new"`` names; ``new`` is a name in it, or a path such as ``"paths.f"``."""
+    def __getattr__(name):
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        home, _, new = names[name].rpartition(".")
+        home = f"openmix.{home}" if home else module
+        warnings.warn(f"{module}.{name} is now {home}.{new}; the old name goes with the next version",
+                      DeprecationWarning, 2)
+        return getattr(import_module(home), new)
+    return __getattr__
 
 
 class _Alias:

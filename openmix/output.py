@@ -1,4 +1,4 @@
-"""What is printed. A reader that has gone (``| head``) ends the printing, and nothing else."""
+"""Printing. A reader that has gone (``| head``) ends the printing, and nothing else."""
 import contextlib
 import os
 import sys
@@ -26,7 +26,7 @@ class UntilClosed:
     def _reader(self):
         try:
             yield
-        except BrokenPipeError:  # what is still in the buffer goes to the null device as well, also at exit
+        except BrokenPipeError:  # the rest of the buffer goes to the null device, also at exit
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self._stream.fileno())
             os.close(null)

@@ -26,7 +26,7 @@ def find_config(name) -> str:
     """Path of a config: a file that exists, or a shipped one by its name, ``cifar100/r18_mixup`` or with ``.py``.
 
     What looks like a path to something else (a folder, a checkpoint, a missing file of a folder that exists) is
-    returned as it is: whoever reads it explains the problem.
+    returned as it is: its reader explains the problem.
 
     Raises:
         FileNotFoundError: neither a path nor a shipped name; names the nearest.
@@ -54,9 +54,9 @@ def _find(name, kind: str) -> str:
             return str(candidate)
     names = shipped(kind)
     if short in names:
-        found = config_root() / ("grids" if kind == "grids" else "") / short
+        path = config_root() / ("grids" if kind == "grids" else "") / short
         here = Path.cwd().resolve()
-        return str(found.relative_to(here) if found.is_relative_to(here) else found)
+        return str(path.relative_to(here) if path.is_relative_to(here) else path)
     if path.is_dir() or path.suffix not in ("", ".py") or path.suffix and path.parent.is_dir():
         return str(path)
     near = difflib.get_close_matches(short, names, n=1, cutoff=0.5)

@@ -1,5 +1,4 @@
 """The plan of an epoch: made, cut, uploaded and read here. :class:`Plan` holds all steps, :class:`PlanRow` one."""
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -8,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .checks import is_whole
+from .moved import renamed
 from .sampling import AUGMENT, MIX, ORDER, STEP, integers, keyed_generator, keys, uniform
 
 ALIGNMENT = 16  # bytes between which the tensors of a packed row begin
@@ -129,7 +129,7 @@ class Packed(NamedTuple):
 class StaticRow:
     """Memory of its own for a row, which a captured step reads; :meth:`load` fills it from another row.
 
-    What is packed is copied at once.
+    Packed tensors are copied at once.
     """
 
     def __init__(self, row: PlanRow):
@@ -232,16 +232,9 @@ def draws_at(draws: dict, step) -> dict:
 
 
 def draws_to(draws: dict, device) -> dict:
-    """``draws`` with every tensor on ``device``; host choices stay what they are."""
+    """``draws`` with every tensor on ``device``; host choices are unchanged."""
     return {k: draws_to(v, device) if isinstance(v, dict) else v.to(device, non_blocking=True)
             if isinstance(v, Tensor) else v for k, v in draws.items()}
 
 
-RENAMED = dict(row="draws_at", moved="draws_to")
-
-
-def __getattr__(name):
-    if name not in RENAMED:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    warnings.warn(f"openmix.plan.{name} is now openmix.plan.{RENAMED[name]}", DeprecationWarning, stacklevel=2)
-    return globals()[RENAMED[name]]
+__getattr__ = renamed(__name__, row="draws_at", moved="draws_to")

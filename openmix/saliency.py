@@ -9,7 +9,7 @@ from .functional import constant
 
 
 def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
-    """Gaussian mean over what of its surroundings lies in the map: (N, H, W) -> (N, H, W); ``sigma`` in pixels."""
+    """Gaussian mean over the surroundings inside the map: (N, H, W) -> (N, H, W); ``sigma`` in pixels."""
     return _separable_means(maps, _bell, sigma)[0]
 
 
@@ -31,7 +31,7 @@ def _bell(side: int, sigma: float, device) -> Tensor:
 
 
 def _bell_and_windows(side: int, sigma: float, radii: tuple[int, ...], device) -> Tensor:
-    """The Gaussian mean, and means over windows of what it gives: (1 + R, side, side)."""
+    """The Gaussian mean, and its means over windows: (1 + R, side, side)."""
     bell, distance = _bell(side, sigma, device), _distance(side, device)
     return torch.cat([bell, *(_normalised((distance <= radius).float()) @ bell for radius in radii)])
 
@@ -48,7 +48,7 @@ def _normalised(weight: Tensor) -> Tensor:
 def spectral_residual(grey: Tensor) -> Tensor:
     """Saliency of Hou & Zhang, "Saliency Detection: A Spectral Residual Approach", CVPR 2007: (N, H, W) -> (N, H, W).
 
-    What stands out of the smooth log-amplitude spectrum, back in the image with the original phase, squared, blurred.
+    The log-amplitude spectrum less its smooth part, back in the image with the original phase, squared, blurred.
     The constant part of the image is left out, so that brightness does not count.
     """
     spectrum = torch.fft.fft2(grey - grey.mean((1, 2), keepdim=True))

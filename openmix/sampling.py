@@ -1,4 +1,4 @@
-"""Everything that draws. Methods join what is drawn here with the pure maths of ``functional``.
+"""All drawing. Methods join these draws with the pure maths of ``functional``.
 
 Tensors are drawn on the generator's device (the given ``device`` without one). Choices between programs (which
 method, which layer, which block size) are Python integers: the host must know them without asking the device.
@@ -31,7 +31,7 @@ def beta(alpha: float, shape: Sequence[int], generator: Generator | None = None,
     """Beta(alpha, b or alpha) in float32, ``shape``, as a quotient of gammas.
 
     Gammas of small parameters underflow (torch clamps them, and a quotient of two clamped ones is 1/2, where the
-    distribution is a coin of 0 and 1): logarithms of G(a) = G(a + 1) * U^(1/a) take their place.
+    distribution is a coin of 0 and 1): logarithms of G(a) = G(a + 1) * U^(1/a) are drawn instead.
     """
     device = _device(generator, device)
     if alpha == 1 and b in (None, 1):  # Beta(1, 1) is uniform
@@ -138,7 +138,7 @@ def inner_boxes(minmax: Sequence[float], size: Sequence[int], shape: Sequence[in
 
 # -- the epoch plan ------------------------------------------------------------------------------------------------
 
-ORDER, AUGMENT, MIX, STEP, CROP = range(5)  # streams: what one of them draws never shifts another
+ORDER, AUGMENT, MIX, STEP, CROP = range(5)  # streams: the draws of one never shift another
 
 
 def crop_keys(seed: int, epoch: int, shape: Sequence[int]) -> Tensor:
@@ -149,9 +149,9 @@ def crop_keys(seed: int, epoch: int, shape: Sequence[int]) -> Tensor:
 def resized_crops(key: Tensor, scale: Sequence[float], ratio: Sequence[float], tries: int = 10) -> Tensor:
     """Candidates for random resized crops, functions of the keys alone: (*key.shape, tries, 4) float32.
 
-    Each is (share of the image's area, uniform in ``scale``; width / height, log-uniform in ``ratio``; place of the
+    Each is (share of the image's area, uniform in ``scale``; width / height, log-uniform in ``ratio``; position of the
     row and of the column, in [0, 1)): which of them fits depends on the size of the image.
     """
-    area, aspect, *place = keyed_uniform(key, (4, tries)).unbind(-2)
+    area, aspect, *position = keyed_uniform(key, (4, tries)).unbind(-2)
     low, high = (math.log(value) for value in ratio)
-    return torch.stack([area * (scale[1] - scale[0]) + scale[0], (aspect * (high - low) + low).exp(), *place], -1)
+    return torch.stack([area * (scale[1] - scale[0]) + scale[0], (aspect * (high - low) + low).exp(), *position], -1)

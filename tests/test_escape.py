@@ -10,7 +10,7 @@ from openmix import escape as text
 from openmix.report.page import page
 from openmix.results.records import read_records
 from openmix.results.render import FORMATS, Link, Part, Table, layout, render
-from openmix.sweep.progress import Lines
+from openmix.sweep.progress import PlainProgress
 from tests.results.made import last_ten, make_run
 
 HOSTILE = "\x1b[31m[a](http://evil.org) ![b](x) <img src=x> `c` a|b \u202egnp.exe\u2066 &lt; www.evil.org $x$ \r\n# d"
@@ -89,5 +89,5 @@ def strings(value):
 
 def test_a_terminal_gets_no_escape_sequence():
     said = []
-    Lines(said.append).event(HOSTILE)
+    PlainProgress(said.append).event(HOSTILE)
     assert "\x1b" not in said[0] and "\n" not in said[0]

@@ -20,10 +20,10 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cfg-options", nargs="+", default=["env_cfg.channels_last=True"])
     args = parser.parse_args()
-    found = {n: [train(args.config, args.work_dir / f"{n}_processes" / f"seed{s}", s, args.cfg_options, n)
+    accuracies = {n: [train(args.config, args.work_dir / f"{n}_processes" / f"seed{s}", s, args.cfg_options, n)
                  for s in range(args.seeds)] for n in (1, args.processes)}
-    table = PrettyTable(["config", *(f"top-1 with {n}" for n in found), "within 2 sd"])
-    table.add_row([Path(args.config).stem, *map(spread, found.values()), agree(*found.values())])
+    table = PrettyTable(["config", *(f"top-1 with {n}" for n in accuracies), "within 2 sd"])
+    table.add_row([Path(args.config).stem, *map(spread, accuracies.values()), agree(*accuracies.values())])
     table.set_style(TableStyle.MARKDOWN)
     print(table)
 

@@ -56,8 +56,8 @@ def edges(images):
 
 def textbook_transport(images, saliency, visible, eps=0.8):
     n, b, _ = saliency.shape
-    places = [(i, j) for i in range(b) for j in range(b)]
-    table = torch.tensor([[((i - u)**2 + (j - v)**2) / (b - 1)**2 for u, v in places] for i, j in places])
+    cells = [(i, j) for i in range(b) for j in range(b)]
+    table = torch.tensor([[((i - u)**2 + (j - v)**2) / (b - 1)**2 for u, v in cells] for i, j in cells])
     cost = eps * table - saliency.reshape(n, -1, 1) * visible.reshape(n, 1, -1)
     for _ in range(b):
         wish = torch.zeros_like(cost).scatter_(2, cost.argmin(2, keepdim=True), 1)
@@ -113,23 +113,23 @@ def main():
                       random=method.saliency(random_net, images, labels), edges=edges(images))
 
     print(f"\n{n} images, {args.n_labels} labels\n")
-    print("| saliency | blocks | mean gap | max gap | exact | kept | solver, ms | minimum cuts, ms | whole mix, ms |")
+    print("| saliency | blocks | mean gap | max gap | exact | share | solver, ms | minimum cuts, ms | whole mix, ms |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name, saliency in saliencies.items():
         for choice, blocks in enumerate(method.blocks):
             draws = {**method.draw(n, (32, 32), torch.Generator().manual_seed(args.seed)), "blocks": choice}
             grid = gridcut.costs(seen, seen.roll(1, 0), saliency, saliency.roll(1, 0), draws["lam"], blocks,
                                  n_labels=args.n_labels)
-            found = gridcut.solve(grid)
+            solution = gridcut.solve(grid)
             start = time.perf_counter()
             _, least = optimum(grid)
             cuts = (time.perf_counter() - start) * 1e3
-            gap = energies(found, grid) / least - 1
+            gap = energies(solution, grid) / least - 1
             solver = least_ms(lambda grid=grid: gridcut.solve(grid))
             whole = least_ms(lambda draws=draws, saliency=saliency: method(images, labels, draws, saliency))
-            kept = 1 - found.float().mean() / (args.n_labels - 1)
+            share = 1 - solution.float().mean() / (args.n_labels - 1)
             print(f"| {name} | {blocks} | {gap.mean():.4%} | {gap.max():.3%} | {(gap < 1e-6).float().mean():.0%} "
-                  f"| {kept:.3f} | {solver:.1f} | {cuts:.0f} | {whole:.1f} |")
+                  f"| {share:.3f} | {solver:.1f} | {cuts:.0f} | {whole:.1f} |")
     compare_transport(images, saliencies["trained"])
 
 

@@ -54,15 +54,15 @@ def wait_until(condition, what: str, seconds: float = 600) -> None:
 
 def trainings() -> list[int]:
     """Processes that train in this folder."""
-    found = []
+    pids = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             here = entry.joinpath("cwd").resolve() == Path.cwd()
             if here and b"openmix\0train\0" in entry.joinpath("cmdline").read_bytes():
-                found.append(int(entry.name))
+                pids.append(int(entry.name))
         except OSError:
             pass
-    return found
+    return pids
 
 
 def progress(jobs) -> int:
@@ -85,9 +85,9 @@ def scene(jobs) -> None:
     process = subprocess.Popen(driver)  # the trainings of the second may still be saving
 
     def training():
-        said = {job: read_status(job.work_dir) for job in jobs if is_alive(job.work_dir)}
-        return [told["pid"] for job, told in said.items()
-                if told.get("attempt", 0) > starts[job] and told.get("epoch", 0) > 2]
+        statuses = {job: read_status(job.work_dir) for job in jobs if is_alive(job.work_dir)}
+        return [status["pid"] for job, status in statuses.items()
+                if status.get("attempt", 0) > starts[job] and status.get("epoch", 0) > 2]
 
     wait_until(training, "a training under way")
     os.kill(training()[0], signal.SIGKILL)
@@ -103,11 +103,11 @@ def main() -> int:
         file.write(NO_DATA)
     Path("full").write_text(full.work_dir)  # its files cannot grow, as on a full disk
     scene(jobs)
-    found = {job.name: state(job.work_dir) for job in jobs}
+    states = {job.name: state(job.work_dir) for job in jobs}
     expected = {job.name: "invalid" if job in wrong else "failed" if job == full else "done" for job in jobs}
-    results = {job: Path(job.work_dir, "result.json").stat().st_mtime_ns for job in jobs if found[job.name] == "done"}
+    results = {job: Path(job.work_dir, "result.json").stat().st_mtime_ns for job in jobs if states[job.name] == "done"}
     attempts = {job: read_status(job.work_dir).get("attempt") for job in jobs}
-    checks = {"every run ended as it must": found == expected, "no process is left": not trainings()}
+    checks = {"every run ended as it must": states == expected, "no process is left": not trainings()}
     again = subprocess.run(tool("sweep.py", "run", "grid", "--slots", "2"), capture_output=True, text=True).stdout
     checks["a second start trains nothing"] = "started" not in again and attempts == {
         job: read_status(job.work_dir).get("attempt") for job in jobs}

@@ -71,7 +71,7 @@ def network(backbone: str):
 def openmix(backbone: str, method: str, root: str | None, steps: int, form: str = "auto"):
     """What ``tools/train.py`` runs, without evaluation, checkpoints and pictures.
 
-    ``epoch.said`` lists the run's warnings: a form of the step that was asked for and cannot be had.
+    ``epoch.warnings`` lists the run's warnings: a form of the step that was asked for and cannot be had.
     """
     cfg = recipe(backbone, method)
     for key in ("val_dataloader", "val_cfg", "val_evaluator", "test_dataloader", "test_cfg", "test_evaluator"):
@@ -82,8 +82,8 @@ def openmix(backbone: str, method: str, root: str | None, steps: int, form: str 
     cfg.train_cfg.update(max_epochs=10_000 // steps + 100, limit=steps)
     cfg.default_hooks.update(checkpoint=None, preview=None, progress=None)
     cfg.env_cfg.step = form
-    runner, said = Runner.from_cfg(cfg), []
-    runner.logger.warning = said.append
+    runner, warnings = Runner.from_cfg(cfg), []
+    runner.logger.warning = warnings.append
     loop = runner.build_train_loop()
     runner.call_hook("before_run")
     loop.start()
@@ -91,7 +91,7 @@ def openmix(backbone: str, method: str, root: str | None, steps: int, form: str 
     def epoch(folder=folder):  # the folder lives as long as the contender
         loop.run_epoch()
 
-    epoch.said = said
+    epoch.warnings = warnings
     return epoch
 
 
@@ -165,11 +165,11 @@ def textbook(backbone: str, method: str, root: str | None, steps: int, device, w
 def careful(backbone: str, method: str, root: str | None, steps: int, device):
     """Everything that pays in an eager loop: images on the device, whole batches augmented there, openmix's precision,
     channels_last on GPUs, fused SGD; the host reads nothing."""
-    found, layout = data(root), torch.channels_last if device.type == "cuda" else torch.contiguous_format
+    dataset, layout = data(root), torch.channels_last if device.type == "cuda" else torch.contiguous_format
     reflected = (31 - (31 - torch.arange(-4, 36).abs()).abs())
-    padded = found.images[:, :, reflected][..., reflected].to(device)
-    windows, labels = padded.unfold(2, 32, 1).unfold(3, 32, 1), found.labels.to(device)
-    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) * 255 for v in (found.mean, found.std))
+    padded = dataset.images[:, :, reflected][..., reflected].to(device)
+    windows, labels = padded.unfold(2, 32, 1).unfold(3, 32, 1), dataset.labels.to(device)
+    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) * 255 for v in (dataset.mean, dataset.std))
     net, mix = network(backbone).to(device, memory_format=layout), MIXES[method][1]
     optimizer = torch.optim.SGD(net.parameters(), **SGD, fused=True)
     context = autocast(device, amp_dtype("auto", device))

@@ -13,7 +13,7 @@ from measure import print_setting, print_table
 
 from openmix.sweep.jobs import Job
 from openmix.sweep.local import Pool
-from openmix.sweep.progress import Lines
+from openmix.sweep.progress import PlainProgress
 from openmix.sweep.slots import CPU, Slots
 from openmix.workdir import result
 
@@ -41,7 +41,7 @@ def main(argv=None) -> None:
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         jobs = [Job(f"job{i}/seed0", "stub", 0, f"{folder}/{i}") for i in range(args.jobs)]
-        pool = Pool(jobs, Slots([CPU] * args.slots), screen=Lines(lambda _: None), make_command=lambda job: [
+        pool = Pool(jobs, Slots([CPU] * args.slots), screen=PlainProgress(lambda _: None), make_command=lambda job: [
             sys.executable, "-S", "-c", JOB, job.work_dir, str(args.seconds), RESULT])
         start = time.time()
         pool.run()

@@ -64,24 +64,24 @@ def main():
             if not name.startswith("openmix"):
                 raise
             print(f"{name}: {str(error).splitlines()[0]}\n")
-    found = interleaved(epochs, args.rounds, least_ms=0, clock=best_clock(args.threads, args.workers))
+    times = interleaved(epochs, args.rounds, least_ms=0, clock=best_clock(args.threads, args.workers))
 
     for name, epoch in epochs.items():
-        print("".join(f"{name}: {message}\n\n" for message in getattr(epoch, "said", [])), end="")
+        print("".join(f"{name}: {message}\n\n" for message in getattr(epoch, "warnings", [])), end="")
     print_setting("torchvision", "mmengine", workers=args.workers)
     print(f"{BACKBONES[args.backbone]}, {args.method}, batch {BATCH}, {data(args.data_root).name}; {args.steps} of "
           f"{STEPS} steps, median of {args.rounds} rounds\n")
     columns, peak = ["epoch of", "x textbook", "x careful", "start, s"], peaks(args)
-    rows = [[name, seconds / found["textbook"], seconds / found["careful"], max(0.0, firsts[name] - seconds)]
-            for name, seconds in found.items()]
+    rows = [[name, seconds / times["textbook"], seconds / times["careful"], max(0.0, firsts[name] - seconds)]
+            for name, seconds in times.items()]
     if gpu:
         columns.append("s/epoch")
-        for row, seconds in zip(rows, found.values(), strict=True):
+        for row, seconds in zip(rows, times.values(), strict=True):
             row.append(seconds / args.steps * STEPS)
     if gpu and peak:
         columns.append("share of the roofline")
         bound = step_seconds(count(args.backbone), *peak) * args.steps
-        for row, seconds in zip(rows, found.values(), strict=True):
+        for row, seconds in zip(rows, times.values(), strict=True):
             row.append(f"{bound / seconds:.0%}")
     print_table(columns, rows)
     if gpu and peak:

@@ -63,7 +63,7 @@ class Pooled(nn.Module):
 
 
 class Ready:
-    """Batches that lie ready on the device; ``dataset`` is what mmengine asks a loader for."""
+    """Batches that are on the device; ``dataset`` is what mmengine asks a loader for."""
 
     total_batch = BATCH
 
@@ -136,11 +136,11 @@ def mmengines(net, loader, folder: str):
 
 def check(contenders: dict) -> None:
     """All must count the same."""
-    found = {name: call() for name, call in contenders.items()}
-    for name, metrics in found.items():
+    results = {name: call() for name, call in contenders.items()}
+    for name, metrics in results.items():
         for key in ("top1", "top5"):
-            if abs(metrics[key] - found["openmix"][key]) > 0.05:
-                raise RuntimeError(f"{name} finds {key} {metrics[key]}, openmix {found['openmix'][key]}")
+            if abs(metrics[key] - results["openmix"][key]) > 0.05:
+                raise RuntimeError(f"{name} finds {key} {metrics[key]}, openmix {results['openmix'][key]}")
 
 
 def vectors(folder: str) -> dict:
@@ -156,10 +156,10 @@ def pictures(folder: str, workers: list[int]) -> dict:
     images, labels = torch.randint(256, (IMAGES, 3, 32, 32), dtype=torch.uint8), torch.randint(CLASSES, (IMAGES,))
     data = Arrays(images, labels, classes=range(CLASSES))
     net, call = ours("Pooled", ResidentLoader(data, train=False, device=DEVICE), folder)
-    stored, found = PILImages(data), {"openmix": call}
+    stored, calls = PILImages(data), {"openmix": call}
     for n in workers:
-        found[f"mmengine: images, {n} workers"] = mmengines(net, DataLoader(stored, BATCH, num_workers=n), folder)
-    return found
+        calls[f"mmengine: images, {n} workers"] = mmengines(net, DataLoader(stored, BATCH, num_workers=n), folder)
+    return calls
 
 
 def main():

@@ -6,7 +6,7 @@
 Each form trains the same small network from the same state on the same batches. After each epoch the change of the
 weights since the start is compared with that of the eager form: |change - eager's| / |eager's|, Euclidean over all
 weights. "eager again" is what the eager form differs from itself by, run a second time: kernels that add in any order.
-A form that fell back to another says so in the last column.
+The last column names a form that fell back to another.
 """
 import argparse
 import logging
@@ -29,7 +29,7 @@ def spec(name: str) -> dict:
 
 
 def train(method: str, form: str, args) -> tuple[list[torch.Tensor], str]:
-    """Weights after each epoch, less those at the start, and what the log said about the form."""
+    """Weights after each epoch, less those at the start, and what the log warnings about the form."""
     with tempfile.TemporaryDirectory() as folder:
         cfg = Config(dict(
             model=dict(type="Classifier", num_classes=10, backbone=dict(type="CifarResNet", depth=args.depth),
@@ -41,8 +41,8 @@ def train(method: str, form: str, args) -> tuple[list[torch.Tensor], str]:
             default_hooks=dict(checkpoint=None, preview=None), custom_hooks=[dict(type="EMAHook", momentum=0.1)],
             env_cfg=dict(step=form, amp=args.amp, cudnn_benchmark=False), work_dir=str(Path(folder) / "run"),
             log_level="ERROR"))
-        runner, said = Runner.from_cfg(cfg), []
-        runner.logger.warning = said.append
+        runner, warnings = Runner.from_cfg(cfg), []
+        runner.logger.warning = warnings.append
         loop = runner.build_train_loop()
         runner.call_hook("before_run")
 
@@ -57,7 +57,7 @@ def train(method: str, form: str, args) -> tuple[list[torch.Tensor], str]:
         states = getattr(loop.step, "variants", {}).values()
         captured = sum(program.state == "checked" for program in states)
         note = f"{captured}/{len(states)} variants captured" if states else loop.step.mode
-    return changes, "; ".join([note, *map(str, said)])
+    return changes, "; ".join([note, *map(str, warnings)])
 
 
 def main():
@@ -78,11 +78,11 @@ def main():
         eager, _ = train(method, "eager", args)
         again, _ = train(method, "eager", args)
         for form in args.forms:
-            found, note = train(method, form, args)
+            changed, note = train(method, form, args)
             cells = []
             for epoch in (0, -1):
                 right = eager[epoch]
-                cells += [f"{float((other[epoch] - right).norm() / right.norm()):.1e}" for other in (again, found)]
+                cells += [f"{float((other[epoch] - right).norm() / right.norm()):.1e}" for other in (again, changed)]
             rows.append([method, form, *cells, note])
     print_table(["method", "form", "eager again, epoch 1", "form, epoch 1", "eager again, last", "form, last", "note"],
                 rows)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # bash benchmarks/speed/gpu.sh OUT [DATA_ROOT]
 # Everything that takes a GPU, in at most ten minutes (MINUTES=...) on one of an H200's class, into Markdown files in the
-# folder OUT. Without DATA_ROOT (where CIFAR-100 lies) images are noise of its shape: times are the same. What matters
-# most comes first; what fails or runs out of time is said in the end. On GPUs that roofline.py does not know, PEAKS
+# folder OUT. Without DATA_ROOT (the folder of CIFAR-100) images are noise of its shape: times are the same. What matters
+# most comes first; what fails or runs out of time is listed at the end. On GPUs that roofline.py does not know, PEAKS
 # gives it: PEAKS="--tflops 312 --tbs 2.0". PYTHON names the interpreter.
 set -uo pipefail
 [ $# -ge 1 ] || { sed -n '2s/^# /usage: /p' "$0" >&2; exit 2; }

@@ -46,21 +46,21 @@ def main():
     ours = ResidentLoader(data, BATCH)
     peers = {workers: torchvision_loader(data, workers) for workers in args.workers}
 
-    found = {}
+    speed_of = {}
     for repeat in range(args.rounds + 1):
         for threads in args.threads:
             torch.set_num_threads(threads)
             speed = rate(ours.batches(epoch=repeat), len(data))
-            found.setdefault(f"openmix resident, {threads} thread{'s' * (threads > 1)}", []).append(speed)
+            speed_of.setdefault(f"openmix resident, {threads} thread{'s' * (threads > 1)}", []).append(speed)
         torch.set_num_threads(1)
         for workers, loader in peers.items():
             speed = rate(loader, args.images, started=True)
-            found.setdefault(f"torchvision + DataLoader, {workers} workers", []).append(speed)
-    found = {name: statistics.median(speeds[1:]) for name, speeds in found.items()}  # the first round warms up
+            speed_of.setdefault(f"torchvision + DataLoader, {workers} workers", []).append(speed)
+    speed_of = {name: statistics.median(speeds[1:]) for name, speeds in speed_of.items()}  # the first round warms up
 
     print_setting("torchvision", batch=BATCH, rounds=args.rounds, images=f"{len(data)} of {data.name}")
-    theirs = [name for name in found if name.startswith("torchvision")]
-    rows = [[name, f"{speed:,.0f}", *(speed / found[peer] for peer in theirs)] for name, speed in found.items()]
+    theirs = [name for name in speed_of if name.startswith("torchvision")]
+    rows = [[name, f"{speed:,.0f}", *(speed / speed_of[peer] for peer in theirs)] for name, speed in speed_of.items()]
     print_table(["loader", "images/s", *(f"x {peer}" for peer in theirs)], rows)
 
 

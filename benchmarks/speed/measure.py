@@ -44,7 +44,7 @@ def interleaved(contenders: dict[str, Callable[[], object]], rounds: int = 15, l
                 call()
             synchronize()
             times[name].append((clock() - start) / calls[name])
-    return {name: statistics.median(found) for name, found in times.items()}
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
 
 
 def print_setting(*packages: str, **facts) -> None:

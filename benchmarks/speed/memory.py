@@ -45,10 +45,10 @@ class MemoryHook(Hook):
     """Notes memory where data has been read, and after each epoch."""
 
     def __init__(self):
-        self.found = []
+        self.samples = []
 
     def note(self, when):
-        self.found.append([when, memory("VmRSS"), memory("VmHWM")])
+        self.samples.append([when, memory("VmRSS"), memory("VmHWM")])
 
     def before_train(self, runner):
         self.note("data read")
@@ -78,7 +78,7 @@ def train(args) -> list:
     hook = MemoryHook()
     runner.register_hook(hook, "LOWEST")
     runner.train()
-    return [start, *hook.found]
+    return [start, *hook.samples]
 
 
 def main():
@@ -96,15 +96,15 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         env = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
         subprocess.run([sys.executable, __file__, *sys.argv[1:], "--child", folder], check=True, env=env)
-        found = json.loads((Path(folder) / "memory.json").read_text())
+        samples = json.loads((Path(folder) / "memory.json").read_text())
     print_setting("torchvision", "mmengine", config=Path(args.config).name, steps=args.steps)
-    base = found[0][1]
+    base = samples[0][1]
     epochs = [f"epoch {n}" for n in sorted({1, EARLY, args.epochs // 2, args.epochs})]
-    shown = [row for row in found if row[0] in ("imports", "data read", *epochs)]
+    shown = [row for row in samples if row[0] in ("imports", "data read", *epochs)]
     print_table(["after", "resident MiB", "peak MiB since the line before", "peak above imports MiB"],
                 [[when, f"{now:.0f}", f"{peak:.0f}", f"{peak - base:.0f}"] for when, now, peak in shown])
-    peak = max(peak for _, _, peak in found) - base
-    early, last = (next(now for when, now, _ in found if when == f"epoch {n}") for n in (EARLY, args.epochs))
+    peak = max(peak for _, _, peak in samples) - base
+    early, last = (next(now for when, now, _ in samples if when == f"epoch {n}") for n in (EARLY, args.epochs))
     print(f"peak {peak / 1024:.2f} GiB above the imports; resident at epoch {args.epochs}: {last - early:+.0f} MiB "
           f"against epoch {EARLY}")
 

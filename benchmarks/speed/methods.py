@@ -38,16 +38,16 @@ def main():
     methods = ["Vanilla", *(name for name in args.methods if name != "Vanilla")]
     epochs = {name: started(lambda name=name: openmix(args.backbone, name, args.data_root, args.steps, args.form))[0]
               for name in methods}
-    found = interleaved(epochs, args.rounds, least_ms=0, clock=best_clock(args.threads))
+    times = interleaved(epochs, args.rounds, least_ms=0, clock=best_clock(args.threads))
 
     for name, epoch in epochs.items():
-        print("".join(f"{name}: {message}\n\n" for message in epoch.said), end="")
+        print("".join(f"{name}: {message}\n\n" for message in epoch.warnings), end="")
     print_setting("mmengine", form=args.form)
     print(f"{BACKBONES[args.backbone]}, batch {BATCH}, {data(args.data_root).name}; {args.steps} of {STEPS} steps, "
           f"median of {args.rounds} rounds\n")
     rows = []
-    for name, seconds in found.items():
-        row = [name, seconds / found["Vanilla"], 1.0 if name == "Vanilla" else GOALS.get(name, DEFAULT_GOAL)]
+    for name, seconds in times.items():
+        row = [name, seconds / times["Vanilla"], 1.0 if name == "Vanilla" else GOALS.get(name, DEFAULT_GOAL)]
         rows.append(row + [seconds / args.steps * STEPS] * gpu)
     print_table(["method", "x Vanilla", "goal"] + ["s/epoch"] * gpu, rows)
 

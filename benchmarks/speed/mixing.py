@@ -6,7 +6,7 @@
 
 A call draws, mixes and makes the targets, on the CPU. All contenders take turns in one process; medians are compared.
 Calls are like for like: dense targets (N, 100) where the peer gives dense ones, classes and weights where it gives
-these. timm and kornia are extras (``pip install openmix[bench]``); what is missing is left out and said.
+these. timm and kornia are extras (``pip install openmix[bench]``); a missing one is left out, with a line.
 """
 import argparse
 import math
@@ -36,7 +36,7 @@ def static_methods() -> dict:
 
 
 def optional(make) -> dict:
-    """What ``make`` finds, or nothing, said, where its library is not installed."""
+    """What ``make`` returns, or nothing, with a line, where its library is not installed."""
     try:
         return make()
     except ImportError as error:
@@ -47,13 +47,13 @@ def optional(make) -> dict:
 def timm() -> dict:
     from timm.data.mixup import Mixup
 
-    found = {}
+    mixes = {}
     for scope, mode in (("batch", "batch"), ("per sample", "elem")):
         shared = dict(mode=mode, label_smoothing=0.0, num_classes=CLASSES)
-        found["MixUp", scope, f"timm {mode}"] = Mixup(mixup_alpha=1.0, cutmix_alpha=0.0, **shared)
-        found["CutMix", scope, f"timm {mode}"] = Mixup(mixup_alpha=0.0, cutmix_alpha=1.0, **shared)
+        mixes["MixUp", scope, f"timm {mode}"] = Mixup(mixup_alpha=1.0, cutmix_alpha=0.0, **shared)
+        mixes["CutMix", scope, f"timm {mode}"] = Mixup(mixup_alpha=0.0, cutmix_alpha=1.0, **shared)
     return {key: lambda images, labels, mix=mix: mix(images.clone(), labels)  # it writes to its input
-            for key, mix in found.items()}
+            for key, mix in mixes.items()}
 
 
 def torchvision() -> dict:
@@ -66,12 +66,12 @@ def torchvision() -> dict:
 def kornia() -> dict:
     from kornia.augmentation import RandomCutMixV2, RandomMixUpV2
 
-    found, keys = {}, ["input", "class"]
+    mixes, keys = {}, ["input", "class"]
     for scope, same in (("batch", True), ("per sample", False)):
-        found["MixUp", scope, "kornia V2"] = RandomMixUpV2(same_on_batch=same, data_keys=keys)
-        found["CutMix", scope, "kornia V2"] = RandomCutMixV2(same_on_batch=same, data_keys=keys,
+        mixes["MixUp", scope, "kornia V2"] = RandomMixUpV2(same_on_batch=same, data_keys=keys)
+        mixes["CutMix", scope, "kornia V2"] = RandomCutMixV2(same_on_batch=same, data_keys=keys,
                                                              use_correct_lambda=True)
-    return found
+    return mixes
 
 
 def contenders(images, labels) -> tuple[dict, list]:
@@ -106,11 +106,11 @@ def contenders(images, labels) -> tuple[dict, list]:
 def puzzle_calls(images, labels) -> dict:
     """PuzzleMix's mixing, its network passes left out: the saliency is given."""
     saliency = torch.rand(len(images), *images.shape[2:])
-    found = {}
+    calls = {}
     for blocks in (2, 4, 8, 16):
         method = mixups.PuzzleMix(blocks=blocks, t_size=4 if max(images.shape[2:]) <= 64 else -1)
-        found[f"PuzzleMix, {blocks} blocks"] = lambda method=method: method(images, labels, saliency=saliency)
-    return found
+        calls[f"PuzzleMix, {blocks} blocks"] = lambda method=method: method(images, labels, saliency=saliency)
+    return calls
 
 
 def main():

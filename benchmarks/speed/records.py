@@ -63,13 +63,13 @@ def main() -> None:
         make_runs(root, args.runs, args.epochs)
         records = read_records(root)
         tool = [sys.executable, str(Path(__file__).resolve().parents[2] / "tools" / "model_zoo.py"), folder]
-        found = interleaved({
+        times = interleaved({
             "all files": lambda: read_records(root),
             "cells of the table": lambda: make_cells(records)}, args.rounds, clock=time.process_time)
-        found |= interleaved({"command": lambda: subprocess.run(tool, capture_output=True, check=True)}, args.rounds)
+        times |= interleaved({"command": lambda: subprocess.run(tool, capture_output=True, check=True)}, args.rounds)
     print_setting(runs=args.runs, epochs=args.epochs)
     print_table(["listing", "seconds", "relative"],
-                [[name, seconds, seconds / found["all files"]] for name, seconds in found.items()])
+                [[name, seconds, seconds / times["all files"]] for name, seconds in times.items()])
 
 
 if __name__ == "__main__":

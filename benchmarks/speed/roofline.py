@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 UPDATE_BYTES = 5 * 4  # of SGD with momentum, a float32 parameter: read weight, gradient, momentum; write two of them
-PEAKS = {"H200": (790.0, 4.3)}  # dense bf16 TFLOP/s and TB/s, where --tflops and --tbs do not say
+PEAKS = {"H200": (790.0, 4.3)}  # dense bf16 TFLOP/s and TB/s, where --tflops and --tbs are not given
 
 
 def flops(func, args, out) -> float:
@@ -42,13 +42,13 @@ class Kernels(TorchDispatchMode):
 
     def __init__(self):
         super().__init__()
-        self.found = []
+        self.work = []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
         if not func.is_view and "empty" not in func.__name__:
             tensors = [t for t in tree_leaves((args, kwargs, out)) if isinstance(t, torch.Tensor)]
-            self.found.append((flops(func, args, out), sum(t.numel() * t.itemsize for t in tensors)))
+            self.work.append((flops(func, args, out), sum(t.numel() * t.itemsize for t in tensors)))
         return out
 
 
@@ -59,7 +59,7 @@ def count(backbone: str) -> list[tuple[float, float]]:
     labels = torch.empty(BATCH, device="meta", dtype=torch.long)
     with Kernels() as kernels:
         F.cross_entropy(net(images).float(), labels).backward()
-    return [*kernels.found, (0.0, UPDATE_BYTES * sum(p.numel() for p in net.parameters()))]
+    return [*kernels.work, (0.0, UPDATE_BYTES * sum(p.numel() for p in net.parameters()))]
 
 
 def step_seconds(kernels, tflops: float, tbs: float) -> float:

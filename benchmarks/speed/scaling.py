@@ -20,22 +20,22 @@ def main():
     parser = run_parser(__doc__)
     parser.add_argument("--processes", type=int, nargs="+", help="default: 1, 2, 4 ... as far as GPUs or cores go")
     args = parser.parse_args()
-    places = torch.cuda.device_count() or torch.get_num_threads()
-    counts = args.processes or [2**i for i in range(places.bit_length()) if 2**i <= places]
-    found = {n: [] for n in counts}
+    devices = torch.cuda.device_count() or torch.get_num_threads()
+    counts = args.processes or [2**i for i in range(devices.bit_length()) if 2**i <= devices]
+    speed_of = {n: [] for n in counts}
     with tempfile.TemporaryDirectory() as folder:
         for repeat in range(args.rounds):
             for n in counts:
                 work_dir = Path(folder) / f"{repeat}_{n}"
                 line = ["bash", str(ROOT / "tools/dist_train.sh"), args.config, str(n), "--work-dir", str(work_dir)]
                 call([*line, *train_options(args)], OMP_NUM_THREADS=1)
-                found[n].append(record(work_dir)["img_s"])
-    found = {n: statistics.median(speeds) for n, speeds in found.items()}
+                speed_of[n].append(record(work_dir)["img_s"])
+    speed_of = {n: statistics.median(speeds) for n, speeds in speed_of.items()}
     print_setting(config=Path(args.config).stem, GPUs=torch.cuda.device_count(), rounds=args.rounds)
-    one = found[counts[0]] / counts[0]
+    one = speed_of[counts[0]] / counts[0]
     print_table(["processes", "images/s", f"x {counts[0]} process(es)", "of ideal"],
-                [[str(n), f"{rate:,.0f}", rate / found[counts[0]], f"{rate / n / one:.0%}"]
-                 for n, rate in found.items()])
+                [[str(n), f"{rate:,.0f}", rate / speed_of[counts[0]], f"{rate / n / one:.0%}"]
+                 for n, rate in speed_of.items()])
 
 
 if __name__ == "__main__":

@@ -66,14 +66,14 @@ def main():
     parser.add_argument("--config", default=str(ROOT / "configs/shapes/r20_mixup.py"))
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    found = {}
+    times_of = {}
     for _ in range(args.rounds + 1):
         with tempfile.TemporaryDirectory() as folder:
             for name, command in commands(args.config, folder).items():
-                found.setdefault(name, []).append(seconds(command))
+                times_of.setdefault(name, []).append(seconds(command))
     print_setting("mmengine", "torchvision", rounds=args.rounds)
     print_table(["process", "median s", "fastest s"],
-                [[name, statistics.median(times[1:]), min(times[1:])] for name, times in found.items()])
+                [[name, statistics.median(times[1:]), min(times[1:])] for name, times in times_of.items()])
 
 
 if __name__ == "__main__":

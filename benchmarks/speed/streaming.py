@@ -54,12 +54,12 @@ def peer(root: Path, data: ImageFolderData, batch: int, workers: int, careful: b
     if careful:
         steps = v2.Compose([v2.RandomResizedCrop(SIDE, antialias=True), v2.RandomHorizontalFlip(),
                             v2.ToDtype(torch.float32, scale=True), v2.Normalize(data.mean, data.std)])
-        found = datasets.ImageFolder(root / "train", steps, loader=lambda path: tv_io.decode_image(path, "RGB"))
+        dataset = datasets.ImageFolder(root / "train", steps, loader=lambda path: tv_io.decode_image(path, "RGB"))
     else:
         steps = transforms.Compose([transforms.RandomResizedCrop(SIDE), transforms.RandomHorizontalFlip(),
                                     transforms.ToTensor(), transforms.Normalize(data.mean, data.std)])
-        found = datasets.ImageFolder(root / "train", steps)
-    return DataLoader(found, batch, shuffle=True, drop_last=True, num_workers=workers, persistent_workers=workers > 0)
+        dataset = datasets.ImageFolder(root / "train", steps)
+    return DataLoader(dataset, batch, shuffle=True, drop_last=True, num_workers=workers, persistent_workers=workers > 0)
 
 
 def consume(batches) -> None:
@@ -92,10 +92,10 @@ def main():
             for name, careful in (("torchvision", False), ("torchvision v2", True)):
                 loader = peer(root, data, args.batch, workers, careful)
                 contenders[name] = lambda x=loader: consume(x)
-            found = interleaved(contenders, args.rounds)
+            times = interleaved(contenders, args.rounds)
             images = args.images // args.batch * args.batch
-            rows += [[name, workers, images / seconds, found["torchvision"] / seconds,
-                      found["torchvision v2"] / seconds] for name, seconds in found.items()]
+            rows += [[name, workers, images / seconds, times["torchvision"] / seconds,
+                      times["torchvision v2"] / seconds] for name, seconds in times.items()]
     print_table(["loader", "workers", "images/s", "x torchvision", "x torchvision v2"], rows)
 
 

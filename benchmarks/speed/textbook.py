@@ -154,24 +154,26 @@ def saliencymix(images, labels, alpha=1.0):
     """As published: the map of the first image's partner gives the box for the whole batch."""
     lam = np.random.beta(alpha, alpha)
     index = torch.randperm(len(images))
-    found = fine_grained(images[index[0]])
-    box = top, bottom, left, right = cut_box(*images.shape[2:], lam, *np.unravel_index(found.argmax(), found.shape))
+    saliency = fine_grained(images[index[0]])
+    peak = np.unravel_index(saliency.argmax(), saliency.shape)
+    box = top, bottom, left, right = cut_box(*images.shape[2:], lam, *peak)
     mixed = images.clone()
     mixed[:, :, top:bottom, left:right] = images[index, :, top:bottom, left:right]
     return pairs(mixed, labels, area_kept(images, box), index)
 
 
 def saliencymix_each(images, labels, alpha=1.0):
-    """As the paper says it: a map, and so a box, for each image."""
+    """As in the paper: a map, and so a box, for each image."""
     lam = np.random.beta(alpha, alpha)
     index = torch.randperm(len(images))
-    mixed, kept = images.clone(), np.empty(len(images), np.float32)
+    mixed, shares = images.clone(), np.empty(len(images), np.float32)
     for i, other in enumerate(index.tolist()):
-        found = fine_grained(images[other])
-        box = top, bottom, left, right = cut_box(*images.shape[2:], lam, *np.unravel_index(found.argmax(), found.shape))
+        saliency = fine_grained(images[other])
+        peak = np.unravel_index(saliency.argmax(), saliency.shape)
+        box = top, bottom, left, right = cut_box(*images.shape[2:], lam, *peak)
         mixed[i, :, top:bottom, left:right] = images[other, :, top:bottom, left:right]
-        kept[i] = area_kept(images, box)
-    return pairs(mixed, labels, torch.from_numpy(kept), index)
+        shares[i] = area_kept(images, box)
+    return pairs(mixed, labels, torch.from_numpy(shares), index)
 
 
 def random_choice(images, labels):

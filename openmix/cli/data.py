@@ -30,8 +30,8 @@ def main(args) -> int:
                        force=args.force)
     except MemoryError as error:
         raise ValueError(str(error) or "there is not enough memory for these images") from error
-    for split, found in info["splits"].items():
-        skipped = f", {len(found['skipped'])} unreadable left out" if found["skipped"] else ""
-        print(f"{split}: {found['images']} images of {' x '.join(map(str, found['size'][1:]))} in "
-              f"{len(info['classes'])} classes{skipped}, sha256 {found['sha256'][:16]}")
+    for split, facts in info["splits"].items():
+        skipped = f", {len(facts['skipped'])} unreadable left out" if facts["skipped"] else ""
+        print(f"{split}: {facts['images']} images of {' x '.join(map(str, facts['size'][1:]))} in "
+              f"{len(info['classes'])} classes{skipped}, sha256 {facts['sha256'][:16]}")
     return 0

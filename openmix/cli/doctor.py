@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..arguments import Parser, typed_path
 
-CORE = ("torch", "torchvision", "mmengine", "mmcv-lite", "numpy", "prettytable")
+CORE = ("torch", "torchvision", "mmengine", "numpy", "prettytable")
 EXTRAS = ("timm", "safetensors", "tensorboard", "wandb", "submitit", "bokeh", "scipy", "kornia")
 
 
@@ -63,13 +63,13 @@ def _devices() -> Iterator[tuple[str, str]]:
         from ..engine.distributed.launch import local_device
         from ..engine.precision import amp_dtype
         from ..workdir.environment import hardware
-    except (ImportError, OSError) as error:  # a broken installation is what one looks for here
+    except (ImportError, OSError) as error:  # a broken installation is to be reported
         yield "torch", f"MISSING, it cannot be imported: {error}"
         return
     yield "CPU", f"{hardware()}, {cores} cores"
     for i in range(torch.cuda.device_count()):
-        found = torch.cuda.get_device_properties(i)
-        yield f"GPU {i}", f"{found.name}, {found.total_memory / 2**30:.0f} GiB, capability {found.major}.{found.minor}"
+        gpu = torch.cuda.get_device_properties(i)
+        yield f"GPU {i}", f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB, capability {gpu.major}.{gpu.minor}"
     built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
     yield "training on", f"{local_device().type}; torch is {built}"
     chosen = amp_dtype("auto", local_device())
@@ -85,10 +85,10 @@ def _data(root: Path) -> Iterator[tuple[str, str]]:
         return
     archives = dict(CIFAR10=("cifar-10-python.tar.gz", "cifar-10-batches-py"),
                     CIFAR100=("cifar-100-python.tar.gz", "cifar-100-python"))
-    found = [name for name, files in archives.items() if any((root / file).exists() for file in files)]
+    names = [name for name, files in archives.items() if any((root / file).exists() for file in files)]
     for path in sorted(root.iterdir()):
         if path.is_dir() and (path / "info.json").is_file():
-            found.append(f"{path} (ArrayFile)")
+            names.append(f"{path} (ArrayFile)")
         elif path.is_dir() and (path / "train").is_dir():
-            found.append(f"{path} (ImageFolderData)")
-    yield "data", f"in {root}: {', '.join(found) or 'no data set'}"
+            names.append(f"{path} (ImageFolderData)")
+    yield "data", f"in {root}: {', '.join(names) or 'no data set'}"

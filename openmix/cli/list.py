@@ -8,7 +8,7 @@ def make_parser(prog: str | None = None) -> Parser:
     parser = Parser(prog=prog, description=__doc__)
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("pattern", nargs="?", default="*",
-                        help="only names that fit: a shell pattern such as 'r18_*', or a part of the name")
+                        help="only names that fit: a shell pattern, also of the last part ('r18_*'), or part of a name")
     return parser
 
 
@@ -18,7 +18,7 @@ def main(args) -> int:
 
     rows = _names(args.kind) if args.kind in ("configs", "grids") else _classes(args.kind)
     pattern = args.pattern if set("*?[") & set(args.pattern) else f"*{args.pattern}*"
-    names = match(rows, pattern)
+    names = match(rows, pattern) or [name for name in rows if match([name.rpartition("/")[2]], pattern)]
     if not names:
         raise ValueError(f"none of the {args.kind} fits {args.pattern!r}; {did_you_mean(args.pattern, rows)}")
     width = max(map(len, names))
@@ -35,14 +35,14 @@ def _names(kind: str) -> dict[str, str]:
 
 
 def _classes(kind: str) -> dict[str, str]:
-    """{name: first sentence of its description}; of a mixing method with what it needs."""
+    """{name: first sentence of its description}; of a mixing method with its ``needs``."""
     from .. import registry
 
     known = dict(mixups=registry.MIXUPS, backbones=registry.BACKBONES, losses=registry.LOSSES,
                  datasets=registry.DATASETS)[kind]
     rows = {}
     for name in known.known():
-        found = known.get(name)
-        summary = ((found.__doc__ or "").strip().splitlines() or [""])[0]
-        rows[name] = f"{found.needs:9}{summary}" if kind == "mixups" else summary
+        cls = known.get(name)
+        summary = ((cls.__doc__ or "").strip().splitlines() or [""])[0]
+        rows[name] = f"{cls.needs:9}{summary}" if kind == "mixups" else summary
     return rows

@@ -2,7 +2,7 @@
 
     openmix sweep make GRID      write the configs and the run list, and check them
     openmix sweep run GRID       train them, here or on a SLURM cluster; the same line again continues
-    openmix sweep status GRID    what is done, running, waiting, failed
+    openmix sweep status GRID    the state of each run
 
 GRID is a grid file, the name of a grid of configs/grids/ (here or shipped), or of a sweep made here before.
 """
@@ -23,8 +23,8 @@ def make_parser(prog: str | None = None) -> Parser:
     actions = parser.add_subparsers(dest="action", required=True)
     make, run, status = (actions.add_parser(name, help=text, description=text) for name, text in (
         ("make", "write the configs and the run list of a grid, and check them"),
-        ("run", "train the runs of a sweep; what is done is not repeated"),
-        ("status", "tell what is done, running, waiting, failed")))
+        ("run", "train the runs of a sweep; finished ones are not repeated"),
+        ("status", "show the state of each run")))
     for action in (make, run, status):
         action.add_argument("grid", type=typed_path,
                             help="grid file, or the name of a grid or a sweep, such as shapes")
@@ -46,25 +46,25 @@ def make_parser(prog: str | None = None) -> Parser:
 
 def select(jobs: list, pattern: str | None) -> list:
     """The jobs whose name (``config/seed0``) or config fits a shell pattern."""
-    found = [job for job in jobs if not pattern
+    selected = [job for job in jobs if not pattern
              or fnmatchcase(job.name, pattern) or fnmatchcase(job.name.rpartition("/")[0], pattern)]
-    if not found:
+    if not selected:
         raise ValueError(f"--only {pattern} fits no run; names are like {jobs[0].name}")
-    return found
+    return selected
 
 
 def make(args) -> int:
     from ..sweep.configs import make
 
-    made = make(args.grid, args.force)
-    folder = f"configs/sweeps/{made.name}"
-    configs = len({job.config for job in made.jobs})
-    print(f"{folder}: {configs} configs ({len(made.new)} new, {len(made.updated)} updated), {len(made.jobs)} runs, "
+    files = make(args.grid, args.force)
+    folder = f"configs/sweeps/{files.name}"
+    configs = len({job.config for job in files.jobs})
+    print(f"{folder}: {configs} configs ({len(files.new)} new, {len(files.updated)} updated), {len(files.jobs)} runs, "
           f"all checked; list: {folder}/runs.json")
-    if made.kept:
-        print(f"changed by hand and kept (--force overwrites): {', '.join(made.kept)}")
-    if made.left:
-        print(f"not in the grid and left alone: {', '.join(made.left)}")
+    if files.edited:
+        print(f"changed by hand and kept (--force overwrites): {', '.join(files.edited)}")
+    if files.left:
+        print(f"not in the grid and left alone: {', '.join(files.left)}")
     return OK
 
 
@@ -91,7 +91,7 @@ def train(name: str, jobs: list, problems: dict, args) -> int:
     from ..console import warn
     from ..sweep.jobs import DRIVER, moved
     from ..sweep.local import Pool
-    from ..sweep.progress import FINAL, Lines, Screen, counts, stand, together
+    from ..sweep.progress import FINAL, LiveProgress, PlainProgress, counts, job_status, together
     from ..sweep.slots import make_slots
     from ..workdir.lock import InUse, Lock
 
@@ -104,11 +104,11 @@ def train(name: str, jobs: list, problems: dict, args) -> int:
         raise ValueError(f"the sweep {name} is being run already ({error.holder}); openmix sweep status {name} "
                          "shows how it is doing") from error
     with lock:
-        screen = Screen() if sys.stdout.isatty() else Lines()
+        screen = LiveProgress() if sys.stdout.isatty() else PlainProgress()
         pool = Pool(jobs, slots, args.retries, args.failed, problems, screen)
         with slots.mps():
             stopped = pool.run()
-    print(counts(map(stand, jobs)))
+    print(counts(map(job_status, jobs)))
     for line in together((job.name, pool.failed[job.name]) for job in jobs if job.name in pool.failed):
         warn(line)
     if any(not why.startswith(FINAL) for why in pool.failed.values()):
@@ -119,10 +119,10 @@ def train(name: str, jobs: list, problems: dict, args) -> int:
 def status(args) -> int:
     from ..console import warn
     from ..sweep.jobs import load_jobs, moved, sweep_name
-    from ..sweep.progress import stand, table
+    from ..sweep.progress import job_status, table
 
     jobs = load_jobs(args.grid)
-    print(table(map(stand, select(jobs, args.only))))
+    print(table(map(job_status, select(jobs, args.only))))
     if note := moved(sweep_name(args.grid), jobs):
         warn(note)
     return OK

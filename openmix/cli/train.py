@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..arguments import Parser, seed, typed_path
 from ..errors import is_input_error, reading_input
+from ..moved import renamed
 from ..output import until_closed
 from ..workdir.files import DISK
 
@@ -80,15 +81,15 @@ def show_result(record: dict) -> None:
     from prettytable import PrettyTable
 
     networks = record.get("networks") or {}
-    curves = {name: {metric: curve for metric, curve in found.items()
+    curves = {name: {metric: curve for metric, curve in curve_of.items()
                      if isinstance(curve, list) and any(value is not None for value in curve)}
-              for name, found in networks.items()}
-    metrics, main = dict.fromkeys(metric for found in curves.values() for metric in found), record.get("main")
+              for name, curve_of in networks.items()}
+    metrics, main = dict.fromkeys(metric for curve_of in curves.values() for metric in curve_of), record.get("main")
     if main not in metrics:
-        print("trained without evaluation; tools/test.py CONFIG CHECKPOINT tells the accuracy")
+        print("trained without evaluation; tools/test.py CONFIG CHECKPOINT measures the accuracy")
         return show_evaluations(record)
-    metrics = [metric for metric in metrics if not any(isinstance(value, list) for found in curves.values()
-                                                       for value in found.get(metric, []))]  # one value a class
+    metrics = [metric for metric in metrics if not any(isinstance(value, list) for curve_of in curves.values()
+                                                       for value in curve_of.get(metric, []))]  # one value a class
     others = [metric for metric in metrics if metric != main]
     title = {metric: re.sub(r"^top(\d+)$", r"top-\1", metric) for metric in (main, *others)}
     table = PrettyTable(["network", f"{title[main]} last", f"{title[main]} best", f"{title[main]} median of last 10",
@@ -97,8 +98,8 @@ def show_result(record: dict) -> None:
     def shown(value, form=".2f"):
         return "-" if value is None else format(value, form)
 
-    for name, found in curves.items():
-        values = {metric: [v for v in found.get(metric, []) if v is not None] for metric in (main, *others)}
+    for name, curve_of in curves.items():
+        values = {metric: [v for v in curve_of.get(metric, []) if v is not None] for metric in (main, *others)}
         mark = " *" if name == record["primary"] and len(networks) > 1 else ""
         best = (networks[name].get("best") or {}).get(main)
         table.add_row([name + mark, shown(next(reversed(values[main]), None)), shown(best),
@@ -111,9 +112,9 @@ def show_result(record: dict) -> None:
 
 def show_evaluations(record: dict) -> None:
     """A line for each network of each named evaluation of a result."""
-    for name, found in (record.get("evals") or {}).items():
-        for network, values in found["networks"].items():
-            print(f"{name}, epoch {found['epoch']}, {network}: {in_words(values)}")
+    for name, evaluation in (record.get("evals") or {}).items():
+        for network, values in evaluation["networks"].items():
+            print(f"{name}, epoch {evaluation['epoch']}, {network}: {in_words(values)}")
 
 
 def in_words(values: dict) -> str:
@@ -199,9 +200,9 @@ def _train(cfg, args) -> int:
     from ..engine.distributed.launch import leave_distributed
 
     if args.dry_run:
-        found = apis.dry_run(cfg, checked=True)
+        values = apis.dry_run(cfg, checked=True)
         if int(os.environ.get("RANK", 0)) == 0:
-            print(f"ok: trained, saved, resumed, tested {next(iter(found.values()))}")
+            print(f"ok: trained, saved, resumed, tested {next(iter(values.values()))}")
         leave_distributed()
         return OK
     record = apis.train(cfg, checked=True)
@@ -216,27 +217,22 @@ def _test(cfg, args) -> int:
     from .. import apis
     from ..engine.distributed.launch import leave_distributed
 
-    found = apis.evaluate(cfg, args.checkpoint, args.evals, args.write, checked=True)
+    results = apis.evaluate(cfg, args.checkpoint, args.evals, args.write, checked=True)
     if int(os.environ.get("RANK", 0)) == 0:
-        for evaluation, measured in found.items():
+        for evaluation, measured in results.items():
             data = measured["data"]
             head = "data" if evaluation == "test" else f"{evaluation}, data"
             print(f"{head}: {data['name']}, split {data['split']}, SHA-256 {data.get('sha256')}")
             for name, values in measured["networks"].items():
                 print(f"{name}: {in_words(values)}  {values.get('count')} images")
         if args.out:
-            test = found.pop("test", None)
+            test = results.pop("test", None)
             content = {**test["networks"], "data": test["data"]} if test else {}
-            Path(args.out).write_text(json.dumps({**content, **({"evals": found} if found else {})}, indent=1))
+            Path(args.out).write_text(json.dumps({**content, **({"evals": results} if results else {})}, indent=1))
         if args.write:
             print(f"written: {Path(args.checkpoint).parent / 'result.json'}")
     leave_distributed()
     return OK
 
 
-def __getattr__(name):
-    if name == "parse_options":  # its place before version 0.2
-        from ..engine.config.options import parse_options
-
-        return parse_options
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = renamed(__name__, parse_options="engine.config.options.parse_options")

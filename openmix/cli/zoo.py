@@ -17,7 +17,7 @@ def make_parser(prog: str | None = None) -> Parser:
     parser = Parser(prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="*", type=typed_path, default=["work_dirs"],
                         help="folders that hold runs (default: work_dirs)")
-    parser.add_argument("--format", choices=FORMATS, default="markdown", help="of what is printed (default: markdown)")
+    parser.add_argument("--format", choices=FORMATS, default="markdown", help="of the output (default: markdown)")
     parser.add_argument("--part", action="append", metavar="NAME",
                         help="only this table, e.g. cifar100-resnet-18, with or without runs; may be repeated")
     parser.add_argument("--columns", nargs="+", action="extend", default=[], metavar="NAME[.VALUE]",
@@ -35,7 +35,7 @@ def make_parser(prog: str | None = None) -> Parser:
 
 def main(args) -> int:
     from ..console import warn
-    from ..results.cells import is_placed, make_cells
+    from ..results.cells import has_table, make_cells
     from ..results.records import damaged, gather
 
     if args.files and not (args.write or args.check):
@@ -47,7 +47,7 @@ def main(args) -> int:
     cells = make_cells(records)
     for line in damaged(records):
         warn(line)
-    lost = [r for r in records if not is_placed(r)]
+    lost = [r for r in records if not has_table(r)]
     if lost:
         print(f"{len(lost)} of {len(records)} runs are in no table, their files do not tell which; see --part unplaced",
               file=sys.stderr)
@@ -65,7 +65,7 @@ def show(args, records, cells) -> int:
 
     base, known = Path(args.out).parent if args.out else Path("."), zoo.parts(cells)
     own, columns = {(c.dataset, c.network) for c in cells}, parse_columns(args.columns, records)
-    names = args.part or [name for name, place in known.items() if place in own]
+    names = args.part or [name for name, pair in known.items() if pair in own]
     for name in names:
         if name not in zoo.known_parts(cells):
             raise ValueError(f"no table {name!r}; {did_you_mean(name, zoo.known_parts(cells))}")
@@ -83,7 +83,7 @@ def show(args, records, cells) -> int:
 
 
 def update(args, records, cells) -> int:
-    """Rewrite files in place, or tell which would change."""
+    """Rewrite files, or list those that would change."""
     from ..results import documents
     from ..results import tables as zoo
     from ..results.render import render
@@ -100,7 +100,7 @@ def update(args, records, cells) -> int:
     for path in changed:
         print(f"{'out of date' if args.check else 'written'}: {path}")
     own = {(c.dataset, c.network) for c in cells}
-    missing = [name for name, place in zoo.parts(cells).items() if place in own and name not in shown]
+    missing = [name for name, pair in zoo.parts(cells).items() if pair in own and name not in shown]
     if missing and not args.files:
         print(f"no file has markers for {', '.join(missing)}; see them with --part", file=sys.stderr)
     return int(bool(args.check and changed))

@@ -1,5 +1,6 @@
 """Data kept in memory, or streamed from its files where that is too small; augmented on the device."""
-from .arrays import ArrayData, ArrayFile, Arrays
+from .array_file import ArrayFile
+from .arrays import ArrayData, Arrays
 from .cifar import CIFAR10, CIFAR100
 from .folder import ImageFolderData
 from .loader import Loader as Loader

@@ -1,19 +1,15 @@
-"""A data set as two tensors, and the sets that are read from arrays."""
+"""A data set as two tensors."""
 import copy
 import hashlib
-import json
-import zipfile
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .options import class_names, listed, local_path, printable, statistics
-from .splits import SPLITS, held_out, source_split
+from .options import class_names, listed, printable, statistics
+from .splits import held_out, source_split
 
-INFO = "info.json"  # what prepare_data writes beside the arrays
 MOST_CLASSES = 2**24  # of a set without names: a label beyond is no class
 PROBES = 64  # images that tell a source from another
 FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -73,19 +69,19 @@ def as_labels(labels, n: int, num_classes: int | None, where: str = "labels") ->
     Raises:
         TypeError: not whole numbers. ValueError: wrong count, or a label out of range.
     """
-    found = np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels)
-    if found.dtype.kind not in "iu":
-        raise TypeError(f"{where} must be whole numbers (class indices), got {found.dtype}")
-    if found.shape != (n,):
-        hint = "; of one-hot labels take argmax(1)" if found.ndim == 2 and found.shape[1] > 1 else ""
-        raise ValueError(f"{where} must have shape ({n},), one for each image, got {found.shape}{hint}")
-    low, high = int(found.min()), int(found.max())
+    array = np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{where} must be whole numbers (class indices), got {array.dtype}")
+    if array.shape != (n,):
+        hint = "; of one-hot labels take argmax(1)" if array.ndim == 2 and array.shape[1] > 1 else ""
+        raise ValueError(f"{where} must have shape ({n},), one for each image, got {array.shape}{hint}")
+    low, high = int(array.min()), int(array.max())
     most = MOST_CLASSES if num_classes is None else num_classes
     if low < 0 or high >= most:
         bad = low if low < 0 else high
-        raise ValueError(f"{where}: label {bad} of image {int((found == bad).argmax())} is out of range, classes are 0 "
+        raise ValueError(f"{where}: label {bad} of image {int((array == bad).argmax())} is out of range, classes are 0 "
                          f"to {most - 1}")
-    return torch.from_numpy(found.astype(np.int64))
+    return torch.from_numpy(array.astype(np.int64))
 
 
 class ArrayData:
@@ -103,14 +99,14 @@ class ArrayData:
     Attributes:
         images, labels: tensors (N, C, H, W) or (N, D), uint8 or float32, and (N,) int64.
         skipped: paths left out because unreadable.
-        source: hash that tells the arrays given here from others. indices: which of them this split holds, None: all.
+        source: hash of the arrays given here. indices: which of them this split holds, None: all.
         mean, std: per channel; what a loader normalises with by default. For uint8 of pixels in [0, 1], for floats
             None: they are taken as they are.
         selection: how a wrapper such as ``Subset`` chose these images; None for all.
         extra: more tensors with one row an image, by name; wrappers such as ``LabelNoise`` add them.
 
     Raises:
-        TypeError, ValueError: wrong dtype, shape, count or label; the message says which.
+        TypeError, ValueError: wrong dtype, shape, count or label, named in the message.
     """
 
     name = "arrays"
@@ -190,73 +186,6 @@ class Arrays(ArrayData):
         self.std = statistics("std", std, self.std, self.shape[0], self.is_bytes)
 
 
-class ArrayFile(ArrayData):
-    """Array files: a folder written by ``tools/prepare_data.py``, or ``.npz`` with keys images, labels (classes).
-
-    Args:
-        data_root: the folder, holding ``{split}_images.npy`` and so on or one ``*{split}.npz``; or one ``.npz``.
-        channels_last: see :func:`as_images`.
-
-    In a folder, classes are numbered by name as in its training file.
-
-    Raises:
-        FileNotFoundError: nothing there. ValueError: unreadable, or not what ``info.json`` says it should be.
-    """
-
-    def __init__(self, data_root="data", split="train", val_size=0, *, mean=None, std=None, channels_last=None):
-        root = local_path(data_root)
-        info = read_info(root)
-        has_val = "val" in info.get("splits", {}) or any(root.glob("*val.npz"))
-        source = source_split(split, val_size, has_val=has_val)
-        images, labels, classes = read_arrays(root, source, info)
-        name = info.get("name", printable(root.stem))
-        super().__init__(images, labels, info.get("classes", classes), name=name, split=split, val_size=val_size,
-                         official=info.get("official", False), where=f"{root} ({source})", channels_last=channels_last)
-        expected = info.get("splits", {}).get(source, {}).get("sha256")
-        if expected and not val_size and self.sha256 != expected:
-            raise ValueError(f"{root}: the {source} arrays are damaged or were changed, their SHA-256 is not that of "
-                             f"{INFO}; run tools/prepare_data.py again with --force")
-        self.mean = statistics("mean", mean, info.get("mean", self.mean), self.shape[0], self.is_bytes)
-        self.std = statistics("std", std, info.get("std", self.std), self.shape[0], self.is_bytes)
-        if source != "train" and not info:
-            self.number_as_training(root, named=classes is not None)
-
-    def number_as_training(self, root: Path, named: bool) -> None:
-        """Take the classes of the training file in the folder ``root``, if there is one that names them."""
-        files = [] if root.suffix == ".npz" else sorted(root.glob("*train.npz"))
-        classes = read_arrays(root, "train", {}, parts=False) if len(files) == 1 else None
-        if classes is None:
-            return
-        classes = class_names(classes, f"{files[0]}: classes")
-        if named:
-            self.labels = renumbered(self, classes, str(files[0])).labels
-        else:
-            as_labels(self.labels, len(self), len(classes), f"{root} ({self.split}): labels")
-        self.classes = classes
-
-
-def read_info(root: Path) -> dict:
-    """``info.json`` of a prepared folder; empty where there is none."""
-    path = root / INFO
-    if not path.is_file():
-        return {}
-    try:
-        info = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}); run tools/prepare_data.py again with --force") from error
-    if not isinstance(info, dict):
-        raise ValueError(f"{path} must hold a JSON object, got {type(info).__name__}")
-    kinds = dict(splits=dict, classes=list, name=str)
-    for key, kind in kinds.items():
-        if not isinstance(info.get(key, kind()), kind):
-            raise ValueError(f"{path} is damaged: {key!r} must be a {kind.__name__}, got "
-                             f"{type(info[key]).__name__}; run tools/prepare_data.py again with --force")
-    if not all(isinstance(entry, dict) for entry in info.get("splits", {}).values()):
-        raise ValueError(f"{path} is damaged: each of 'splits' must be a dict; run tools/prepare_data.py again with "
-                         "--force")
-    return info
-
-
 def fingerprint(images: Tensor, labels: Tensor) -> str:
     """A hash of all labels and of some images: equal arrays have equal ones, and others differ in practice."""
     some = torch.linspace(0, len(images) - 1, min(PROBES, len(images)), dtype=torch.float64).long()
@@ -284,35 +213,7 @@ def renumbered(data, classes: list[str], of: str):
         raise ValueError(f"{data.name} ({data.split}) has classes that {of} lacks: {listed(strange)}; {of} has "
                          f"{listed(classes)}")
     table = torch.tensor([number.get(name, -1) for name in data.classes])
-    found = copy.copy(data)
-    found.labels, found.classes = table[data.labels], list(classes)
-    found.__dict__.pop("sha256", None)  # of the labels before
-    return found
-
-
-def read_arrays(root: Path, split: str, info: dict, parts: bool = True):
-    """(images, labels, classes or None) of a prepared folder or an npz file; the classes alone without ``parts``."""
-    if root.suffix == ".npz" and split == "test" and "train" in root.stem:
-        raise ValueError(f"{root} is named like a training set but was given for split 'test'; name the file of the "
-                         "test images, or the folder of both")
-    files = [root] if root.suffix == ".npz" else sorted(root.glob(f"*{split}.npz"))
-    try:
-        if info:
-            return (*(np.load(root / f"{split}_{part}.npy", allow_pickle=False) for part in ("images", "labels")), None)
-        if len(files) == 1:
-            with np.load(files[0], allow_pickle=False) as found:
-                missing = {"images", "labels"} - set(found)
-                if missing:
-                    raise ValueError(f"it lacks {', '.join(sorted(missing))}; its keys are {', '.join(found)}")
-                classes = found["classes"] if "classes" in found else None
-                return (found["images"], found["labels"], classes) if parts else classes
-    except FileNotFoundError as error:
-        has = ", ".join(s for s in SPLITS if (root / f"{s}_images.npy").is_file()) or "none"
-        raise FileNotFoundError(f"{error.filename} not found; splits there: {has}") from error
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"cannot read the {split} arrays of {root}: {error}") from error
-    if len(files) > 1:
-        raise ValueError(f"{root} holds several {split} files: {', '.join(f.name for f in files)}; name one of them "
-                         "as data_root")
-    raise FileNotFoundError(f"no arrays in {root}: expected {INFO} and {split}_images.npy (written by "
-                            f"tools/prepare_data.py), or a file named *{split}.npz with keys images and labels")
+    copied = copy.copy(data)
+    copied.labels, copied.classes = table[data.labels], list(classes)
+    copied.__dict__.pop("sha256", None)  # of the labels before
+    return copied

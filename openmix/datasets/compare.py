@@ -51,7 +51,7 @@ def record(data) -> dict:
 def changes(before: Mapping, now: Mapping) -> list[str]:
     """What differs between two records, one line each; empty where they are of the same images, labels and classes.
 
-    Where the set lies and what it is called is free. A set that is streamed now and was in memory before (or the other
+    Its folder and its name are free to change. A set that is streamed now and was in memory before (or the other
     way round) is compared by its files.
     """
     key = "sha256" if before.get("sha256_of") == now.get("sha256_of") else "files_sha256"
@@ -62,7 +62,7 @@ def changes(before: Mapping, now: Mapping) -> list[str]:
         lines += ["the order of the classes"] * (not gone and not new)
     if before["images"] != now["images"]:
         lines.append(f"images: {before['images']} -> {now['images']}")
-    counts = [dict(zip(found["classes"], found["counts"], strict=False)) for found in (before, now)]
+    counts = [dict(zip(description["classes"], description["counts"], strict=False)) for description in (before, now)]
     moved = [f"{name} {counts[0].get(name, 0)} -> {counts[1].get(name, 0)}" for name in counts[0] | counts[1]
              if counts[0].get(name, 0) != counts[1].get(name, 0)]
     if moved:

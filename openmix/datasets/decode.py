@@ -1,7 +1,7 @@
-"""Image files and Pillow's images to uint8 tensors of one size: the only place that decodes and resizes.
+"""Image files and Pillow's images to uint8 tensors of one size: all decoding and resizing is here.
 
 JPEG is decoded by torchvision, everything else, and JPEG that torchvision refuses, by Pillow: OpenCV fills what a
-truncated file lacks with grey and says nothing. Both give the same pixels. Resizing is torch's antialiased one on
+truncated file lacks with grey, without a warning. Both give the same pixels. Resizing is torch's antialiased one on
 uint8, which agrees with Pillow's within one level.
 """
 import io
@@ -15,7 +15,7 @@ from torch import Tensor
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 JPEG = b"\xff\xd8\xff"
-HEADER = 1 << 17  # bytes of a JPEG in which its metadata stand
+HEADER = 1 << 17  # bytes of a JPEG that may hold its metadata
 TURNED_BY_XMP = b"tiff:Orientation"  # Pillow reads it and torchvision does not
 SIXTEEN_BIT = ("PNG", "PPM")  # formats that Pillow opens as 32-bit integers although they hold 16 bits
 BITS, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # tags of TIFF
@@ -23,7 +23,7 @@ SWAPS_SIDES = (5, 6, 7, 8)  # EXIF orientations
 
 
 def read_image(path, shrink: Callable[[int, int], int] | None = None) -> tuple[Tensor, tuple[int, int]]:
-    """A file as uint8 (3, H, W) RGB, turned as its EXIF orientation says, and the size (H, W) of the whole image.
+    """A file as uint8 (3, H, W) RGB, turned by its EXIF orientation, and the size (H, W) of the whole image.
 
     Args:
         shrink: (H, W) -> by how much at most each side may shrink; JPEG is then decoded at 1/2, 1/4 or 1/8 of its
@@ -34,8 +34,8 @@ def read_image(path, shrink: Callable[[int, int], int] | None = None) -> tuple[T
     """
     data = np.fromfile(path, np.uint8)
     jpeg = data[:3].tobytes() == JPEG
-    if jpeg and shrink is not None and (found := decode_shrunk(data, shrink)):
-        return found
+    if jpeg and shrink is not None and (shrunk := decode_shrunk(data, shrink)):
+        return shrunk
     image = decode_whole_jpeg(data) if jpeg else decode_with_pillow(data)
     return image, tuple(image.shape[1:])
 
@@ -48,7 +48,7 @@ def decode_whole_jpeg(data: np.ndarray) -> Tensor:
         return decode_with_pillow(data)
     try:
         return decode_jpeg(torch.from_numpy(data), ImageReadMode.RGB, apply_exif_orientation=True)
-    except RuntimeError:  # a kind it does not know; or the file is damaged, and Pillow will say so
+    except RuntimeError:  # a kind it does not know; or the file is damaged, and Pillow reports it
         return decode_with_pillow(data)
 
 
@@ -60,7 +60,7 @@ def decode_with_pillow(data: np.ndarray) -> Tensor:
 
 
 def pixels(image) -> Tensor:
-    """A Pillow image as uint8 (3, H, W) RGB, turned as its EXIF orientation says.
+    """A Pillow image as uint8 (3, H, W) RGB, turned by its EXIF orientation.
 
     Greys become three equal channels: of 16 bits scaled by 1 / 257, floating-point ones by 255. Transparency is left
     out, as by torchvision's data sets. A palette gives its colours.
@@ -83,7 +83,7 @@ def pixels(image) -> Tensor:
 
 
 def white_of(image) -> int | None:
-    """The value that is white in a Pillow image of integer greys with more than 8 bits; None where nobody knows."""
+    """The value that is white in a Pillow image of integer greys with more than 8 bits; None where it is not known."""
     tags = getattr(image, "tag_v2", {})  # of a TIFF file
     if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
         return None
@@ -127,7 +127,7 @@ def resized(image: Tensor, height: int, width: int, interpolation: str) -> Tenso
 def centre(path, size: int, resize: int, interpolation: str, draft: bool = False) -> Tensor:
     """The view of evaluation, uint8 (3, size, size): the shorter side becomes ``resize``, then a centre crop.
 
-    Sizes and places are those of torchvision's ``Resize(resize)`` and ``CenterCrop(size)``.
+    Sizes and positions are those of torchvision's ``Resize(resize)`` and ``CenterCrop(size)``.
     """
     image, whole = read_image(path, (lambda h, w: min(h, w) // resize) if draft else None)
     return centre_of(image, size, resize, interpolation, whole)
@@ -161,8 +161,8 @@ def crop_box(candidates, height: int, width: int, ratio) -> tuple[int, int, int,
     """(top, left, height, width) of a random resized crop, as torchvision defines it.
 
     Args:
-        candidates: numbers (share of the area, width / height, place of the row, place of the column) of each try;
-            places are in [0, 1). The first box that fits counts; if none does, the largest centred one of a
+        candidates: numbers (share of the area, width / height, row and column of the box) of each try;
+            row and column are in [0, 1). The first box that fits counts; if none does, the largest centred one of a
             permitted aspect.
         height, width: of the image. ratio: (lowest, highest) width / height.
 

@@ -129,7 +129,7 @@ def _unreachable(url) -> str:
         try:
             urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=TIMEOUT).close()
             answer.append("")
-        except urllib.error.HTTPError:  # it answers; what it thinks of the real request will be seen
+        except urllib.error.HTTPError:  # it answers; the real request may still fail
             answer.append("")
         except Exception as error:  # whatever it is, it is reported
             answer.append(_reason(error))
@@ -141,7 +141,7 @@ def _unreachable(url) -> str:
 
 
 def _unpack(path: Path, home: Path, members):
-    """Extract into a temporary folder, then move the members into place."""
+    """Extract into a temporary folder, then move the members to their folder."""
     if not hasattr(tarfile, "data_filter"):
         raise RuntimeError("this Python cannot extract archives safely (PEP 706); use 3.10.12, 3.11.4 or newer, or "
                            f"unpack {path} by hand")
@@ -160,12 +160,12 @@ def _unpack(path: Path, home: Path, members):
         work.mkdir()
         with tarfile.open(path, "r:gz") as tar:
             tar.extractall(work, filter=safe)
-        found = work / home.name
-        lacks = [m for m in members if (found / m).is_symlink() or not (found / m).is_file()]
+        unpacked = work / home.name
+        lacks = [m for m in members if (unpacked / m).is_symlink() or not (unpacked / m).is_file()]
         if lacks:
             raise tarfile.ReadError(f"it holds no {', '.join(f'{home.name}/{m}' for m in lacks)}")
         home.mkdir(exist_ok=True)
         for member in members:
-            os.replace(found / member, home / member)
+            os.replace(unpacked / member, home / member)
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -124,14 +124,14 @@ class ImageFolderData(ArrayData):
     @cached_property
     def stats(self) -> np.ndarray:
         """Device, inode and size in bytes of each file, (N, 3) uint64. Raises ValueError for a file that is gone."""
-        found = np.empty((len(self.files), 3), np.uint64)
+        sums = np.empty((len(self.files), 3), np.uint64)
         for i, path in enumerate(self.files):
             try:
                 stat = os.stat(path)
             except OSError as error:
                 raise InputError(unreadable(path, error)) from error
-            found[i] = stat.st_dev, stat.st_ino, stat.st_size
-        return found
+            sums[i] = stat.st_dev, stat.st_ino, stat.st_size
+        return sums
 
     @property
     def files_sha256(self) -> str:
@@ -142,7 +142,7 @@ class ImageFolderData(ArrayData):
         return digest.hexdigest()
 
     def describe(self) -> dict:
-        """What a result records of its data; ``sha256_of`` says what the hash of a streamed set covers."""
+        """What a result records of its data; ``sha256_of`` names what the hash of a streamed set covers."""
         if self.resident:
             return super().describe()
         return dict(super().describe(), sha256_of="names, sizes in bytes and labels of the files")
@@ -160,10 +160,10 @@ def free_memory() -> int | None:
 def room() -> float:
     """Bytes that one process may hope for: of memory, shared by the processes here, and of its GPU."""
     free = free_memory()
-    found = [float("inf") if free is None else free / int(os.environ.get("LOCAL_WORLD_SIZE", 1))]
+    limits = [float("inf") if free is None else free / int(os.environ.get("LOCAL_WORLD_SIZE", 1))]
     if torch.cuda.is_available():
-        found.append(torch.cuda.mem_get_info()[0])
-    return min(found)
+        limits.append(torch.cuda.mem_get_info()[0])
+    return min(limits)
 
 
 def check_memory(need: int, what: str) -> None:
@@ -175,7 +175,7 @@ def check_memory(need: int, what: str) -> None:
 
 
 def unreadable(path, error: Exception) -> str:
-    """What to say about a file that cannot be decoded."""
+    """The message about a file that cannot be decoded."""
     return f"cannot read the image {printable(path)} ({type(error).__name__}: {printable(error)}); repair or remove it"
 
 

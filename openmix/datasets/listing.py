@@ -42,15 +42,15 @@ def list_images(folder: Path, train: Path):
     if not folder.is_dir():
         raise FileNotFoundError(f"{printable(folder.absolute())} not found; expected a folder with one folder of "
                                 "images a class")
-    found = class_folders(folder)
-    if not found:
+    folders = class_folders(folder)
+    if not folders:
         raise FileNotFoundError(f"{printable(folder.absolute())} holds no class folders")
-    classes = class_folders(train) if train.is_dir() else found
-    strange = sorted(set(found) - set(classes))
+    classes = class_folders(train) if train.is_dir() else folders
+    strange = sorted(set(folders) - set(classes))
     if strange:
         raise ValueError(f"{printable(folder)} has classes that {printable(train)} lacks: {listed(strange)}")
     walk, paths, labels, empty = Walk(folder), [], [], []
-    for name in found:
+    for name in folders:
         inside = walk.images(name)
         if not inside:
             empty.append(name)
@@ -137,7 +137,7 @@ class Walk:
         return first == path
 
     def report(self) -> None:
-        """Warn of what was left out."""
+        """Warn of the files that were left out."""
         beside = sum(entry.name.lower().endswith(SUFFIXES) and not is_leftover(entry.name) and not is_folder(entry)
                      for entry in os.scandir(self.folder))
         if beside:

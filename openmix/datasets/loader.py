@@ -138,9 +138,9 @@ class Loader:
                 for key, value in (("mean", self.mean), ("std", self.std))}
 
     def describe(self) -> dict:
-        """What a result records: the data's name, SHA-256 and sizes, and how batches are made of it."""
-        made = dict(total_batch=self.total_batch, padding=self.padding, mode=self.mode, flip=self.flip)
-        return {**self.data.describe(), **(made if self.train else {})}
+        """What a result records: the data's name, SHA-256 and sizes, and how its batches are formed."""
+        facts = dict(total_batch=self.total_batch, padding=self.padding, mode=self.mode, flip=self.flip)
+        return {**self.data.describe(), **(facts if self.train else {})}
 
 
 class ResidentLoader(Loader):

@@ -75,12 +75,12 @@ def class_names(classes, where: str = "classes") -> list[str]:
             raise ValueError(f"{where} as a dict must count from 0 without gaps, got the keys {list(classes)[:5]}")
         classes = [keys[k] for k in range(len(keys))]
     try:
-        found = classes.tolist() if hasattr(classes, "tolist") else list(classes)
+        names = classes.tolist() if hasattr(classes, "tolist") else list(classes)
     except TypeError:
-        found = None
-    if not isinstance(found, list) or any(isinstance(name, (list, tuple, dict)) or name is None for name in found):
+        names = None
+    if not isinstance(names, list) or any(isinstance(name, (list, tuple, dict)) or name is None for name in names):
         raise TypeError(f"{where} must be a flat list of names, got {classes!r}")
-    names = [printable(name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name) for name in found]
+    names = [printable(name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name) for name in names]
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         raise ValueError(f"{where}: {listed(twice)} occurs more than once; each class needs a name of its own")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .arrays import INFO, ArrayData, ArrayFile, renumbered
+from .array_file import INFO, ArrayFile
+from .arrays import ArrayData, renumbered
 from .cifar import CIFAR10, CIFAR100
 from .folder import ImageFolderData
 from .options import local_path

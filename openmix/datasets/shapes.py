@@ -15,7 +15,7 @@ STREAMS = dict(train=1, test=2)
 
 
 def signed_distance(kind: str, u: Tensor, v: Tensor) -> Tensor:
-    """About how far a point (u, v) lies outside a shape of radius 1 around 0; negative inside."""
+    """Approximate distance of a point (u, v) from a shape of radius 1 around 0; negative inside."""
     radius = (u * u + v * v).sqrt()
     if kind == "disc":
         return radius - 0.9
@@ -39,8 +39,8 @@ def signed_distance(kind: str, u: Tensor, v: Tensor) -> Tensor:
     return torch.maximum(radius - 0.95, 0.75 - ((u - 0.45) ** 2 + v * v).sqrt())  # crescent
 
 
-def place(kind: str, n: int, generator) -> Tensor:
-    """Coverage in [0, 1], (n, 1, SIDE, SIDE), of ``n`` shapes of random place, size, angle and aspect."""
+def coverage(kind: str, n: int, generator) -> Tensor:
+    """Coverage in [0, 1], (n, 1, SIDE, SIDE), of ``n`` shapes of random position, size, angle and aspect."""
     grid = torch.arange(SIDE, dtype=torch.float32)
     cy, cx = uniform(11, SIDE - 12, (2, n, 1, 1), generator)
     size = uniform(7, 11, (n, 1, 1), generator)
@@ -76,7 +76,7 @@ def draw_images(kind: str, n: int, generator) -> Tensor:
     # a colour at some distance from the background, lighter or darker in each channel
     middle = image.mean((2, 3), keepdim=True)
     away = torch.where(middle < 0.5, 1.0, -1.0) * uniform(0.25, 0.6, (n, 3, 1, 1), generator)
-    image = torch.lerp(image, middle + away, place(kind, n, generator))
+    image = torch.lerp(image, middle + away, coverage(kind, n, generator))
     image = torch.lerp(image, uniform(0, 1, (n, 3, 1, 1), generator), clutter(n, generator))
     strength = uniform(0.02, 0.15, (n, 1, 1, 1), generator)
     image += strength * uniform(-1, 1, image.shape, generator)
@@ -84,9 +84,9 @@ def draw_images(kind: str, n: int, generator) -> Tensor:
 
 
 class Shapes(ArrayData):
-    """Ten classes of shapes, 32 x 32, in random colours, sizes, places and angles under clutter and noise.
+    """Ten classes of shapes, 32 x 32, in random colours, sizes, positions and angles under clutter and noise.
 
-    It stands in where no data set is at hand, for trying things and for tests: its numbers compare with nothing
+    For trials and tests where no data set is at hand: its numbers compare with nothing
     published. A small ResNet needs some epochs for it.
 
     Args:

@@ -42,5 +42,5 @@ def held_out(labels: Tensor, val_size: int) -> Tensor:
     order = order[labels[order].argsort(stable=True)]  # by class, shuffled within
     start = count.cumsum(0) - count
     rank = torch.empty(n, dtype=torch.int64)
-    rank[order] = torch.arange(n) - start[labels[order]]  # place of each image within its class
+    rank[order] = torch.arange(n) - start[labels[order]]  # rank of each image within its class
     return rank < quota[labels]

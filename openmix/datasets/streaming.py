@@ -15,7 +15,7 @@ PLAIN, DEFAULTS = MappingProxyType(dict(padding=0, flip=0.0)), MappingProxyType(
 
 
 def make_loader(data, *, augment: Mapping | None = DEFAULTS, **settings) -> Loader:
-    """The loader of a set: a :class:`StreamingLoader` if the set says ``resident = False``, otherwise a resident one.
+    """The loader of a set: a :class:`StreamingLoader` if the set has ``resident = False``, otherwise a resident one.
 
     Settings that concern decoding (``num_workers``) have no meaning for a resident set and may be there all the same:
     whether ``resident="auto"`` streams depends on the computer.

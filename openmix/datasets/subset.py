@@ -22,7 +22,7 @@ def Subset(data, per_class: int | None = None, indices: Sequence[int] | None = N
         data: the set, or its config.
         per_class: draw so many images of each class. seed: another seed draws others.
         indices: instead, these images.
-        name: by default that of ``data`` with what was chosen.
+        name: by default that of ``data`` with the choice.
 
     Raises:
         ValueError: neither or both of ``per_class`` and ``indices``; a class that has fewer images; indices out of

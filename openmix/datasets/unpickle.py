@@ -1,7 +1,7 @@
 """Reading the pickles CIFAR comes in without executing anything.
 
 A pickle is a program. This reader knows arrays, bytes, str, list, tuple, dict and int; any other name in the file is
-refused before it is imported, and even numpy's own constructors are replaced by stand-ins that only note what they
+refused before it is imported, and even numpy's own constructors are replaced by substitutes that only record what they
 were given.
 """
 import math
@@ -86,11 +86,11 @@ def load(file, where) -> dict:
         ValueError: damaged, no dict, or holding anything but plain data (then nothing of it was executed).
     """
     try:
-        found = _Unpickler(file, encoding="bytes").load()  # decoding Python 2's strings would copy the images
-        if not isinstance(found, dict):
-            raise TypeError(f"it holds a {type(found).__name__}, not a dict")
+        content = _Unpickler(file, encoding="bytes").load()  # decoding Python 2's strings would copy the images
+        if not isinstance(content, dict):
+            raise TypeError(f"it holds a {type(content).__name__}, not a dict")
         return {text(k): v.value if isinstance(v, _Array) else text(v) if isinstance(v, list) else v
-                for k, v in found.items()}
+                for k, v in content.items()}
     except OSError:
         raise
     except Exception as error:  # a damaged pickle can fail in almost any way

@@ -28,7 +28,7 @@ class Tasks:
 
 
 class Reader(Dataset):
-    """The part that runs in a worker: a batch of files to uint8 (B, 3, H, W), or what is wrong with one of them."""
+    """The part that runs in a worker: a batch of files to uint8 (B, 3, H, W), or the message about a damaged one."""
 
     def __init__(self, data: ImageFolderData, scale, ratio):
         self.view = dict(size=data.size, interpolation=data.interpolation, draft=data.draft)
@@ -42,11 +42,11 @@ class Reader(Dataset):
             crops = resized_crops(torch.tensor(key), self.scale, self.ratio).tolist()
         for image, path, crop in zip(images, paths, crops, strict=True):
             try:
-                found = centre(path, resize=self.resize, **self.view) if crop is None else \
+                view = centre(path, resize=self.resize, **self.view) if crop is None else \
                     random_crop(path, crop, self.ratio, **self.view)
             except Exception as error:  # decoders raise all sorts of things on damaged files
                 return unreadable(path, error)
-            image.copy_(found)
+            image.copy_(view)
         return images
 
 
@@ -64,8 +64,8 @@ def start_workers(reader: Reader, count: int, device: torch.device) -> DataLoade
     workers = DataLoader(reader, batch_size=None, sampler=Tasks(), num_workers=count, generator=torch.Generator(),
                          pin_memory=device.type == "cuda", **options)
     if count:
-        iter(workers)  # nothing to do yet, but the processes start, and torch has its say about how they end
-        atexit.register(stop_workers, weakref.ref(workers))  # goes first: what is registered last
+        iter(workers)  # nothing to do yet, but the processes start, and torch registers its exit handler
+        atexit.register(stop_workers, weakref.ref(workers))  # the last one registered runs first
     return workers
 
 
@@ -79,7 +79,7 @@ def begin_worker(_: int) -> None:
 
 
 def stop_workers(workers: weakref.ref) -> None:
-    """End the processes now. When Python exits, multiprocessing would wait for workers that nobody has told."""
+    """End the processes now. When Python exits, multiprocessing would wait for workers that were not shut down."""
     iterator = getattr(workers(), "_iterator", None)
     if iterator is not None:
         iterator._shutdown_workers()
@@ -88,10 +88,10 @@ def stop_workers(workers: weakref.ref) -> None:
 def checked(workers: DataLoader) -> Iterator[Tensor]:
     """What the workers send. Raises ValueError for a file that cannot be read, RuntimeError for a worker that died."""
     try:
-        for found in workers:
-            if isinstance(found, str):
-                raise InputError(found)
-            yield found
+        for batch in workers:
+            if isinstance(batch, str):
+                raise InputError(batch)
+            yield batch
     except (RuntimeError, OSError, EOFError) as error:  # the last two: the pipe to a worker broke
         if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
@@ -108,10 +108,10 @@ def ahead(batches: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
     side, waiting = torch.cuda.Stream(device), None
     for batch in batches:
         with torch.cuda.stream(side):
-            found, ready = batch.to(device, non_blocking=True), side.record_event()
+            uploaded, ready = batch.to(device, non_blocking=True), side.record_event()
         if waiting is not None:
             yield taken(*waiting)
-        waiting = found, ready
+        waiting = uploaded, ready
     if waiting is not None:
         yield taken(*waiting)
 

@@ -1,4 +1,4 @@
-"""What is measured of a network on labelled images; the protocol is :class:`openmix.evaluators.base.Evaluator`."""
+"""Measurements of a network on labelled images; the protocol is :class:`openmix.evaluators.base.Evaluator`."""
 from .accuracy import Accuracy, TopK
 from .base import Evaluator as Evaluator
 from .calibration import Calibration

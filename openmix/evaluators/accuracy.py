@@ -34,7 +34,7 @@ class Accuracy(Evaluator):
             raise ValueError(f"topk={k} of {classes} classes is always 100 %; count a smaller k, such as topk=(1, 5)")
 
     def reset(self) -> None:
-        """Forget what was counted."""
+        """Reset the counts."""
         self.counts, self.classes = torch.zeros(len(self.topk) + 1, dtype=torch.int64), None
 
     def update(self, logits: Tensor, labels: Tensor) -> None:

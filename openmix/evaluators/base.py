@@ -22,7 +22,7 @@ class Evaluator:
     lets the host read them in :meth:`compute` alone. Randomness comes from a generator of its own.
 
     Attributes:
-        main: name of the value that stands for all where there is room for one.
+        main: name of the value that is shown where there is room for one.
         lower_is_better: whether a lower main value is the better one.
         passes: how often the data set is gone through.
     """
@@ -32,7 +32,7 @@ class Evaluator:
     passes = 1
 
     def check_classes(self, classes: int) -> None:
-        """Raise ValueError where the measurement says nothing about a network of so many classes."""
+        """Raise ValueError where the measurement has no meaning for so many classes."""
 
     def begin(self, loader) -> None:
         """Before the first pass. ``loader`` has ``data`` (with ``classes``), ``mean``, ``std``, ``size`` (H, W)."""
@@ -41,7 +41,7 @@ class Evaluator:
         """Before pass ``index``, counted from 0."""
 
     def transform(self, images: Tensor, labels: Tensor) -> Tensor:
-        """What all networks see in place of the normalised ``images`` (N, C, H, W), such as corrupted ones."""
+        """The input of all networks instead of the normalised ``images`` (N, C, H, W), such as corrupted ones."""
         return images
 
     def perturb(self, net: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

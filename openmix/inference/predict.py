@@ -1,7 +1,5 @@
 """Classify images with a trained network: in batches, normalised as in training."""
-import math
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +10,8 @@ from ..datasets.augment import normalise, per_channel
 from ..engine.distributed.launch import local_device
 from ..errors import did_you_mean
 from ..probes import evaluating
+from .images import as_items, batches
 from .weights import load_network
-
-TOLERANCE = 1e-3  # by which resizing may leave [0, 1]
 
 
 class Prediction(NamedTuple):
@@ -23,67 +20,6 @@ class Prediction(NamedTuple):
     labels: Tensor  # (N,) int64, the most likely class
     names: list[str]  # its name
     probabilities: Tensor  # (N, classes) float32, softmax of the logits
-
-
-def as_items(images) -> list:
-    """The caller's images as a list of tensors (N, 3, H, W), files and PIL images."""
-    if isinstance(images, np.ndarray):
-        if images.dtype.kind not in "biufc":
-            raise TypeError(f"images must be an array of uint8 or floating-point numbers, got {images.dtype}; give "
-                            "paths as a list")
-        images = images.astype(images.dtype.newbyteorder("="), copy=False)
-        if images.ndim in (3, 4) and images.shape[-1] == 3 and images.shape[-3] != 3:
-            images = np.moveaxis(images, -1, -3)
-        images = torch.from_numpy(np.ascontiguousarray(images))
-    if isinstance(images, Tensor):
-        images = images[None] if images.ndim == 3 else images
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise ValueError(f"images must have shape (N, 3, H, W), or (N, H, W, 3) as an array, got "
-                             f"{tuple(images.shape)}; repeat a grey channel three times")
-        if images.dtype != torch.uint8 and not images.is_floating_point():
-            raise TypeError(f"images must be uint8 (0 to 255) or floating point (0 to 1), got {images.dtype}")
-        return [images]
-    if isinstance(images, (str, Path)) or hasattr(images, "convert"):
-        return [images]
-    if isinstance(images, (list, tuple)):
-        return [item for image in images for item in as_items(image)]
-    raise TypeError(f"images must be a tensor, an array, a path, a PIL image or a list of these, got "
-                    f"{type(images).__name__}")
-
-
-def view(item, data: dict) -> Tensor:
-    """A file or PIL image as evaluation sees it, uint8 (1, 3, H, W): the shorter side resized, the centre cut out."""
-    from ..datasets import decode
-
-    size = set(data.get("size") or ())
-    if len(size) != 1:
-        raise ValueError("the network was not trained on squares of a known size; give the images as a tensor")
-    size = size.pop()
-    options = (size, data.get("resize") or size, data.get("interpolation") or "bilinear")
-    if isinstance(item, (str, Path)):
-        if not Path(item).is_file():
-            raise FileNotFoundError(f"no image {item}")
-        try:
-            return decode.centre_of(decode.read_image(item)[0], *options)[None]
-        except Exception as error:  # decoders raise many kinds of errors
-            raise ValueError(f"{item} cannot be read as an image ({type(error).__name__}: {error})") from error
-    try:
-        return decode.centre_of(decode.pixels(item), *options)[None]
-    except Exception as error:  # its file is decoded only now and may be damaged
-        name = getattr(item, "filename", "") or f"PIL image of mode {item.mode}"
-        raise ValueError(f"{name} cannot be read as an image ({type(error).__name__}: {error})") from error
-
-
-def check_range(images: Tensor, raw: bool) -> None:
-    """Raise ValueError unless floating-point images are in [0, 1], or, normalised already (``raw``), are finite."""
-    if not images.is_floating_point() or not images.numel():
-        return
-    low, high = (float(bound) for bound in images.aminmax())
-    if not math.isfinite(low + high):  # aminmax propagates NaN
-        raise ValueError(f"floating-point images must be finite numbers, got {low:.3g} to {high:.3g}")
-    if not raw and (low < -TOLERANCE or high > 1 + TOLERANCE):
-        raise ValueError(f"floating-point images must lie in [0, 1], got {low:.3g} to {high:.3g}; divide pixels of 0 "
-                         "to 255 by 255, and for images that are normalised already give mean=(0, 0, 0), std=(1, 1, 1)")
 
 
 def class_names(classes, count: int) -> list[str]:
@@ -116,25 +52,6 @@ def is_index(value) -> bool:
         isinstance(value, str) and value.isdecimal())
 
 
-def batches(items: list, data: dict, batch_size: int, raw: bool) -> Iterator[Tensor]:
-    """Tensors (at most ``batch_size``, 3, H, W) of one size; files are read when their turn comes."""
-    waiting: list[Tensor] = []
-    for item in items:
-        tensor = item if isinstance(item, Tensor) else view(item, data)
-        if data.get("size") and list(tensor.shape[2:]) != list(data["size"]):
-            raise ValueError(f"the network was trained on images of {tuple(data['size'])}, got {tuple(tensor.shape)}; "
-                             "resize them, or give paths or PIL images, which are resized as in evaluation")
-        check_range(tensor, raw)
-        for part in tensor.split(batch_size):
-            same = not waiting or (waiting[0].shape[1:], waiting[0].dtype) == (part.shape[1:], part.dtype)
-            if waiting and (not same or sum(map(len, waiting)) + len(part) > batch_size):
-                yield torch.cat(waiting)
-                waiting = []
-            waiting.append(part)
-    if waiting:
-        yield torch.cat(waiting)
-
-
 @torch.no_grad()
 def infer(model, images, *, network=None, mean=None, std=None, classes=None, batch_size=100, device=None) -> Prediction:
     """Classify images.
@@ -142,8 +59,9 @@ def infer(model, images, *, network=None, mean=None, std=None, classes=None, bat
     Args:
         model: a work dir (its newest weights), a checkpoint, a published file, a pair (config, checkpoint), or a
             network (images -> logits; of one that ``get_model(pretrained=...)`` made, the statistics are known).
-        images: uint8 (0 to 255) or floating-point (0 to 1) tensor (N, 3, H, W); arrays (N, H, W, 3) or (N, 3, H, W);
-            paths or PIL images, which are resized and cropped as in evaluation; one of these or a list of them.
+        images: uint8 (0 to 255) or floating-point (0 to 1) tensor (N, C, H, W) with the channels of the training
+            data; arrays (N, H, W, C) or (N, C, H, W); paths or PIL images of one or three channels, which are resized
+            and cropped as in evaluation; one of these or a list of them.
         network: which network of the run; by default the one whose accuracy is the run's.
         mean, std: per channel, of pixels in [0, 1]; by default those the network was trained with. With zeros and
             ones, floating-point images are taken as they are.
@@ -172,17 +90,22 @@ def infer(model, images, *, network=None, mean=None, std=None, classes=None, bat
     else:
         net, facts = load_network(model, network)
         data, target_device = facts["data"], device or local_device()
+    if data.get("size") == []:
+        raise ValueError("the network was trained on vectors, and infer classifies images; call the network itself: "
+                         "openmix.inference.weights.load_network(model)[0](vectors)")
     given = mean is not None and std is not None
     mean, std = mean if mean is not None else data.get("mean"), std if std is not None else data.get("std")
     if mean is None or std is None:
         raise ValueError("the network's normalisation is unknown: give mean= and std= of pixels in [0, 1] "
                          "(of the data set's class, or the config's data_preprocessor)")
-    mean, std = per_channel(mean, "mean", target_device), per_channel(std, "std", target_device)
+    channels = torch.as_tensor(mean).numel()
+    mean, std = (per_channel(values, name, target_device, (channels, 1, 1)) for values, name in ((mean, "mean"),
+                                                                                                (std, "std")))
     raw = given and not mean.any() and bool((std == 1).all())  # images are normalised already
     dtype = next((p.dtype for p in net.parameters() if p.is_floating_point()), torch.float32)
     logits = []
     with evaluating(net.to(target_device)):
-        for batch in batches(as_items(images), data, batch_size, raw):
+        for batch in batches(as_items(images, channels), data, batch_size, raw, channels):
             batch = batch.to(target_device)
             batch = normalise(batch, mean, std) if batch.dtype == torch.uint8 else (batch.float() - mean) / std
             logits.append(net(batch.to(dtype)).float().cpu())

@@ -127,7 +127,7 @@ def load_strict(net: nn.Module, weights: dict, path, new=()) -> None:
     """Load ``weights`` strictly, except for the keys in ``new``.
 
     Raises:
-        ValueError: the message names what is missing, left over or of another shape.
+        ValueError: entries are missing, left over or of another shape; named.
     """
     if problem := fitting.misfits(net.state_dict(), weights, new):
         raise ValueError(f"the weights of {path} are not of this network; {problem}. Build the network with the "

@@ -24,7 +24,7 @@ class Point:
 
 
 def bokeh():
-    """The library. Raises ImportError that says how to get it."""
+    """The library. Raises ImportError with the command that installs it."""
     try:
         import bokeh.plotting
     except ImportError as error:

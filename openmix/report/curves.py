@@ -26,7 +26,7 @@ class Curve:
     """Mean over the finished seeds of a cell with their range, at the epochs that all of them have.
 
     Attributes:
-        label: of the legend; it says how many seeds there are, and of how many that were started.
+        label: of the legend, with the numbers of finished and of started seeds.
         x, mean, low, high: epochs, and for each the mean, least and largest value. Empty without a finished run.
         n: seeds in the mean.
         singles: runs that did not finish, or were not evaluated at the same epochs: each a line of its own.
@@ -58,7 +58,7 @@ def read_run(record: Record) -> Run:
             losses[epoch].append(entry["loss"])
         if epoch and record.result is None and _is_number(entry.get(MAIN)) and 0 <= entry[MAIN] <= 100:
             accuracy[epoch] = entry[MAIN]
-    return Run(record, accuracy, {epoch: statistics.mean(found) for epoch, found in losses.items()}, problems)
+    return Run(record, accuracy, {epoch: statistics.mean(values) for epoch, values in losses.items()}, problems)
 
 
 def _is_number(value) -> bool:

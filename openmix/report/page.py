@@ -8,7 +8,7 @@ from pathlib import Path
 from ..escape import printable
 from ..results.cells import Cell, make_cells
 from ..results.columns import parse_columns
-from ..results.costs import place, show_place
+from ..results.costs import hardware_of, show_hardware
 from ..results.records import Record
 from ..results.records import gather as gather_runs
 from ..workdir.files import write_atomic
@@ -42,11 +42,11 @@ def write_report(roots, path, *, title: str = "openmix report", pictures: bool =
 
 def gather(roots: list) -> list[Record]:
     """The runs below the folders, each once, in order of their paths."""
-    found = gather_runs(roots)
-    if not found:
+    records = gather_runs(roots)
+    if not records:
         raise FileNotFoundError(f"no run below {', '.join(map(str, roots))}; name the folder that holds the runs, e.g. "
                                 "work_dirs")
-    return found
+    return records
 
 
 def page(records: list[Record], title: str, pictures: bool = True, columns=()) -> str:
@@ -79,10 +79,10 @@ def environment():
     charts.bokeh()
     from jinja2 import Environment, PackageLoader
 
-    found = Environment(loader=PackageLoader("openmix.report", "."), autoescape=True, trim_blocks=True,
+    env = Environment(loader=PackageLoader("openmix.report", "."), autoescape=True, trim_blocks=True,
                         lstrip_blocks=True, finalize=_visible)  # called for all that the page writes
-    found.policies["json.dumps_kwargs"] = dict(sort_keys=False)  # Bokeh defines a model where it first stands
-    return found
+    env.policies["json.dumps_kwargs"] = dict(sort_keys=False)  # Bokeh defines a model where it first occurs
+    return env
 
 
 def _visible(value):
@@ -95,7 +95,7 @@ def grouped(cells: list[Cell]) -> list[tuple[list[Cell], str]]:
     groups = defaultdict(list)
     for cell in cells:
         groups[cell.dataset, cell.network, cell.epochs].append(cell)
-    return [(found, f"{network} on {dataset}, {epochs} epochs") for (dataset, network, epochs), found
+    return [(cells_of, f"{network} on {dataset}, {epochs} epochs") for (dataset, network, epochs), cells_of
             in sorted(groups.items())]
 
 
@@ -103,7 +103,7 @@ def grouped(cells: list[Cell]) -> list[tuple[list[Cell], str]]:
 
 
 class Chart:
-    """A figure, or None where no run has a value, and what is not in it."""
+    """A figure, or None where no run has a value, and the names of the runs left out."""
 
     def __init__(self, figure, notes):
         self.figure, self.notes = figure, notes
@@ -111,30 +111,30 @@ class Chart:
 
 def curve_charts(cells: list[Cell], runs: dict, style: dict) -> list[Chart]:
     """Accuracy and loss of the cells of one group."""
-    found = []
+    drawn = []
     for metric, axis in METRICS.items():
         curves = [make_curve(cell, runs, metric) for cell in cells]
         shown = [c for c in curves if c.x or c.singles]
         missing = [f"{c.row}, seed {r.seed} ({r.state})" for c in curves for r in c.missing]
         notes = [f"Without a value of {metric}: {'; '.join(missing)}."] if missing else []
         figure = charts.curve_chart(axis, shown, style) if shown else None
-        found.append(Chart(figure, notes))
-    return found
+        drawn.append(Chart(figure, notes))
+    return drawn
 
 
 def cost_charts(cells: list[Cell], style: dict) -> list[tuple]:
-    """(name, figure) of accuracy over training time for each data set and place; times of two places do not compare."""
-    places = defaultdict(list)
+    """(name, figure) of accuracy over training time for each data set and hardware, as times compare on one only."""
+    by_hardware = defaultdict(list)
     for cell in cells:
         timed = [r for r in cell.counted if r.result.get("img_s") and r.result["data"].get("images")]
-        where = {place(r) for r in cell.counted}
+        where = {hardware_of(r) for r in cell.counted}
         if cell.mean is None or len(timed) < len(cell.counted) or len(where) != 1:
             continue
         seconds = statistics.median(r.epochs * r.result["data"]["images"] / r.result["img_s"] for r in timed)
-        places[cell.dataset, next(iter(where))].append(charts.Point(
+        by_hardware[cell.dataset, next(iter(where))].append(charts.Point(
             cell.row, f"{cell.network}, {cell.epochs} epochs", seconds, cell.mean, cell.std, len(cell.values)))
-    return [(f"{dataset}, {show_place(spot)}", charts.cost_chart(points, style))
-            for (dataset, spot), points in sorted(places.items(), key=str)]
+    return [(f"{dataset}, {show_hardware(spot)}", charts.cost_chart(points, style))
+            for (dataset, spot), points in sorted(by_hardware.items(), key=str)]
 
 
 # -- pictures --------------------------------------------------------------------------------------------------
@@ -142,16 +142,16 @@ def cost_charts(cells: list[Cell], style: dict) -> list[tuple]:
 
 def newest_pictures(cells: list[Cell]) -> list[dict]:
     """One picture of mixed images for each method and data set, as a data URI; ``uri`` is None for one left out."""
-    found = {}
+    newest = {}
     for cell in cells:
         for record in cell.records:
             files = Path(record.folder, "mixes").glob("epoch_*.png")
             numbered = {int(m[1]): p for p in files if (m := re.fullmatch(r"epoch_(\d+)\.png", p.name))}
-            if numbered and (cell.dataset, cell.row) not in found:
+            if numbered and (cell.dataset, cell.row) not in newest:
                 epoch = max(numbered)
                 caption = f"{cell.row}: {cell.network} on {cell.dataset}, seed {record.seed}, epoch {epoch}"
-                found[cell.dataset, cell.row] = dict(caption=caption, **embedded(numbered[epoch]))
-    return [found[key] for key in sorted(found)]
+                newest[cell.dataset, cell.row] = dict(caption=caption, **embedded(numbered[epoch]))
+    return [newest[key] for key in sorted(newest)]
 
 
 def embedded(path: Path) -> dict:

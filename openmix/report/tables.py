@@ -2,9 +2,9 @@
 import statistics
 from collections import defaultdict
 
-from ..results.cells import REDUCTIONS, Cell, is_placed
+from ..results.cells import REDUCTIONS, Cell, has_table
 from ..results.columns import column_text, mean_and_std
-from ..results.costs import Cost, make_costs, place, show_place
+from ..results.costs import Cost, hardware_of, make_costs, show_hardware
 from ..results.records import Record
 from .curves import Run
 
@@ -19,7 +19,7 @@ def text(value) -> tuple:
 
 
 CELL_HEAD = ("method", "network", "data", "epochs", "top-1 (%)", "std", "n", "not counted", "img/s", "cost",
-             "memory (MiB)", "hours", "place")
+             "memory (MiB)", "hours", "hardware")
 
 
 def cell_rows(cells: list[Cell], columns=()) -> list[list[tuple]]:
@@ -30,9 +30,9 @@ def cell_rows(cells: list[Cell], columns=()) -> list[list[tuple]]:
             costs.setdefault((same[0].dataset, same[0].network, cost.row), []).append(cost)
     rows = []
     for cell in cells:
-        places = [c for c in costs.get((cell.dataset, cell.network, cell.row), []) if in_place(cell, c)]
-        cost = places[0] if len(places) == 1 else None
-        where = show_place(cost.place) if cost else f"{len(places)} places" if places else "-"
+        measured = [c for c in costs.get((cell.dataset, cell.network, cell.row), []) if on_same_hardware(cell, c)]
+        cost = measured[0] if len(measured) == 1 else None
+        where = show_hardware(cost.hardware) if cost else f"{len(measured)} kinds" if measured else "-"
         seconds = [r.result["wall_s"] for r in cell.counted if r.result.get("wall_s")]
         mean = number(cell.mean, 2)
         reduction = f" ({REDUCTIONS['last']})" if cell.kind == "last" else ""
@@ -54,8 +54,8 @@ def by_network(cells: list[Cell]) -> list[list[Cell]]:
     return list(groups.values())
 
 
-def in_place(cell: Cell, cost: Cost) -> bool:
-    return cost.place in {place(r) for r in cell.counted}
+def on_same_hardware(cell: Cell, cost: Cost) -> bool:
+    return cost.hardware in {hardware_of(r) for r in cell.counted}
 
 
 RUN_HEAD = ("folder", "method", "network", "data", "epochs", "seed", "state", "epoch", "last top-1 (%)", "remarks")
@@ -68,7 +68,7 @@ def run_row(record: Record, run: Run) -> list[tuple]:
     remarks = [*record.problems, *run.problems]
     if record.state not in ("done", "running") and record.status.get("reason"):
         remarks.insert(0, record.status["reason"])
-    if not is_placed(record):
+    if not has_table(record):
         remarks.append("in no cell: its files do not tell which")
     return [text(record.folder), text(record.method), text(record.network), text(record.dataset),
             number(record.epochs, 0), number(record.seed, 0), text(record.state), number(reached, 0), number(last, 2),

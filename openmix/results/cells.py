@@ -1,8 +1,8 @@
-"""Records to the cells of tables: which runs are repetitions of each other, and what they came to.
+"""Records to the cells of tables: which runs are repetitions of each other, and their mean.
 
 A cell is the mean and the sample standard deviation, over seeds, of each run's accuracy: the median of exactly the last
 10 epochs of its primary network. Runs are repetitions if they differ in nothing but the seed: equal config, precision,
-number of processes, data and major version of torch. Others stand in rows of their own.
+number of processes, data and major version of torch. Others have rows of their own.
 """
 import hashlib
 import json
@@ -10,6 +10,7 @@ import statistics
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
+from ..moved import renamed
 from ..workdir.description import plain
 from ..workdir.identity import canonical
 from .records import Record
@@ -71,9 +72,9 @@ class Cell:
     @property
     def others(self) -> Counter:
         """How many runs do not count, by state; finished ones lack the median (or, in a cell without, the accuracy)."""
-        found = Counter(r.state for r in self.records if r.state != "done")
-        found["without median" if self.kind == "median" else "not evaluated"] = len(self.counted) - len(self.values)
-        return +found
+        states = Counter(r.state for r in self.records if r.state != "done")
+        states["without median" if self.kind == "median" else "not evaluated"] = len(self.counted) - len(self.values)
+        return +states
 
     @property
     def not_counted(self) -> list[str]:
@@ -89,13 +90,13 @@ class Cell:
 
 def make_cells(records: list[Record]) -> list[Cell]:
     """All cells, sorted by data set, network, row and epochs. Runs without a readable config have no cell."""
-    placed = [r for r in records if is_placed(r)]
+    placed = [r for r in records if has_table(r)]
     by_label = defaultdict(list)
     for record in placed:
         by_label[record.dataset, record.network, record.method].append(record)
     cells = []
-    for (dataset, network, method), found in sorted(by_label.items()):
-        for row, runs in _variants(method, found).items():
+    for (dataset, network, method), labelled in sorted(by_label.items()):
+        for row, runs in _variants(method, labelled).items():
             by_epochs = defaultdict(list)
             for record in runs:
                 by_epochs[record.epochs].append(record)
@@ -103,8 +104,8 @@ def make_cells(records: list[Record]) -> list[Cell]:
     return sorted(cells, key=lambda c: (c.dataset, c.network, c.row, c.epochs))
 
 
-def is_placed(record: Record) -> bool:
-    """Whether its files tell which cell a run belongs to."""
+def has_table(record: Record) -> bool:
+    """Whether the files of a run name its cell: method, network, data set and epochs."""
     return "?" not in (record.method, record.network, record.dataset) and record.epochs is not None
 
 
@@ -134,7 +135,7 @@ def _leaves(value, key: str = "") -> dict:
 
 
 def setting(record: Record) -> tuple:
-    """Processes, precision, major version of torch, data; None where no file tells yet."""
+    """Processes, precision, major version of torch, data; None where no file has it yet."""
     data = (record.result or {}).get("data", {}).get("sha256")
     return record.processes, record.precision or None, record.torch.split(".")[0] or None, data and data[:8]
 
@@ -197,3 +198,6 @@ def _named(key: str, keys: list[str], leaves: dict) -> str:
     short = key.rsplit(".", 1)[-1]
     name = key if [k.rsplit(".", 1)[-1] for k in keys].count(short) > 1 else short
     return f"{name}={plain(leaves[key])}" if key in leaves else f"no {name}"
+
+
+__getattr__ = renamed(__name__, is_placed="has_table")

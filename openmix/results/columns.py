@@ -15,11 +15,12 @@ def values_of(record: Record) -> dict[str, dict[str, float]]:
     Of the validation they are the values of the last epoch.
     """
     result = record.result or {}
-    found = {VALIDATION: {k: v for k, v in (record.primary.get("last") or {}).items() if k not in ("epoch", "split")}}
+    last = record.primary.get("last") or {}
+    evaluated = {VALIDATION: {k: v for k, v in last.items() if k not in ("epoch", "split")}}
     for name, evaluation in result.get("evals", {}).items():
-        found[name] = evaluation["networks"].get(result.get("primary")) or {}
+        evaluated[name] = evaluation["networks"].get(result.get("primary")) or {}
     return {name: {k: v for k, v in values.items() if isinstance(v, (int, float)) and k != "count"}
-            for name, values in found.items()}
+            for name, values in evaluated.items()}
 
 
 def main_of(record: Record, evaluation: str) -> str | None:
@@ -29,7 +30,7 @@ def main_of(record: Record, evaluation: str) -> str | None:
 
 
 def parse_columns(texts: Iterable[str], records: list[Record]) -> list[tuple[str, str]]:
-    """``NAME`` or ``NAME.VALUE`` as (name, value); a name alone stands for its main value.
+    """``NAME`` or ``NAME.VALUE`` as (name, value); a name alone means its main value.
 
     Raises:
         ValueError: no run has an evaluation or a value of that name.
@@ -54,7 +55,7 @@ def parse_columns(texts: Iterable[str], records: list[Record]) -> list[tuple[str
 def cell_values(cell: Cell, column: tuple[str, str]) -> list[float]:
     """The values of a column, one for each counted run that has it."""
     name, value = column
-    return [found for r in cell.counted if (found := values_of(r).get(name, {}).get(value)) is not None]
+    return [number for r in cell.counted if (number := values_of(r).get(name, {}).get(value)) is not None]
 
 
 def mean_and_std(cell: Cell | None, column: tuple[str, str]) -> tuple[float | None, float | None]:

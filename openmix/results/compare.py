@@ -1,4 +1,4 @@
-"""Two sets of runs against each other: difference, confidence interval and test of each cell; costs in one place only.
+"""Two sets of runs against each other: difference, confidence interval and test of each cell, and costs.
 
 Cells and their values are those of the tables (:mod:`openmix.results.cells`), tests those of
 :mod:`openmix.results.significance`.
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .cells import REDUCTIONS, Cell, make_cells
-from .costs import place, show_place
+from .costs import hardware_of, show_hardware
 from .records import Record
 from .records import gather as gather_runs
 from .render import Part, Table
@@ -53,8 +53,8 @@ def gather(where: str) -> list[Record]:
     if os.path.isdir(where):
         records = gather_runs([where])
     else:
-        found = [path for path in sorted(glob.glob(str(where), recursive=True)) if os.path.isdir(path)]
-        records = gather_runs(found)
+        folders = [path for path in sorted(glob.glob(str(where), recursive=True)) if os.path.isdir(path)]
+        records = gather_runs(folders)
     if not records:
         raise FileNotFoundError(f"no run in {where}; give a folder that holds runs, or a pattern in quotes that finds "
                                 "such folders, e.g. 'work_dirs/cifar100/r18_*'")
@@ -80,8 +80,8 @@ def compare(a: list[Record], b: list[Record]) -> Comparison:
     differences = [outcome.difference for outcome in outcomes if outcome.difference is not None]
     overall = one_sample(differences, f"paired t-test over {len(differences)} cells, each counted once",
                          f"{len(differences)} cells: nothing can be tested")
-    found = [Pair(x, y, outcome, *costs(x, y)) for (x, y), outcome in zip(pairs, outcomes, strict=True)]
-    return Comparison(found, only_a, only_b, overall)
+    pairs_tested = [Pair(x, y, outcome, *costs(x, y)) for (x, y), outcome in zip(pairs, outcomes, strict=True)]
+    return Comparison(pairs_tested, only_a, only_b, overall)
 
 
 def _names(cells: list[Cell]) -> str:
@@ -98,7 +98,7 @@ def match(a: list[Cell], b: list[Cell]) -> tuple[list[tuple[Cell, Cell]], list[C
         pairs += new
         a = [c for c in a if all(c is not x for x, _ in new)]
         b = [c for c in b if all(c is not y for _, y in new)]
-    return sorted(pairs, key=lambda pair: _place(pair[0])), a, b
+    return sorted(pairs, key=lambda pair: _order(pair[0])), a, b
 
 
 def _match(a: list[Cell], b: list[Cell], label: str | None) -> list[tuple[Cell, Cell]]:
@@ -112,7 +112,7 @@ def _match(a: list[Cell], b: list[Cell], label: str | None) -> list[tuple[Cell, 
     return [(cell, sides[1][key]) for key, cell in sides[0].items() if key in sides[1]]
 
 
-def _place(cell: Cell) -> tuple:
+def _order(cell: Cell) -> tuple:
     return cell.dataset, cell.network, cell.row, cell.epochs
 
 
@@ -139,20 +139,20 @@ def compare_cells(a: Cell, b: Cell) -> Outcome:
 # -- costs -----------------------------------------------------------------------------------------------------
 
 
-def places(cell: Cell) -> set[tuple]:
-    """(hardware, processes, precision, total batch) of the finished runs of a cell."""
-    return {place(r) for r in cell.counted}
+def hardware_of_all(cell: Cell) -> set[tuple]:
+    """(device, processes, precision, total batch) of the finished runs of a cell."""
+    return {hardware_of(r) for r in cell.counted}
 
 
 def costs(a: Cell, b: Cell) -> tuple[float | None, float | None, str]:
-    """(images/s, memory) of B over A, medians over the runs; only where all ran in the same kind of place."""
-    where = places(a), places(b)
+    """(images/s, memory) of B over A, medians over the runs; only where all ran on the same hardware."""
+    where = hardware_of_all(a), hardware_of_all(b)
     if not all(where):
         return None, None, "no finished run"
     if where[0] != where[1] or len(where[0]) > 1:
-        names = [" and ".join(sorted({show_place(p) for p in side})) for side in where]
+        names = [" and ".join(sorted({show_hardware(p) for p in side})) for side in where]
         return None, None, f"not compared: A on {names[0]}, B on {names[1]}"
-    return (*(_ratio(b, a, key) for key in ("img_s", "peak_memory_mib")), show_place(next(iter(where[0]))))
+    return (*(_ratio(b, a, key) for key in ("img_s", "peak_memory_mib")), show_hardware(next(iter(where[0]))))
 
 
 def _ratio(over: Cell, under: Cell, key: str) -> float | None:
@@ -169,9 +169,9 @@ def _median(values: Iterable) -> float | None:
 
 
 def as_part(comparison: Comparison, a: str, b: str) -> Part:
-    """The comparison as a table with its caption and notes; ``a`` and ``b`` say where the runs lie."""
+    """The comparison as a table with its caption and notes; ``a`` and ``b`` are the folders of the runs."""
     head = ["cell", "network", "data", "epochs", "n", "A", "B", "B - A", f"{CONFIDENCE:.0%} interval", "p",
-            "adjusted p", "test", "img/s B/A", "memory B/A", "place"]
+            "adjusted p", "test", "img/s B/A", "memory B/A", "hardware"]
     rows = [[pair.label, pair.a.network, pair.a.dataset, pair.a.epochs, *_figures(pair.outcome, pair.a, pair.b),
              _times(pair.speed), _times(pair.memory), pair.cost] for pair in comparison.pairs]
     if len(rows) > 1:
@@ -179,9 +179,9 @@ def as_part(comparison: Comparison, a: str, b: str) -> Part:
     kinds = {REDUCTIONS[pair.a.kind] for pair in comparison.pairs if pair.a.kind and pair.a.kind == pair.b.kind}
     caption = (f"A: {a}. B: {b}. Top-1 in percent, mean over seeds of the {' or '.join(sorted(kinds)) or 'runs'}. "
                "Tests are two-sided; p is adjusted for their number after Benjamini and Hochberg. Costs are compared "
-               "where both sides ran in one kind of place")
+               "where both sides ran on the same hardware")
     notes = [f"only in {side}: {_names([cell])}" for side, cells in (("A", comparison.only_a), ("B", comparison.only_b))
-             for cell in sorted(cells, key=_place)]
+             for cell in sorted(cells, key=_order)]
     for pair in comparison.pairs:
         for side, cell in (("A", pair.a), ("B", pair.b)):
             if cell.not_counted:

@@ -4,23 +4,24 @@ import statistics
 from collections import defaultdict
 from dataclasses import dataclass
 
+from ..moved import renamed
 from .cells import Cell, recipe, setting
 from .records import Record
 
 
 @dataclass
 class Cost:
-    """Speed and memory of the finished runs of a row in one place; medians over the runs, of any number of epochs.
+    """Speed and memory of the finished runs of a row on the same hardware: medians over the runs.
 
     Attributes:
-        place: hardware, processes, precision and total batch: costs are compared within one only.
-        relative: time for an image relative to the baseline's in the same place; of several variants of the baseline
-            the one that differs in nothing but the method. None without such a baseline, and ``why`` says so.
+        hardware: device, processes, precision and total batch: costs are compared within one only.
+        relative: time for an image relative to the baseline's on the same hardware; of several variants of the baseline
+            the one that differs in nothing but the method. None without such a baseline, with the reason in ``why``.
     """
 
     row: str
     method: str
-    place: tuple[str, int, str, int]
+    hardware: tuple[str, int, str, int]
     runs: int
     img_s: float | None
     memory_mib: float | None
@@ -29,11 +30,11 @@ class Cost:
 
 
 def make_costs(cells: list[Cell], baseline: str = "Vanilla") -> list[Cost]:
-    """Costs of the rows of one network on one data set, sorted by place and row."""
+    """Costs of the rows of one network on one data set, sorted by hardware and row."""
     results, kin = defaultdict(list), {}
     for cell in cells:
         for record in cell.counted + cell.repeated:
-            key = place(record), cell.row, cell.method
+            key = hardware_of(record), cell.row, cell.method
             results[key].append(record.result)
             kin.setdefault(key, _all_but_method(record))
     costs = []
@@ -54,14 +55,14 @@ def make_costs(cells: list[Cell], baseline: str = "Vanilla") -> list[Cost]:
     return costs
 
 
-def show_place(place: tuple) -> str:
-    """A place in words."""
-    hardware, processes, precision, batch = place
-    return f"{processes} x {hardware or 'unknown hardware'}, {precision}, batch {batch}"
+def show_hardware(hardware: tuple) -> str:
+    """What :func:`hardware_of` returns, in words."""
+    device, processes, precision, batch = hardware
+    return f"{processes} x {device or 'unknown hardware'}, {precision}, batch {batch}"
 
 
-def place(record: Record) -> tuple[str, int, str, int]:
-    """(hardware, processes, precision, total batch): where a finished run was made, as far as costs go."""
+def hardware_of(record: Record) -> tuple[str, int, str, int]:
+    """(device, processes, precision, total batch) of a finished run, within which costs compare."""
     return record.hardware, record.processes, record.precision, record.result.get("total_batch")
 
 
@@ -73,3 +74,6 @@ def _all_but_method(record: Record) -> tuple:
 def _median(results: list[dict], key: str) -> float | None:
     values = [r[key] for r in results if r.get(key)]
     return statistics.median(values) if values else None
+
+
+__getattr__ = renamed(__name__, place="hardware_of", show_place="show_hardware")

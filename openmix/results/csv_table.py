@@ -22,12 +22,12 @@ def flat_table(cells: list[Cell], names=None, columns=()) -> Table:
         if names is not None and name not in names:
             continue
         own = [c for c in cells if (c.dataset, c.network) == (dataset, network)]
-        found, costs = {(c.row, c.epochs): c for c in own}, make_costs(own)
+        by_row, costs = {(c.row, c.epochs): c for c in own}, make_costs(own)
         theirs = published.epochs(dataset, network)
         source = (published.source(dataset, network) or {}).get("url", "")
         for row, of in ordered_rows(own, dataset, network):
             for n in sorted({c.epochs for c in own} | set(theirs)):
-                cell, value = found.get((row, n)), of and published.published(dataset, network, of, n)
+                cell, value = by_row.get((row, n)), of and published.published(dataset, network, of, n)
                 if cell or value:
                     rows.append([dataset, network, row, n, *_flat(cell), _digits(value),
                                  difference(cell, of) if difference(cell, of) != "-" else "",
@@ -46,11 +46,11 @@ def _flat(cell: Cell | None) -> list:
 
 
 def _flat_cost(cell: Cell | None, costs: list[Cost]) -> list:
-    """Empty for cells whose runs were made in several places."""
+    """Empty for cells whose runs ran on several kinds of hardware."""
     own = [c for c in costs if cell and c.row == cell.row]
     if len(own) != 1:
         return ["", "", "", ""]
-    return [_digits(own[0].img_s), _digits(own[0].memory_mib), _digits(own[0].relative), own[0].place[0]]
+    return [_digits(own[0].img_s), _digits(own[0].memory_mib), _digits(own[0].relative), own[0].hardware[0]]
 
 
 def _digits(value: float | None) -> str:

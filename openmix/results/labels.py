@@ -9,6 +9,7 @@ import re
 from functools import cache
 from pathlib import Path
 
+from ..moved import renamed
 from ..workdir.description import method_label, network_label
 from ..workdir.json_files import MIB, check_text, read_bytes
 
@@ -93,10 +94,16 @@ def network_of(config: dict, description: dict) -> str:
 
 def dataset_of(config: dict, description: dict) -> str:
     """``CIFAR-100``; of a folder or an array file its ``name``, or that of the path."""
-    dataset = config["train_dataloader"]["dataset"]
-    kind = str(dataset.get("type"))
-    own = dataset.get("name") or Path(str(dataset.get("data_root") or "")).stem
-    return description.get("dataset") or OLD_DATASETS.get(kind) or str(own or kind)
+    return description.get("dataset") or _dataset_name(config["train_dataloader"]["dataset"])
+
+
+def _dataset_name(dataset: dict) -> str:
+    kind, inner, name = str(dataset.get("type")), dataset.get("data"), dataset.get("name")
+    if isinstance(inner, dict) and not name:  # a wrapper, named as Subset names itself
+        chosen = f"{dataset['per_class']} a class" if "per_class" in dataset else kind
+        chosen = f"{len(dataset['indices'])} chosen" if isinstance(dataset.get("indices"), (list, tuple)) else chosen
+        return f"{_dataset_name(inner)} ({chosen})"
+    return OLD_DATASETS.get(kind) or str(name or Path(str(dataset.get("data_root") or "")).stem or kind)
 
 
 def slug(label: str) -> str:
@@ -109,6 +116,9 @@ def folder_of(dataset: str) -> str:
     return slug(dataset).replace("-", "")
 
 
-def section(dataset: str, network: str) -> str:
+def part_name(dataset: str, network: str) -> str:
     """Name of the part of a table file with all results of a network on a data set: ``cifar100-resnet-18``."""
     return f"{folder_of(dataset)}-{slug(network)}"
+
+
+__getattr__ = renamed(__name__, section="part_name")

@@ -1,4 +1,4 @@
-"""Published accuracies as data: where each comes from, and what is known against it (``published_*.json``)."""
+"""Published accuracies as data: with source and caveats (``published_*.json``)."""
 import json
 from functools import cache
 from importlib import resources
@@ -6,16 +6,16 @@ from importlib import resources
 
 @cache
 def _data() -> dict:
-    """All files together; a table of the same data set and network may stand in one of them only."""
+    """All files together; a table of the same data set and network may be in one of them only."""
     data: dict = dict(sources={}, caveats={}, no_target=[], methods={}, tables=[])
     folder = resources.files("openmix.results")
     for file in sorted((f for f in folder.iterdir() if f.name.startswith("published_")), key=lambda f: f.name):
         if file.name.endswith(".json"):
-            found = json.loads(file.read_text(encoding="utf-8"))
+            content = json.loads(file.read_text(encoding="utf-8"))
             for key in ("tables", "no_target"):
-                data[key] += found[key]
+                data[key] += content[key]
             for key in ("sources", "caveats", "methods"):
-                data[key] |= found[key]
+                data[key] |= content[key]
     return data
 
 
@@ -73,12 +73,12 @@ def source(dataset: str, network: str) -> dict | None:
 
 
 def general_caveats(dataset: str, network: str) -> list[str]:
-    """What is known against all values of a table."""
+    """The caveats of all values of a table."""
     return [_data()["caveats"][key] for key in _table(dataset, network).get("caveats", [])]
 
 
 def caveats(dataset: str, network: str, method: str, epochs: int | None = None) -> list[str]:
-    """What is known against the values of a method, or against one of them; beside :func:`general_caveats`."""
+    """The caveats of the values of a method, or of one of them; beside :func:`general_caveats`."""
     return [_data()["caveats"][key] for key in _keys(dataset, network, method, epochs)]
 
 

@@ -12,7 +12,7 @@ from .labels import dataset_of, read_config
 from .records import Record
 
 FOLDERS = ("cifar10", "cifar100")  # of configs/: those that published tables are of
-LABELLED = ("model.mixup.", "model.backbone.")  # options that equal labels stand for
+LABELLED = ("model.mixup.", "model.backbone.")  # options that labels already contain
 
 
 def read(path) -> dict:
@@ -37,7 +37,7 @@ def merged(base: dict, over: dict) -> dict:
 
 @cache
 def shipped() -> list[dict]:
-    """The shipped configs, those that somebody added to their folders and that are no literals aside."""
+    """The shipped configs; files in their folders that are no literals are left out."""
     configs = []
     for path in sorted(path for folder in FOLDERS for path in (config_root() / folder).glob("*.py")):
         try:
@@ -58,7 +58,7 @@ def has_labels(config: dict, record: Record) -> bool:
 
 
 def comparable(config: dict) -> dict:
-    """The recipe of a config without empty dicts and without what equal labels say already."""
+    """The recipe of a config without empty dicts and without what labels contain."""
     return {key: value for key, value in recipe_of(config).items() if value != {} and (
         not key.startswith(LABELLED) or key.rsplit(".", 1)[-1] in FROM_THE_DATA)}
 

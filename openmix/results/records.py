@@ -1,4 +1,4 @@
-"""Work dirs to records. A run whose files are torn, missing or of a newer version is a record too, and says so.
+"""Work dirs to records. A run whose files are torn, missing or of a newer version is listed with its problems.
 
 Only files of the work dir are read: the resolved config, ``status.json``, ``env.json``, ``result.json`` and the
 ``scalars.json`` of each start. Nothing is executed, and nothing heavy is imported.
@@ -31,14 +31,14 @@ class Record:
         folder: its work dir.
         state: ``broken`` (``result.json`` cannot be used) or one of those of :func:`openmix.workdir.status.state`.
         method, network, dataset: labels, see :mod:`openmix.results.labels`; ``?`` without a readable config.
-        epochs: planned. seed: None if no file tells it.
+        epochs: planned. seed: None if no file has it.
         result: content of ``result.json``; None if there is none, or none that can be used.
         config, config_file: the resolved config as plain data, and its path; {} and None without one.
         defaults: {class: {option: default}} of its method and network.
         config_hash: of the result, or of the config where there is no result yet; "" if neither is readable.
-        hardware, processes, precision, torch: what it ran with; "" or None where no file tells it.
+        hardware, processes, precision, torch: of the run; "" or None where no file has it.
         status, env: content of ``status.json`` and ``env.json``, {} without one.
-        problems: what is wrong with its files, a line each.
+        problems: the defects of its files, a line each.
         damaged: whether one of them cannot be used; a missing one is no damage.
     """
 
@@ -88,25 +88,25 @@ def find_runs(root, unreadable: Callable[[OSError], None] | None = None) -> list
     """
     if not Path(root).is_dir():
         raise FileNotFoundError(f"no folder {root}; name the folder that holds the runs, e.g. work_dirs")
-    found = []
-    for folder, below, files in os.walk(root, onerror=unreadable or _tell):
+    folders = []
+    for folder, below, files in os.walk(root, onerror=unreadable or _warn):
         if SIGNS.intersection(files + below):
-            found.append(folder)
+            folders.append(folder)
             below.clear()
-    return sorted(found)
+    return sorted(folders)
 
 
-def _tell(error: OSError) -> None:
+def _warn(error: OSError) -> None:
     print(f"{error.filename} is left out: {error.strerror}", file=sys.stderr)
 
 
 def gather(roots: Iterable) -> list[Record]:
     """The runs below several folders, each once where they overlap (symbolic links resolved), sorted by folder."""
-    found: dict[str, Record] = {}
+    records: dict[str, Record] = {}
     for root in roots:
         for record in read_records(root):
-            found.setdefault(os.path.realpath(record.folder), record)
-    return sorted(found.values(), key=lambda r: r.folder)
+            records.setdefault(os.path.realpath(record.folder), record)
+    return sorted(records.values(), key=lambda r: r.folder)
 
 
 def read_records(root) -> list[Record]:
@@ -124,7 +124,7 @@ def read_records(root) -> list[Record]:
 
 
 def damaged(records: Iterable[Record]) -> list[str]:
-    """A line for each run with files that cannot be used: its folder, and what is wrong with them."""
+    """A line for each run with files that cannot be used: its folder and the defects."""
     return [f"{r.folder}: {'; '.join(r.problems)}" for r in records if r.damaged]
 
 
@@ -133,7 +133,7 @@ def make_record(folder: str, facts: dict) -> Record:
     config, env, status = facts["config"] or {}, facts["env"] or {}, facts["status"] or {}
     result, problems = facts["result"], list(facts["problems"])
     state = "done" if result and result["status"] == "done" else BROKEN if facts["broken"] else workdir.state(folder)
-    if state == "waiting" and result and result["status"] in TERMINAL:  # status.json says nothing, and nothing runs
+    if state == "waiting" and result and result["status"] in TERMINAL:  # status.json has no end, and nothing runs
         state = result["status"]
     if state in ("done", "interrupted") and not result and not facts["broken"] and status.get("state") == "done":
         problems.append("status.json says done, but there is no result.json")
@@ -152,7 +152,7 @@ def make_record(folder: str, facts: dict) -> Record:
         try:
             setattr(record, name, read())
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            if config:  # else the problems say that there is none
+            if config:  # else the problems contain that there is none
                 problems.append(f"its config has no {name} ({type(error).__name__}: {error})")
     record.hardware = str(outcome.get("hardware") or env.get("hardware") or "")
     record.processes = outcome.get("processes") or env.get("world_size")
@@ -171,7 +171,7 @@ def _whole(value, least: int) -> int:
 
 
 def read_facts(folder) -> dict:
-    """What the files of a work dir say, as plain data: config, its hash, status, env, result, problems."""
+    """The files of a work dir as plain data: config, its hash, status, env, result, problems."""
     folder, bad, problems = Path(folder), [], []
     status, env = (_read(partial(_fields, kinds=kinds, bad=bad), folder / name, bad, problems)
                    for name, kinds in (("status.json", STATUS), ("env.json", usable.ENV)))
@@ -224,16 +224,17 @@ def _read(read: Callable, path: Path, bad: list, missing: list | None = None):
 
 
 def _find_config(folder: Path, result: dict | None, bad: list, problems: list) -> tuple[Path | None, dict | None]:
-    """The resolved config: of several the one that the result was made with."""
-    found = {path: _read(labels.read_config, path, bad) for path in sorted(folder.glob("*.py"))}
-    read = {path: config for path, config in found.items() if config is not None}
+    """The resolved config: of several the one with the hash that the result names."""
+    configs = {path: _read(labels.read_config, path, bad) for path in sorted(folder.glob("*.py"))}
+    read = {path: config for path, config in configs.items() if config is not None}
     if len(read) > 1:
-        made = [p for p, config in read.items() if result and provenance.config_hash(config) == result["config_hash"]]
-        chosen = (made or list(read))[-1]
-        if not made:
+        matching = [p for p, config in read.items()
+                    if result and provenance.config_hash(config) == result["config_hash"]]
+        chosen = (matching or list(read))[-1]
+        if not matching:
             problems.append(f"several configs ({', '.join(p.name for p in read)}); {chosen.name} was taken")
         return chosen, read[chosen]
-    if not found:
+    if not configs:
         problems.append("there is no config")
     return next(iter(read.items()), (None, None))
 

@@ -30,7 +30,7 @@ class Table:
 
 @dataclass
 class Part:
-    """What stands between two markers: a title, what the numbers are (texts and links), tables, notes from 1."""
+    """The text between two markers: a title, a caption (texts and links), tables, notes from 1."""
 
     title: str
     caption: str | list

@@ -1,6 +1,6 @@
 """Whether two samples of accuracies differ: paired t-test where the seeds are the same, Welch's otherwise (scipy).
 
-A seed fixes the order, crops and flips of a run, so what it does to both sides drops out of paired differences. Welch's
+A seed fixes the order, crops and flips of a run, so its effect on both sides drops out of paired differences. Welch's
 test (Biometrika 34, 1947) needs no equal variances. One run a side can be compared but not tested.
 """
 import statistics
@@ -41,11 +41,11 @@ def two_samples(a: dict[int, float], b: dict[int, float]) -> Outcome:
     x, y = list(a.values()), list(b.values())
     if max(max(x) - min(x), max(y) - min(y)) < ROUNDING:
         return Outcome(n, difference, "no spread among seeds: nothing to test")
-    found = scipy_stats().ttest_ind(y, x, equal_var=False)
-    low, high = found.confidence_interval(CONFIDENCE)
+    test = scipy_stats().ttest_ind(y, x, equal_var=False)
+    low, high = test.confidence_interval(CONFIDENCE)
     same = len(a.keys() & b.keys())
     why = f"only {same} seeds are the same" if same else "no seed is the same"
-    return Outcome(n, difference, f"Welch's t-test ({why})", float(low), float(high), float(found.pvalue))
+    return Outcome(n, difference, f"Welch's t-test ({why})", float(low), float(high), float(test.pvalue))
 
 
 def one_sample(differences: list[float], name: str, too_few: str) -> Outcome:
@@ -58,17 +58,17 @@ def one_sample(differences: list[float], name: str, too_few: str) -> Outcome:
         return Outcome(n, mean, too_few)
     if max(differences) - min(differences) < ROUNDING:
         return Outcome(n, mean, "all differences are the same: nothing to test")
-    found = scipy_stats().ttest_1samp(differences, 0.0)
-    low, high = found.confidence_interval(CONFIDENCE)
-    return Outcome(n, mean, name, float(low), float(high), float(found.pvalue))
+    test = scipy_stats().ttest_1samp(differences, 0.0)
+    low, high = test.confidence_interval(CONFIDENCE)
+    return Outcome(n, mean, name, float(low), float(high), float(test.pvalue))
 
 
 def adjusted(outcomes: list[Outcome]) -> list[Outcome]:
     """The outcomes with p values adjusted for how many were tested (Benjamini and Hochberg, JRSS B 57, 1995)."""
     tested = [i for i, outcome in enumerate(outcomes) if outcome.p is not None]
-    found = scipy_stats().false_discovery_control([outcomes[i].p for i in tested]) if tested else []
+    corrected = scipy_stats().false_discovery_control([outcomes[i].p for i in tested]) if tested else []
     outcomes = list(outcomes)
-    for i, p in zip(tested, found, strict=True):
+    for i, p in zip(tested, corrected, strict=True):
         outcomes[i] = replace(outcomes[i], p_adjusted=float(p))
     return outcomes
 

@@ -1,6 +1,6 @@
 """The tables of the model zoo: rows methods, columns epochs, one part for each network and data set.
 
-What a cell is, :mod:`openmix.results.cells` says; here it is put into words. Same records, same text.
+Cells are defined in :mod:`openmix.results.cells`; here they become text. Same records, same text.
 """
 import hashlib
 import json
@@ -10,15 +10,15 @@ from pathlib import Path
 
 from ..workdir.files import last_checkpoint, last_log
 from . import published, recipes
-from .cells import Cell, is_placed
+from .cells import Cell, has_table
 from .columns import column_text, is_early
 from .costs import Cost, make_costs
-from .labels import section
+from .labels import part_name
 from .records import Record
 from .render import Link, Part, Table
 
 OVERVIEW = "overview"  # name of the part that counts the runs of all others
-UNPLACED = "unplaced"  # name of the part with the runs whose files do not tell where they belong
+UNPLACED = "unplaced"  # name of the part with the runs whose files do not name their table
 NO_RUN = "no run yet"
 SHAPES = "Shapes"  # the data set that the package draws itself
 CAPTION = ("Top-1 accuracy in % on the test set: mean ± sample standard deviation over seeds of the median of exactly "
@@ -32,17 +32,17 @@ HELD_OUT = "‡ measured on images held out of training: not compared."
 def parts(cells: list[Cell]) -> dict[str, tuple[str, str]]:
     """{name of a part: (data set, network)} of all runs and all published tables, sorted.
 
-    Of several places with one name, the published one keeps it; the others get a short hash of theirs behind it.
+    Of several pairs with one name, the published one keeps it; the others get a short hash of theirs behind it.
     """
     known = set(published.tables())
-    places = known | {(c.dataset, c.network) for c in cells}
-    names = Counter(section(*place) for place in places)
-    return dict(sorted((section(*place) if names[section(*place)] == 1 or place in known else _hashed(place), place)
-                       for place in places))
+    pairs = known | {(c.dataset, c.network) for c in cells}
+    names = Counter(part_name(*pair) for pair in pairs)
+    return dict(sorted((part_name(*pair) if names[part_name(*pair)] == 1 or pair in known else _hashed(pair), pair)
+                       for pair in pairs))
 
 
-def _hashed(place: tuple[str, str]) -> str:
-    return f"{section(*place)}-{hashlib.sha256(json.dumps(place).encode()).hexdigest()[:6]}"
+def _hashed(pair: tuple[str, str]) -> str:
+    return f"{part_name(*pair)}-{hashlib.sha256(json.dumps(pair).encode()).hexdigest()[:6]}"
 
 
 def make_part(cells: list[Cell], dataset: str, network: str, base=".", columns=()) -> Part:
@@ -87,13 +87,13 @@ def ordered_rows(cells: list[Cell], dataset: str, network: str) -> list[tuple[st
     """(row, published name) in the order of the published table, rows that are not in it behind."""
     rows = sorted({(c.row, c.method) for c in cells})
     names = {row: published.published_name(dataset, network, method) for row, method in rows}
-    found = []
+    ordered = []
     for name in published.methods(dataset, network):
         own = [row for row, of in names.items() if of == name]
         if not own:  # no run: under our usual label, or the published name where we have none
             own = [next(iter(published.labels(dataset, network, name)), name)]
-        found += [(row, name) for row in own]
-    return found + [(row, None) for row, of in names.items() if of is None]
+        ordered += [(row, name) for row in own]
+    return ordered + [(row, None) for row, of in names.items() if of is None]
 
 
 def accuracy_table(cells: list[Cell], dataset: str, network: str, notes: list[str], columns=()) -> Table:
@@ -104,7 +104,7 @@ def accuracy_table(cells: list[Cell], dataset: str, network: str, notes: list[st
     own = [(n, column) for n in sorted({c.epochs for c in cells}) for column in columns]
     theirs = published.epochs(dataset, network)
     epochs = sorted({c.epochs for c in cells} | set(theirs))
-    found = {(c.row, c.epochs): c for c in cells}
+    by_row = {(c.row, c.epochs): c for c in cells}
     head, rows = ["method"], []
     for n in epochs:
         head += [_epochs(n), *([f"published, {n}", f"difference, {n}"] if n in theirs else [])]
@@ -112,13 +112,13 @@ def accuracy_table(cells: list[Cell], dataset: str, network: str, notes: list[st
     for row, name in ordered_rows(cells, dataset, network):
         line = [row]
         for n in epochs:
-            cell = found.get((row, n))
+            cell = by_row.get((row, n))
             line.append(cell_text(cell, notes) if cell else NO_RUN)
             if n in theirs:
                 value = name and published.published(dataset, network, name, n)
                 refs = [_ref(text, notes) for text in published.caveats(dataset, network, name, n)] if value else []
                 line += [" ".join([f"{value:.2f}", *refs]) if value else "-", difference(cell, name, notes)]
-        rows.append(line + [column_text(found.get((row, n)), column) for n, column in own])
+        rows.append(line + [column_text(by_row.get((row, n)), column) for n, column in own])
     if any(is_early(c, column) for c in cells for column in columns):
         notes.append(EARLY)
     return Table(head, rows)
@@ -154,7 +154,7 @@ def difference(cell: Cell | None, name: str | None, notes: list[str] | None = No
     """Ours minus what was published under ``name``, in points; ``-`` where that is no target or another quantity.
 
     Runs with another recipe than the shipped config of their row, or on other data, are not compared; ``notes`` gets
-    a line that says why.
+    a line with the reason.
     """
     if cell is None or cell.kind != "median" or cell.held_out or name is None:
         return "-"
@@ -184,12 +184,12 @@ def unlike_published(cell: Cell) -> str:
 
 
 def cost_table(costs: list[Cost], notes: list[str], baseline: str = "Vanilla") -> Table:
-    """Speed and memory of each row, place by place; relative costs within one place only."""
+    """Speed and memory of each row, relative costs on the same hardware only."""
     rows = []
     for cost in costs:
-        hardware, processes, precision, batch = cost.place
+        device, processes, precision, batch = cost.hardware
         relative = f"{cost.relative:.2f}" if cost.relative else f"- {_ref(cost.why, notes)}"
-        rows.append([cost.row, hardware or "?", processes or "?", precision or "?", batch or "?",
+        rows.append([cost.row, device or "?", processes or "?", precision or "?", batch or "?",
                      f"{cost.img_s:,.0f}" if cost.img_s else "-",
                      f"{cost.memory_mib:,.0f}" if cost.memory_mib else "-", relative, cost.runs])
     return Table(["method", "hardware", "processes", "precision", "batch", "images/s", "memory, MiB",
@@ -217,7 +217,7 @@ def _accuracy(record: Record) -> str:
 
 
 def remarks(record: Record) -> str:
-    """Why it ended, and what is wrong with its files."""
+    """The reason of its end, and the defects of its files."""
     reason = (record.result or {}).get("reason") or record.status.get("reason")
     return "; ".join([str(reason)] * bool(reason and record.state != "done") + record.problems) or "-"
 
@@ -225,17 +225,17 @@ def remarks(record: Record) -> str:
 def links(record: Record, base=".") -> list:
     """Config, last log and last checkpoint, relative to ``base``; ``-`` where there is none."""
     folder = Path(record.folder)
-    found = [record.config_file, last_log(folder), last_checkpoint(folder)]
-    return [Link(Path(path).name, Path(os.path.relpath(path, base)).as_posix()) if path else "-" for path in found]
+    files = [record.config_file, last_log(folder), last_checkpoint(folder)]
+    return [Link(Path(path).name, Path(os.path.relpath(path, base)).as_posix()) if path else "-" for path in files]
 
 
 def unplaced_part(records: list[Record], base=".") -> Part:
-    """The runs that no table can show, because their files do not tell what they are."""
+    """The runs that no table can show, because their files do not name method, network or data."""
     rows = [[Link(Path(r.folder).as_posix(), Path(os.path.relpath(r.folder, base)).as_posix()), r.state, remarks(r)]
-            for r in records if not is_placed(r)]
+            for r in records if not has_table(r)]
     if not rows:
-        return Part("Runs without a place", "None: every run found is in the table of its network and data set.", [])
-    return Part("Runs without a place", "Their files do not tell which table they belong to.",
+        return Part("Runs without a table", "None: every run found is in the table of its network and data set.", [])
+    return Part("Runs without a table", "Their files do not name method, network, data set and epochs.",
                 [Table(["folder", "state", "remarks"], rows)])
 
 

@@ -1,6 +1,6 @@
 """A grid to short config files and a run list, all of them checked before anything starts.
 
-Everything lies in ``configs/sweeps/<name>/`` below the current folder. A file written here says so in its first line,
+Everything is in ``configs/sweeps/<name>/`` below the current folder. The first line of each file names the grid,
 with a checksum of the rest: one that a user has changed is recognised and kept.
 """
 import copy
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import did_you_mean
+from ..moved import renamed
 from ..paths import config_root, default_work_dir, find_grid
 from ..workdir.files import write_atomic
 from ..workdir.json_files import MIB, read_bytes
@@ -26,18 +27,18 @@ BASES = re.compile(r"""^_base_\s*=\s*(\[[^\]]*\]|\([^)]*\)|["'][^"'\n]+["'])""",
 
 
 @dataclass
-class Made:
-    """What :func:`make` did: names of configs by what became of them, and the jobs."""
+class SweepFiles:
+    """The result of :func:`make`: names of configs by outcome, and the jobs."""
 
     name: str
     jobs: list[Job] = field(default_factory=list)
     new: list[str] = field(default_factory=list)
     updated: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
+    edited: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
 
-def make(grid_path, force: bool = False) -> Made:
+def make(grid_path, force: bool = False) -> SweepFiles:
     """Write the configs and the run list of a grid; again and again with the same outcome, a larger grid adds.
 
     Args:
@@ -49,40 +50,40 @@ def make(grid_path, force: bool = False) -> Made:
     """
     grid_path = find_grid(grid_path)
     grid = read_grid(grid_path)
-    folder, made = SWEEPS / grid.name, Made(grid.name)
+    folder, files = SWEEPS / grid.name, SweepFiles(grid.name)
     if not force:
         _refuse_other(folder / "runs.json", Path(grid_path))
     texts = {}
     for row in grid.rows:
         path = folder / f"{row.name}.py"
-        made_of(path, signed(text(row, _base(row, grid), folder), grid), force, made, texts)
-    made.left = sorted({p.stem for p in folder.glob("*.py")} - {row.name for row in grid.rows})
-    made.jobs = _checked([job for row in grid.rows for job in jobs_of(row, folder)], folder, texts)
+        plan_file(path, signed(text(row, _base(row, grid), folder), grid), force, files, texts)
+    files.left = sorted({p.stem for p in folder.glob("*.py")} - {row.name for row in grid.rows})
+    files.jobs = _checked([job for row in grid.rows for job in jobs_of(row, folder)], folder, texts)
     folder.mkdir(parents=True, exist_ok=True)
     for path, content in texts.items():
         write_atomic(path, content.encode(), durable=False)
-    write_list(folder / "runs.json", made.jobs, grid=grid.path, grid_sum=_sum(Path(grid_path).read_text()),
-               checked=_sums(made.jobs))
-    return made
+    write_list(folder / "runs.json", files.jobs, grid=grid.path, grid_sum=_sum(Path(grid_path).read_text()),
+               checked=_sums(files.jobs))
+    return files
 
 
 def _refuse_other(path: Path, grid: Path) -> None:
     try:
-        found = read_list(path)
+        saved = read_list(path)
     except (FileNotFoundError, ValueError):  # none, or one that is to be written anew
         return
-    refuse_other(found, grid, path)
+    refuse_other(saved, grid, path)
 
 
-def made_of(path: Path, content: str, force: bool, made: Made, texts: dict[Path, str]) -> None:
-    """Note in ``texts`` one config to be written, unless it is there or was changed by hand; ``made`` tells which."""
+def plan_file(path: Path, content: str, force: bool, files: SweepFiles, texts: dict[Path, str]) -> None:
+    """Note in ``texts`` one config to be written, unless it is there or was changed by hand, as ``files`` records."""
     old = _text(path) if path.is_file() else None
     if old == content:
         return
     if old is not None and not is_signed(old) and not force:
-        made.kept.append(path.stem)
+        files.edited.append(path.stem)
         return
-    (made.new if old is None else made.updated).append(path.stem)
+    (files.new if old is None else files.updated).append(path.stem)
     texts[path] = content
 
 
@@ -110,11 +111,11 @@ def jobs_of(row: Row, folder: Path) -> list[Job]:
 def _base(row: Row, grid: Grid) -> Path:
     """The config a row starts from: below the current folder, beside the grid, or a shipped one."""
     shipped = config_root()
-    places = [Path(row.base), Path(grid.path).parent / row.base, shipped / row.base.removeprefix("configs/")]
-    for path in places:
+    candidates = [Path(row.base), Path(grid.path).parent / row.base, shipped / row.base.removeprefix("configs/")]
+    for path in candidates:
         if path.is_file():
             return path
-    known = [p.name for p in places[0].parent.glob("*.py")] or [p.name for p in places[2].parent.glob("*.py")]
+    known = [p.name for p in candidates[0].parent.glob("*.py")] or [p.name for p in candidates[2].parent.glob("*.py")]
     raise FileNotFoundError(f"{grid.path}: row {row.name} starts from {row.base}, which does not exist; "
                             f"{did_you_mean(Path(row.base).name, known)}")
 
@@ -156,7 +157,7 @@ def literal(value) -> str:
 
 
 def signed(content: str, grid: Grid) -> str:
-    """With the line that says where it is from."""
+    """With a first line that names its grid."""
     return f"# made by openmix sweep from {grid.name}.py, checksum {_sum(content)}; what you change is kept\n{content}"
 
 
@@ -167,7 +168,7 @@ def is_signed(content: str) -> bool:
 
 
 def _text(path: Path) -> str:
-    """The text of a config, which somebody else may have written."""
+    """The text of a config, from any source."""
     return read_bytes(path, MIB).decode(errors="replace")
 
 
@@ -180,15 +181,15 @@ def _sums(jobs: list[Job]) -> dict[str, str]:
     return {path: _sum("".join(_texts(Path(path), {}).values())) for path in sorted({job.config for job in jobs})}
 
 
-def _texts(path: Path, found: dict[Path, str]) -> dict[Path, str]:
+def _texts(path: Path, texts: dict[Path, str]) -> dict[Path, str]:
     """The texts of a config and of its bases, as far as they are files; without mmengine, which takes long to load."""
     path = Path(os.path.normpath(path))
-    if path not in found and path.is_file():
-        found[path] = _text(path)
-        for bases in BASES.findall(found[path]):
+    if path not in texts and path.is_file():
+        texts[path] = _text(path)
+        for bases in BASES.findall(texts[path]):
             for base in re.findall(r"""["']([^"']+)["']""", bases):
-                _texts(path.parent / base, found)
-    return found
+                _texts(path.parent / base, texts)
+    return texts
 
 
 # -- before a run ----------------------------------------------------------------------------------------------
@@ -217,36 +218,39 @@ def prepare(sweep, force: bool = False) -> tuple[str, list[Job], dict[str, str]]
     """Before a sweep is run: make it if its grid is new or was changed, and check configs that were changed by hand.
 
     Returns:
-        (name, jobs, what is wrong with configs that were changed since: {path: message}).
+        (name, jobs, errors of configs that were changed since: {path: message}).
     """
     sweep = find_sweep(sweep)
     path, given = run_list(sweep), Path(sweep)
     grid = given if given.suffix == ".py" else None
     if grid is not None and (not path.is_file() or read_list(grid).get("grid_sum") != _grid_sum(grid)):
         make(grid, force)
-    found = read_list(path)
-    changed = _changed(found)
-    source = grid or Path(found.get("grid") or "none")
+    saved = read_list(path)
+    changed = _changed(saved)
+    source = grid or Path(saved.get("grid") or "none")
     if source.is_file() and any(not Path(c).is_file() or is_signed(_text(Path(c))) for c in changed):
-        make(source, force)  # the grid, and not what some earlier one left, says what these are
-        found = read_list(path)
-        changed = _changed(found)
-    jobs, problems = check_each([job for job in found["jobs"] if job.config in changed]) if changed else ([], {})
+        make(source, force)  # from the grid, not from what an earlier one left
+        saved = read_list(path)
+        changed = _changed(saved)
+    jobs, problems = check_each([job for job in saved["jobs"] if job.config in changed]) if changed else ([], {})
     checked = {job.name: job for job in jobs}
-    found["jobs"] = [checked.get(job.name, job) for job in found["jobs"]]
-    if checked:  # so that status and tables know what is trained now
-        found["checked"] = {**found["checked"], **_sums(jobs)}
-        write_list(path, **{k: v for k, v in found.items() if k != "schema"})
-    return path.parent.name, found["jobs"], problems
+    saved["jobs"] = [checked.get(job.name, job) for job in saved["jobs"]]
+    if checked:  # so that status and tables know the new configs
+        saved["checked"] = {**saved["checked"], **_sums(jobs)}
+        write_list(path, **{k: v for k, v in saved.items() if k != "schema"})
+    return path.parent.name, saved["jobs"], problems
 
 
-def _changed(found: dict) -> set[str]:
+def _changed(saved: dict) -> set[str]:
     """Configs of a run list that are not, with their bases, as they were when they were checked."""
-    sums = _sums(found["jobs"])
-    return {config for config, old in found.get("checked", {}).items() if sums.get(config) != old}
+    sums = _sums(saved["jobs"])
+    return {config for config, old in saved.get("checked", {}).items() if sums.get(config) != old}
 
 
 def _grid_sum(grid: Path) -> str:
     if not grid.is_file():
-        read_grid(grid)  # says what is wrong
+        read_grid(grid)  # raises with the reason
     return _sum(grid.read_text())
+
+
+__getattr__ = renamed(__name__, Made="SweepFiles")

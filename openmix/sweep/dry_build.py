@@ -23,7 +23,7 @@ def check_each(jobs: list[Job], draft: Path | None = None) -> tuple[list[Job], d
         draft: folder with the configs as they will be, under the names of their files.
 
     Returns:
-        (jobs whose config is right, with its hash and epochs; {path of a config: what is wrong}).
+        (jobs whose config is right, with its hash and epochs; {path of a config: its error}).
     """
     facts, problems, built = {}, {}, set()
     for job in {job.config: job for job in reversed(jobs)}.values():  # of each config the first job

@@ -19,7 +19,7 @@ from .jobs import check_name, sweep_name
 
 KEYS = ("base", "backbones", "mixups", "epochs", "seeds", "vary", "overrides", "exclude", "processes", "nodes")
 OVERRIDE_KEYS = ("match", "set", "processes", "nodes")
-PLACES = ("backbone", "mixup")
+FIELDS = ("backbone", "mixup")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Row:
 
     Attributes:
         name: of the config file. base: path of the config it starts from, as the grid wrote it.
-        backbone: the text for ``{backbone}``; empty if the base has no such place.
+        backbone: the text for ``{backbone}``; empty if the base has no such field.
         mixup: name of the method, as the grid wrote it; empty for that of the base.
         method: ``type`` and options that are set; None for those of the base.
         changes: nested dict of the other keys that differ from the base.
@@ -59,7 +59,7 @@ def read_grid(path) -> Grid:
     """Read and check a grid file. It is a program: read only those you trust.
 
     Raises:
-        FileNotFoundError: no such file. ValueError, TypeError: a key or value that is not understood; names the place
+        FileNotFoundError: no such file. ValueError, TypeError: a key or value that is not understood, named
             and the nearest that is known.
     """
     path = Path(path)
@@ -83,7 +83,7 @@ def parse(keys: Mapping, name: str, path: str = "") -> Grid:
     """The rows of a grid given as a dict; see :func:`read_grid`."""
     keys = _python(keys)
     check_keys("grid", keys, KEYS)
-    places = _places(keys)
+    fields = _fields(keys)
     overrides = {f"overrides[{i}]": entry for i, entry in enumerate(_list("overrides", keys))}
     for where, entry in overrides.items():
         _check_override(where, entry)
@@ -91,7 +91,7 @@ def parse(keys: Mapping, name: str, path: str = "") -> Grid:
     fixed = dict(seeds=_seeds(keys.get("seeds", 1)), processes=check_count("processes", keys.get("processes", 1)),
                  nodes=check_count("nodes", keys.get("nodes", 1)))
     rows, used = [], set()
-    for point in _points(keys, places):
+    for point in _points(keys, fields):
         if excluded := [where for where, rule in exclude.items() if _matches(where, rule, point)]:
             used.update(excluded)
             continue
@@ -118,25 +118,25 @@ def parse(keys: Mapping, name: str, path: str = "") -> Grid:
 # -- axes ------------------------------------------------------------------------------------------------------
 
 
-def _places(keys: Mapping) -> set[str]:
-    """The places of ``base`` that are filled in."""
+def _fields(keys: Mapping) -> set[str]:
+    """The fields of ``base`` that are filled in."""
     if not isinstance(keys.get("base"), str):
         raise ValueError("the grid has no base: the path of a config, e.g. \"configs/cifar100/r18_{mixup}.py\"")
-    places = {name for _, name, _, _ in Formatter().parse(keys["base"]) if name is not None}
-    for name in places:
-        if name not in PLACES:
-            raise ValueError(f"base: unknown place {name!r}; {did_you_mean(name, PLACES)}")
+    fields = {name for _, name, _, _ in Formatter().parse(keys["base"]) if name is not None}
+    for name in fields:
+        if name not in FIELDS:
+            raise ValueError(f"base: unknown field {name!r}; {did_you_mean(name, FIELDS)}")
         if name + "s" not in keys:
-            raise ValueError(f"base has a place for {{{name}}}, but the grid has no {name}s")
-    if "backbones" in keys and "backbone" not in places:
-        raise ValueError(f"backbones need the place {{backbone}} in base, which is {keys['base']!r}")
-    return places
+            raise ValueError(f"base has a field for {{{name}}}, but the grid has no {name}s")
+    if "backbones" in keys and "backbone" not in fields:
+        raise ValueError(f"backbones need the field {{backbone}} in base, which is {keys['base']!r}")
+    return fields
 
 
-def _points(keys: Mapping, places: set[str]):
+def _points(keys: Mapping, fields: set[str]):
     """Every combination of backbone, mixup, epochs and vary, with ``method`` and ``label`` of the mixup."""
     mixups = [point for i, entry in enumerate(_list("mixups", keys) or [None])
-              for point in _mixups(f"mixups[{i}]", entry, "mixup" in places)]
+              for point in _mixups(f"mixups[{i}]", entry, "mixup" in fields)]
     epochs = keys.get("epochs")
     epochs = [n if n is None else check_count("epochs", n)
               for n in (epochs if isinstance(epochs, (list, tuple)) else [epochs])]
@@ -171,7 +171,7 @@ def _mixups(where: str, entry, placed: bool):
 
 
 def _row_name(pattern: str, base: str, point: Mapping) -> str:
-    """The name of the base, with what it lacks of the row's axes."""
+    """The name of the base and those of the row's axes that it lacks."""
     file = Path(pattern).name
     parts = ["" if "{backbone}" in file or not point["backbone"] else _text(point["backbone"]), _text(Path(base).stem),
              "" if "{mixup}" in file or not point["mixup"] else _text(point["mixup"].lower()), point["label"],
@@ -247,7 +247,7 @@ def _values(where: str, values) -> Mapping:
 
 
 def _python(value):
-    """``value`` with Python's own numbers in the place of NumPy's, so that they can be typed in a config."""
+    """``value`` with Python's own numbers instead of NumPy's, so that they can be typed in a config."""
     if isinstance(value, Mapping):
         return {key: _python(inner) for key, inner in value.items()}
     return type(value)(map(_python, value)) if type(value) in (list, tuple) else plain(value)

@@ -1,4 +1,4 @@
-"""The runs of a sweep: the command of each, and what became of it, told by the files of its work dir alone."""
+"""The runs of a sweep: the command of each, and its outcome, read from its work dir alone."""
 import contextlib
 import os
 import re
@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from ..errors import did_you_mean
+from ..moved import renamed
 from ..workdir.files import write_json
 from ..workdir.json_files import dict_of, fits, read_json, shown, whole
 from ..workdir.status import TERMINAL, read_status, state, write_status
 
 SWEEPS = Path("configs", "sweeps")
-DRIVER = ".driver"  # in the folder of a sweep: the lock of whoever runs it
+DRIVER = ".driver"  # in the folder of a sweep: the lock of its driver
 TRAIN, PROCESSES = ("-m", "openmix", "train"), ("-m", "openmix.engine.distributed.processes")
 OPEN = ("waiting", "running", "preempted", "interrupted")  # states of a run that has not come to an end
 SCHEMA = 1
@@ -53,7 +54,7 @@ def _is_path(value) -> bool:
 
 
 def check_name(what: str, name: str) -> str:
-    """``name``, if it may stand in paths and batch scripts; else ValueError."""
+    """``name``, if it is safe in paths and batch scripts; else ValueError."""
     if not NAME.fullmatch(name):
         raise ValueError(f"{what} is called {shown(name)}; such names take up to 200 letters (a to z), digits and "
                          ". _ + -, with a letter or digit first")
@@ -94,34 +95,34 @@ def read_list(path) -> dict:
         raise FileNotFoundError(f"no run list {path}; write it with: openmix sweep make GRID (from the folder "
                                 f"where you train). Sweeps made here: {did_you_mean(sweep_name(path), made_here())}")
     try:
-        found = read_json(path)
-        if found["schema"] != SCHEMA:
-            raise ValueError(f"schema {shown(found['schema'])}, this version reads {SCHEMA}")
+        saved = read_json(path)
+        if saved["schema"] != SCHEMA:
+            raise ValueError(f"schema {shown(saved['schema'])}, this version reads {SCHEMA}")
         for key, kind in dict(jobs=list, grid=str, grid_sum=str, checked=dict_of(str)).items():
-            if key in found and not fits(found[key], kind):
-                raise ValueError(f"{key} is {shown(found[key])}")
-        found["jobs"] = [_job(i, job) for i, job in enumerate(found["jobs"])]
+            if key in saved and not fits(saved[key], kind):
+                raise ValueError(f"{key} is {shown(saved[key])}")
+        saved["jobs"] = [_job(i, job) for i, job in enumerate(saved["jobs"])]
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise ValueError(f"{path} is no run list ({type(error).__name__}: {error}); write it anew with: "
                          "openmix sweep make GRID") from error
     if given.suffix == ".py":
-        refuse_other(found, given, path)
-    return found
+        refuse_other(saved, given, path)
+    return saved
 
 
-def _job(number: int, found) -> Job:
-    if not isinstance(found, dict):
-        raise ValueError(f"jobs[{number}] is {shown(found)}")
-    known = {field.name: found[field.name] for field in fields(Job) if field.name in found}
+def _job(number: int, values) -> Job:
+    if not isinstance(values, dict):
+        raise ValueError(f"jobs[{number}] is {shown(values)}")
+    known = {field.name: values[field.name] for field in fields(Job) if field.name in values}
     for key, value in known.items():
         if not fits(value, KINDS[key]):
             raise ValueError(f"jobs[{number}].{key} is {shown(value)}")
     return Job(**known)
 
 
-def refuse_other(found: dict, grid: Path, path: Path) -> None:
-    """Raise ValueError if the run list ``found`` at ``path`` was made from another grid file that is still there."""
-    other = Path(found.get("grid") or grid)
+def refuse_other(saved: dict, grid: Path, path: Path) -> None:
+    """Raise ValueError if the run list ``saved`` at ``path`` was made from another grid file that is still there."""
+    other = Path(saved.get("grid") or grid)
     if grid.is_file() and other.is_file() and not other.samefile(grid):
         raise ValueError(f"{path} was made from {other}, not from {grid}; a sweep has the name of its grid file, so "
                          f"give one of them another name, or take over the folder: openmix sweep make {grid} --force")
@@ -163,34 +164,37 @@ def command(job: Job, *torchrun: str) -> list[str]:
 
 
 def typed(path) -> str:
-    """A path as one would type it here: relative where it lies below, and never like an option (``./-x``)."""
+    """A path as one would type it here: relative where it is below, and never like an option (``./-x``)."""
     path, here = Path(path), Path.cwd()
     text = str(path.relative_to(here) if path.is_relative_to(here) else path)
     return f"./{text}" if text.startswith("-") else text
 
 
-def settle(job: Job, code: int, message: str = "", before: dict | None = None) -> str:
+def record_exit(job: Job, code: int, message: str = "", before: dict | None = None) -> str:
     """The state after a start of ``job`` has ended; where the run could not write it, it is written here.
 
     Args:
-        code: exit status, negative for a signal; 128 + signal too, which says that one of several processes was killed.
+        code: exit status, negative for a signal; 128 + signal too: one of several processes was killed.
         message: the last line the process wrote.
-        before: ``status.json`` as it was at the start: what it says now may be of an earlier one.
+        before: ``status.json`` as it was at the start: an unchanged one is of an earlier attempt.
     """
-    found, new = state(job.work_dir), read_status(job.work_dir) != (before or {})
+    run_state, new = state(job.work_dir), read_status(job.work_dir) != (before or {})
     several, killed = job.processes * job.nodes > 1, code < 0 or code >= 128
-    if several and killed and found == "failed":  # that is how the others ended, which lost the killed one
+    if several and killed and run_state == "failed":  # that is how the others ended, which lost the killed one
         left = {k: v for k, v in read_status(job.work_dir).items() if k != "reason"}
         with contextlib.suppress(OSError):
             write_json(Path(job.work_dir) / "status.json", {**left, "state": "running"})  # as a killed run leaves it
         return "interrupted"
-    if found == "done" or found == "running" or found in TERMINAL and new:
-        return found
-    if killed or new and found == "preempted" or several and new and found == "interrupted":
-        return found if found == "preempted" else "interrupted"
+    if run_state == "done" or run_state == "running" or run_state in TERMINAL and new:
+        return run_state
+    if killed or new and run_state == "preempted" or several and new and run_state == "interrupted":
+        return run_state if run_state == "preempted" else "interrupted"
     ended = {0: "failed", 2: "invalid", 3: "diverged"}.get(code, "failed")
     reason = message if code else f"ended with status 0 but did not finish; {message}"
-    with contextlib.suppress(OSError):  # a full disk; whoever started the job still says it
+    with contextlib.suppress(OSError):  # a full disk; the driver still reports it
         Path(job.work_dir).mkdir(parents=True, exist_ok=True)
         write_status(job.work_dir, ended, reason=reason or f"exit status {code}")
     return ended
+
+
+__getattr__ = renamed(__name__, settle="record_exit")

@@ -17,8 +17,8 @@ from pathlib import Path
 from ..paths import child_environment
 from ..workdir.json_files import open_regular, read_tail
 from ..workdir.status import is_alive, read_status
-from .jobs import Job, command, settle
-from .progress import FAILED, FINAL, Lines, Standing, stand
+from .jobs import Job, command, record_exit
+from .progress import FAILED, FINAL, JobStatus, PlainProgress, job_status
 from .slots import Slots
 
 LOG = "output.log"  # in a work dir: what its processes wrote, over all starts
@@ -52,21 +52,21 @@ class Pool:
     """Runs jobs until all have ended.
 
     Args:
-        jobs: in the order they are started; what is done, or has failed for good, is left alone.
+        jobs: in the order they are started; finished ones, and those that failed for good, are left alone.
         slots: where they run.
         retries: how often a job that a signal killed is started again.
-        again: also start what has failed.
-        problems: {config: what is wrong}: jobs that fail without being started.
+        again: also start failed jobs.
+        problems: {config: error}: jobs that fail without being started.
         screen: where it is shown.
         make_command: the command line of a job.
         grace: seconds that children get to save when the driver stops.
     """
 
     def __init__(self, jobs: list[Job], slots: Slots, retries: int = 3, again: bool = False,
-                 problems: dict[str, str] | None = None, screen: Lines | None = None,
+                 problems: dict[str, str] | None = None, screen: PlainProgress | None = None,
                  make_command: Callable[[Job], list[str]] = command, grace: float = 120.0):
         self.slots, self.retries, self.again, self.grace = slots, retries, again, grace
-        self.command, self.screen = make_command, screen or Lines()
+        self.command, self.screen = make_command, screen or PlainProgress()
         self.running: list[Running] = []
         self.waiting: list[Waiting] = []
         self.elsewhere: set[str] = set()
@@ -75,19 +75,19 @@ class Pool:
         problems = problems or {}
         for job in jobs:
             slots.check(job)
-            found = stand(job)
-            if found.state == "done":
+            status = job_status(job)
+            if status.state == "done":
                 self.done += 1
             elif job.config in problems:
-                self._failed(job, settle(job, 2, problems[job.config]), problems[job.config])
-            elif self._left_alone(found):
-                self.failed[job.name] = f"{found.state}: {found.note}"
+                self._failed(job, record_exit(job, 2, problems[job.config]), problems[job.config])
+            elif self._left_alone(status):
+                self.failed[job.name] = f"{status.state}: {status.note}"
             else:
                 self.waiting.append(Waiting(job))
 
-    def _left_alone(self, found: Standing) -> bool:
+    def _left_alone(self, status: JobStatus) -> bool:
         """Whether a run has ended in a way that is not started again."""
-        return found.state in FINAL or found.state in FAILED and not self.again
+        return status.state in FINAL or status.state in FAILED and not self.again
 
     # -- the loop ----------------------------------------------------------------------------------------------
 
@@ -127,13 +127,13 @@ class Pool:
         if self.running:
             self.screen.event(f"stopping; {len(self.running)} run(s) save")
         for child in self.running:
-            _tell(child.process.pid, signal.SIGTERM)
+            _send(child.process.pid, signal.SIGTERM)
         asked = time.monotonic()
         while self.running:
             self._collect()
             if time.monotonic() - asked > self.grace:
                 for child in self.running:
-                    _tell(child.process.pid, signal.SIGKILL, group=True)
+                    _send(child.process.pid, signal.SIGKILL, group=True)
             time.sleep(LOOK)
 
     # -- starting ----------------------------------------------------------------------------------------------
@@ -154,13 +154,13 @@ class Pool:
                 return
             self.waiting.remove(entry)
             self.elsewhere.discard(entry.job.name)
-            found = stand(entry.job)
-            if found.state == "done" or self._left_alone(found):  # whoever trained it elsewhere
+            status = job_status(entry.job)
+            if status.state == "done" or self._left_alone(status):  # trained elsewhere
                 self.slots.give(devices)
-                if found.state == "done":
+                if status.state == "done":
                     self._finished(entry.job)
                 else:
-                    self._failed(entry.job, found.state, found.note)
+                    self._failed(entry.job, status.state, status.note)
             else:
                 self._start(entry, devices)
 
@@ -181,7 +181,7 @@ class Pool:
                                            start_new_session=True, preexec_fn=_die_with(os.getpid()))
         except OSError as error:
             self.slots.give(devices)
-            self._failed(job, settle(job, 1, str(error)), str(error))
+            self._failed(job, record_exit(job, 1, str(error)), str(error))
             return
         self.running.append(Running(job, process, devices, before, entry.kills))
         on = f" on GPU {', '.join(devices)}" if any(devices) else ""
@@ -193,7 +193,7 @@ class Pool:
         for child in list(self.running):
             if os.waitid(os.P_PID, child.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 continue
-            _tell(child.process.pid, signal.SIGTERM, group=True)  # what it left; its number is still its own
+            _send(child.process.pid, signal.SIGTERM, group=True)  # its children; the process id is still its own
             code = child.process.wait()
             self.running.remove(child)
             self.slots.give(child.devices)
@@ -203,29 +203,29 @@ class Pool:
         job, why = child.job, last_line(Path(child.job.work_dir, LOG))
         if not Path(job.work_dir).is_dir():
             why = f"{job.work_dir} was moved or deleted while it ran"
-        found = settle(job, code, why, child.before)
-        if found == "done":
+        outcome = record_exit(job, code, why, child.before)
+        if outcome == "done":
             self._finished(job, time.monotonic() - child.started)
-        elif found in FAILED:
-            said = read_status(job.work_dir)
-            self._failed(job, found, said.get("reason") or why if said.get("state") == found else why)
+        elif outcome in FAILED:
+            status = read_status(job.work_dir)
+            self._failed(job, outcome, status.get("reason") or why if status.get("state") == outcome else why)
         elif self.stop:
             self.waiting.append(Waiting(job))
-        elif found != "running" and child.kills >= self.retries:
+        elif outcome != "running" and child.kills >= self.retries:
             self._failed(job, "killed", f"{child.kills + 1} times, the last time with status {code}; {why}")
         else:
-            kills = child.kills + (found != "running")
+            kills = child.kills + (outcome != "running")
             self.waiting.insert(0, Waiting(job, kills, time.monotonic() + AGAIN))
             self.screen.event(f"{job.name} was stopped from outside (status {code}); it is started again")
 
     def _finished(self, job: Job, seconds: float | None = None) -> None:
         self.done += 1
         self.times += [] if seconds is None else [seconds]
-        self.screen.event(f"done {job.name} {stand(job).note} ({self.done}/{self.total})")
+        self.screen.event(f"done {job.name} {job_status(job).note} ({self.done}/{self.total})")
 
-    def _failed(self, job: Job, found: str, why: str) -> None:
-        self.failed[job.name] = f"{found}: {why}"
-        self.screen.event(f"{found} {job.name}: {why}")
+    def _failed(self, job: Job, outcome: str, why: str) -> None:
+        self.failed[job.name] = f"{outcome}: {why}"
+        self.screen.event(f"{outcome} {job.name}: {why}")
 
     def time_left(self) -> float | None:
         """Seconds to the end of the sweep, from the mean time of the jobs that ended here; None before."""
@@ -234,7 +234,7 @@ class Pool:
         return sum(self.times) / len(self.times) * (len(self.waiting) + len(self.running) / 2) / self.slots.number
 
 
-def _tell(pid: int, number: int, group: bool = False) -> None:
+def _send(pid: int, number: int, group: bool = False) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         (os.killpg if group else os.kill)(pid, number)
 

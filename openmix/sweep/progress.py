@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ..escape import printable
+from ..moved import renamed
 from ..workdir import schema as usable
 from ..workdir.json_files import fits, number, parse_json, read_tail, whole
 from ..workdir.result import reported
@@ -19,7 +20,7 @@ SECONDS = number(0, 1e9)  # of an iteration
 
 
 @dataclass
-class Standing:
+class JobStatus:
     """One run: its state, the epoch it is in, seconds to go (None: unknown) and a remark (accuracy, or what failed)."""
 
     job: Job
@@ -29,23 +30,23 @@ class Standing:
     note: str = ""
 
 
-def stand(job: Job) -> Standing:
-    """How a run stands. Two states are neither done nor to be done: ``stale`` (it ended with another config than the
+def job_status(job: Job) -> JobStatus:
+    """The status of a job. Two states are neither done nor to be done: ``stale`` (it ended with another config than the
     job's) and ``broken`` (its result cannot be used)."""
-    found, status = state(job.work_dir), read_status(job.work_dir)
+    run_state, status = state(job.work_dir), read_status(job.work_dir)
     epoch = status.get("epoch") or 0
-    if found == "done":
+    if run_state == "done":
         try:
             result = usable.read(Path(job.work_dir, "result.json"))
         except (OSError, ValueError) as error:
-            return Standing(job, "broken", epoch, note=f"{error}; move {job.work_dir} away to train it again")
+            return JobStatus(job, "broken", epoch, note=f"{error}; move {job.work_dir} away to train it again")
         if job.config_hash and result["config_hash"] != job.config_hash:
-            return Standing(job, "stale", epoch, note=f"finished with another config; move {job.work_dir} away to "
+            return JobStatus(job, "stale", epoch, note=f"finished with another config; move {job.work_dir} away to "
                                                       "train this one")
-        return Standing(job, found, result["epochs"], 0.0, _accuracy(result))
-    if found == "running":
-        return Standing(job, found, epoch, time_left(job))
-    return Standing(job, found, epoch, note=status.get("reason") or "" if found in FAILED else "")
+        return JobStatus(job, run_state, result["epochs"], 0.0, _accuracy(result))
+    if run_state == "running":
+        return JobStatus(job, run_state, epoch, time_left(job))
+    return JobStatus(job, run_state, epoch, note=status.get("reason") or "" if run_state in FAILED else "")
 
 
 def _accuracy(result: dict) -> str:
@@ -74,21 +75,21 @@ def time_left(job: Job) -> float | None:
     return max(0.0, (job.epochs * per_epoch - step) * seconds)
 
 
-def counts(standings: Iterable[Standing]) -> str:
+def counts(statuses: Iterable[JobStatus]) -> str:
     """``12 runs: 8 done, 2 running, 1 waiting, 1 failed``."""
-    standings = list(standings)
+    statuses = list(statuses)
     groups = dict(done=("done",), running=("running",), waiting=("waiting", "preempted", "interrupted"), failed=FAILED,
                   stale=("stale",), broken=("broken",))
-    numbers = {name: sum(s.state in states for s in standings) for name, states in groups.items()}
-    told = [f"{n} {name}" for name, n in numbers.items() if n or name in ("done", "waiting")]
-    return f"{len(standings)} runs: {', '.join(told)}"
+    numbers = {name: sum(s.state in states for s in statuses) for name, states in groups.items()}
+    parts = [f"{n} {name}" for name, n in numbers.items() if n or name in ("done", "waiting")]
+    return f"{len(statuses)} runs: {', '.join(parts)}"
 
 
 def clock(seconds: float | None) -> str:
     return "?" if seconds is None else str(timedelta(seconds=round(min(seconds, 1e12))))
 
 
-def where(s: Standing) -> str:
+def where(s: JobStatus) -> str:
     """The state in words: ``epoch 12/200, 0:31:10 to go``."""
     if s.state == "running":
         return f"epoch {s.epoch}/{s.job.epochs or '?'}, {clock(s.eta)} to go"
@@ -97,26 +98,26 @@ def where(s: Standing) -> str:
     return s.state
 
 
-def table(standings: Iterable[Standing]) -> str:
+def table(statuses: Iterable[JobStatus]) -> str:
     """Text: a line for each config, then what failed and why, then the counts."""
     from prettytable import PrettyTable, TableStyle
 
-    standings, rows = list(standings), {}
-    for s in standings:
+    statuses, rows = list(statuses), {}
+    for s in statuses:
         rows.setdefault(s.job.name.rpartition("/")[0], []).append(s)
     text = PrettyTable(["config", "done", "seed: state"], align="l")
     text.set_style(TableStyle.PLAIN_COLUMNS)
     text.right_padding_width = 2
     for name, row in rows.items():
         done = sum(s.state == "done" for s in row)
-        told = [printable(f"{s.job.seed}: {where(s)}{f' {s.note}' if s.state == 'done' else ''}") for s in row]
+        parts = [printable(f"{s.job.seed}: {where(s)}{f' {s.note}' if s.state == 'done' else ''}") for s in row]
         words = {where(s) for s in row}
-        states = "waiting" if words == {"waiting"} else "   ".join(told)
+        states = "waiting" if words == {"waiting"} else "   ".join(parts)
         text.add_row([printable(name), f"{done}/{len(row)}", states])
     lines = ["\n".join(line.rstrip() for line in str(text).splitlines())]
-    lines += map(printable, together((s.job.name, f"{s.state}: {s.note}") for s in standings
+    lines += map(printable, together((s.job.name, f"{s.state}: {s.note}") for s in statuses
                                      if s.state in (*FAILED, *FINAL)))
-    return "\n".join([*lines, counts(standings)])
+    return "\n".join([*lines, counts(statuses)])
 
 
 def together(failures: Iterable[tuple[str, str]]) -> list[str]:
@@ -124,14 +125,14 @@ def together(failures: Iterable[tuple[str, str]]) -> list[str]:
     names = {}
     for name, why in failures:
         names.setdefault(why, []).append(name)
-    return [f"{', '.join(found)}: {why}" for why, found in names.items()]
+    return [f"{', '.join(jobs)}: {why}" for why, jobs in names.items()]
 
 
-class Lines:
-    """What the driver says where no terminal watches: a line for each thing that happens."""
+class PlainProgress:
+    """The driver's output where there is no terminal: one line an event."""
 
-    def __init__(self, say=print):
-        self.say = say
+    def __init__(self, write=print):
+        self.write = write
 
     def __enter__(self):
         return self
@@ -140,7 +141,7 @@ class Lines:
         pass
 
     def event(self, text: str) -> None:
-        self._try(self.say, f"{time.strftime('%H:%M:%S')} {printable(text)}")
+        self._try(self.write, f"{time.strftime('%H:%M:%S')} {printable(text)}")
 
     def refresh(self, pool) -> None:
         pass
@@ -149,10 +150,10 @@ class Lines:
         try:
             call(*arguments)
         except OSError:  # the terminal or the pipe is gone; the sweep goes on
-            self.say = lambda *_: None
+            self.write = lambda *_: None
 
 
-class Screen(Lines):
+class LiveProgress(PlainProgress):
     """The live screen on a terminal: how many are done, what runs, what failed last."""
 
     def __init__(self, console=None):
@@ -162,7 +163,7 @@ class Screen(Lines):
         # no thread of its own: a child is started from the thread that lives as long as the driver
         self.live = Live(console=console or Console(), auto_refresh=False, transient=True)
         super().__init__(lambda text: self.live.console.print(text, highlight=False, markup=False))
-        self.told = 0.0
+        self.drawn_at = 0.0
 
     def __enter__(self):
         self.live.start()
@@ -172,8 +173,8 @@ class Screen(Lines):
         self._try(self.live.stop)
 
     def refresh(self, pool) -> None:
-        if time.monotonic() - self.told > 0.5:
-            self.told = time.monotonic()
+        if time.monotonic() - self.drawn_at > 0.5:
+            self.drawn_at = time.monotonic()
             self._try(lambda: self.live.update(self._draw(pool), refresh=True))
 
     def _draw(self, pool):
@@ -185,10 +186,13 @@ class Screen(Lines):
         running = Table.grid(padding=(0, 2))
         for a in pool.running:
             running.add_row(Text(", ".join(d for d in a.devices if d) or "cpu"), Text(a.job.name),
-                            Text(where(stand(a.job)) if a.begun else "starting"))
+                            Text(where(job_status(a.job)) if a.begun else "starting"))
         elsewhere = f", {n} running elsewhere" if (n := len(pool.elsewhere)) else ""
         head = (f"{pool.done}/{pool.total} done, {len(pool.running)} running, {len(pool.waiting)} waiting{elsewhere}, "
                 f"{len(pool.failed)} failed; {clock(pool.time_left())} to go")
         failed = [Text(printable(f"failed: {name}: {why}")[:300], style="red")
                   for name, why in list(pool.failed.items())[-5:]]
         return Group(Text(head), ProgressBar(total=max(1, pool.total), completed=pool.done, width=60), running, *failed)
+
+
+__getattr__ = renamed(__name__, Standing="JobStatus", stand="job_status", Lines="PlainProgress", Screen="LiveProgress")

@@ -75,13 +75,13 @@ def rerun(record: Record, folder) -> Record:
     if Path(folder).exists() and any(r.config_hash != record.config_hash or r.seed != record.seed
                                      for r in read_records(folder)):
         raise ValueError(f"{folder} holds another run; name another --work-dir")
-    told = record.env.get("variables") or {}
-    kept = {name: told[name] for name in KEPT if name in told}
-    subprocess.run(command(record, folder), env={**os.environ, **child_environment(), **kept}, check=False)
-    found = read_records(folder) if Path(folder).is_dir() else []
-    if not found:
+    variables = record.env.get("variables") or {}
+    same = {name: variables[name] for name in KEPT if name in variables}
+    subprocess.run(command(record, folder), env={**os.environ, **child_environment(), **same}, check=False)
+    records = read_records(folder) if Path(folder).is_dir() else []
+    if not records:
         raise ValueError(f"the run wrote nothing to {folder}")
-    return found[0]
+    return records[0]
 
 
 # -- the same? -------------------------------------------------------------------------------------------------
@@ -107,12 +107,12 @@ def differences(old: Record, new: Record) -> list[str]:
 
 def _accuracies(old: dict, new: dict) -> Iterable[str]:
     for name in sorted(old["networks"].keys() | new["networks"].keys()):
-        pair = [found["networks"].get(name) for found in (old, new)]
+        pair = [record["networks"].get(name) for record in (old, new)]
         if None in pair:
             yield f"network {name}: only in the {'new' if pair[0] is None else 'old'} run"
             continue
-        for key in dict.fromkeys(key for found in pair for key, curve in found.items() if isinstance(curve, list)):
-            a, b = (found.get(key) or [] for found in pair)
+        for key in dict.fromkeys(key for record in pair for key, curve in record.items() if isinstance(curve, list)):
+            a, b = (record.get(key) or [] for record in pair)
             if a != b:
                 both = [(x, y) for x, y in zip(a, b, strict=False) if None not in (x, y)]
                 gaps = [float(x != y) if isinstance(x, list) else abs(x - y) for x, y in both]
@@ -124,7 +124,7 @@ def _accuracies(old: dict, new: dict) -> Iterable[str]:
 
 def _evaluations(old: dict, new: dict) -> Iterable[str]:
     for name in sorted(old["evals"].keys() & new["evals"].keys()):
-        a, b = (found["evals"][name] for found in (old, new))
+        a, b = (record["evals"][name] for record in (old, new))
         if (a["epoch"], a["networks"]) != (b["epoch"], b["networks"]):
             yield f"evaluation {name}: the values differ (epoch {a['epoch']} -> {b['epoch']})"
 

@@ -37,12 +37,12 @@ class Slots:
         """The devices of a job, which are then taken; None while there are not enough."""
         different = self.different != [CPU]
         wanted = job.processes if different else min(job.processes, self.number)
-        found = (list(dict.fromkeys(self.free)) if different else self.free)[:wanted]
-        if len(found) < wanted:
+        devices = (list(dict.fromkeys(self.free)) if different else self.free)[:wanted]
+        if len(devices) < wanted:
             return None
-        for device in found:
+        for device in devices:
             self.free.remove(device)
-        return found
+        return devices
 
     def give(self, devices: list[str]) -> None:
         self.free += devices
@@ -101,22 +101,22 @@ def _uuid(device: str) -> str:
     """The UUID of a GPU by its number; another name, or one that nvidia-smi does not know, as it is."""
     line = ["nvidia-smi", f"--id={device}", "--query-gpu=uuid", "--format=csv,noheader"]
     try:
-        found = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+        uuid = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return device
-    return found if device.isdecimal() and found else device
+    return uuid if device.isdecimal() and uuid else device
 
 
 def find_gpus() -> list[str]:
     """The GPUs of this machine, or those that CUDA_VISIBLE_DEVICES leaves of them; none without a driver."""
-    told = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if told is not None:
-        return [name.strip() for name in told.split(",") if name.strip() not in ("", "-1")]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
     try:
-        found = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60).stdout
+        listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60).stdout
     except (OSError, subprocess.SubprocessError):
         return []
-    return re.findall(r"^GPU (\d+):", found, re.M)
+    return re.findall(r"^GPU (\d+):", listing, re.M)
 
 
 def make_slots(gpus: str | None = None, jobs_per_gpu: int = 1, cpu: int | None = None) -> Slots:
@@ -133,7 +133,7 @@ def make_slots(gpus: str | None = None, jobs_per_gpu: int = 1, cpu: int | None =
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
     if cpu is not None and (gpus is not None or jobs_per_gpu > 1):
-        raise ValueError("--slots is for jobs on the CPU; on GPUs say --jobs-per-gpu (and --gpus)")
+        raise ValueError("--slots is for jobs on the CPU; on GPUs use --jobs-per-gpu (and --gpus)")
     named = [name.strip() for name in gpus.split(",")] if gpus is not None else [] if cpu else find_gpus()
     if len(set(named)) < len(named) or "" in named:
         raise ValueError(f"--gpus names GPUs once each, like 0,1; got {gpus!r}")

@@ -18,8 +18,8 @@ from ..workdir.json_files import dict_of, list_of, read_json
 from ..workdir.lock import InUse, Lock
 from ..workdir.status import is_alive
 from . import slurm_element as element
-from .jobs import DRIVER, OPEN, SWEEPS, Job, check_name, command, settle
-from .progress import FAILED, stand
+from .jobs import DRIVER, OPEN, SWEEPS, Job, check_name, command, record_exit
+from .progress import FAILED, job_status
 
 TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
 VALUE = re.compile(r"[A-Za-z0-9_.,:@%+=/*&|()\[\]!<>~-]+")  # of an option: it stands in a batch script
@@ -59,7 +59,7 @@ def minutes(text: str) -> int:
 
 def options(pairs: list[str]) -> dict:
     """``account=vision exclusive`` to options of sbatch; those that are set here are refused."""
-    found = {}
+    chosen = {}
     for pair in pairs:
         key, _, value = pair.lstrip("-").partition("=")
         if key in OWN or not re.fullmatch(r"[a-z][a-z0-9-]*", key):
@@ -68,18 +68,18 @@ def options(pairs: list[str]) -> dict:
         if value and not VALUE.fullmatch(value):
             raise ValueError(f"--sbatch {key}: its value takes letters (a to z), digits and . , : @ % + = / * & | ( ) "
                              f"[ ] ! < > ~ _ -, got {value!r}")
-        found[key] = value or True
-    return found
+        chosen[key] = value or True
+    return chosen
 
 
-# -- what is to be done ----------------------------------------------------------------------------------------
+# -- which jobs to submit ----------------------------------------------------------------------------------------
 
 
 def choose(jobs: list[Job], problems: dict[str, str], again: bool, queued: set[str]) -> tuple[list[Job], dict]:
     """The jobs to submit, and the names of the others by why they are left out."""
     chosen, others = [], {}
     for job in jobs:
-        why = stand(job).state
+        why = job_status(job).state
         if why != "done" and job.config in problems:
             why = "invalid"
         elif why in OPEN or why in FAILED and again:
@@ -98,37 +98,37 @@ def folder(name: str) -> Path:
 
 def in_queue(name: str) -> set[str]:
     """Names of the jobs of this sweep whose elements SLURM has queued or runs."""
-    told = _read(folder(name) / "elements.json")
-    if not told:
+    elements = _read(folder(name) / "elements.json")
+    if not elements:
         return set()
     done = subprocess.run(["squeue", "--noheader", "--array", "--me", "--format=%i"], capture_output=True, text=True)
     if done.returncode:
         raise ValueError(f"squeue failed, and without it jobs might be submitted twice: {done.stderr.strip()}")
     here = set(done.stdout.split())
-    return {job for job, ids in told.items() if here.intersection(ids)}
+    return {job for job, ids in elements.items() if here.intersection(ids)}
 
 
 def _read(path: Path) -> dict:
     """{name of a job: ids of its elements}; empty before the first submission."""
     try:
-        found = read_json(path)
+        content = read_json(path)
     except FileNotFoundError:
         return {}
     except (ValueError, OSError) as error:
         raise ValueError(f"{path} cannot be read ({error}){LOST}") from error
-    if not dict_of(list_of(str))(found):
+    if not dict_of(list_of(str))(content):
         raise ValueError(f"{path} is no list of elements{LOST}")
-    return found
+    return content
 
 
 # -- submitting ------------------------------------------------------------------------------------------------
 
 
 def submit(name: str, jobs: list[Job], problems: dict[str, str], args) -> int:
-    """Submit what is neither finished nor in the queue, as an array for each number of nodes and processes.
+    """Submit the jobs that are neither finished nor in the queue, as an array for each number of nodes and processes.
 
     Args:
-        name: of the sweep. problems: {config: what is wrong with it}. args: see :func:`add_arguments`.
+        name: of the sweep. problems: {config: error}. args: see :func:`add_arguments`.
 
     Returns:
         The exit status of the command: 1 if a config is wrong.
@@ -160,7 +160,7 @@ def check(args) -> None:
     if args.partition is not None and (not VALUE.fullmatch(args.partition) or args.partition.startswith("-")):
         raise ValueError(f"--partition takes the name of a partition, got {args.partition!r}")
     here = str(Path().absolute())
-    if not here.isprintable():  # it stands in the batch script
+    if not here.isprintable():  # it is written into the batch script
         raise ValueError(f"the name of this folder holds control characters: {here!r}; train in another one")
 
 
@@ -171,19 +171,19 @@ def _submit(name: str, jobs: list[Job], problems: dict[str, str], args) -> int:
     for nodes, processes in shapes:
         array = executor(name, nodes, processes, args)
         same = [job for job in chosen if (job.nodes, job.processes) == (nodes, processes)]
-        told = f"{len(same)} run(s), {nodes} node(s), {processes} process(es) a node"
+        size = f"{len(same)} run(s), {nodes} node(s), {processes} process(es) a node"
         if args.dry_run:
-            print(f"# one array: {told}; {shown(array.parameters)}")
+            print(f"# one array: {size}; {shown(array.parameters)}")
             for job in same:
                 print(shlex.join(command(job, *(["--rdzv-backend=c10d", "--rdzv-endpoint=HOST:PORT"] * (nodes > 1)))))
         else:
-            print(f"array {send(name, array, same, args)}: {told}")
+            print(f"array {send(name, array, same, args)}: {size}")
     for why, left in others.items():
         print(f"{why}, not submitted: {len(left)}")
     if args.dry_run:
         return 0
     for job in wrong:
-        settle(job, 2, problems[job.config])
+        record_exit(job, 2, problems[job.config])
         warn(f"{job.name}: {problems[job.config]}")
     print(f"how they are doing: openmix sweep status {name}; what SLURM wrote: {folder(name)}")
     return int(bool(wrong))
@@ -225,14 +225,14 @@ def send(name: str, array, jobs: list[Job], args) -> str:
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     folder(name).mkdir(parents=True, exist_ok=True)
-    folder(name).chmod(0o700)  # the nodes unpickle what lies there
+    folder(name).chmod(0o700)  # the nodes unpickle its files
     try:
         sent = array.map_array(element.run, jobs, [args.retries] * len(jobs), [args.requeues] * len(jobs))
     except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
         raise ValueError(f"SLURM refuses the array: {error}") from error
     path = folder(name) / "elements.json"
-    told = _read(path)
+    elements = _read(path)
     for job, one in zip(jobs, sent, strict=True):
-        told.setdefault(job.name, []).append(one.job_id)
-    write_json(path, told)
+        elements.setdefault(job.name, []).append(one.job_id)
+    write_json(path, elements)
     return sent[0].job_id.split("_")[0]

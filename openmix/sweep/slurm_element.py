@@ -1,8 +1,8 @@
-"""One element of a job array, on its node: starts the training of a job, and decides what becomes of the element.
+"""One element of a job array, on its node: starts the training of a job, and ends or requeues the element.
 
 SLURM sends its signals to every process of a step, so the training gets them without help. This process waits until it
 has saved and has left. It requeues after SIGUSR1/2 (the time limit draws near) and in the grace time of a preemption;
-never after another SIGTERM, for scancel must win, and never what has come to an end by itself.
+never after another SIGTERM, so that scancel ends the job, and never a training that ended by itself.
 """
 import os
 import signal
@@ -13,7 +13,7 @@ from pathlib import Path
 from ..engine.distributed import slurm
 from ..paths import child_environment
 from ..workdir.status import TERMINAL, read_status, state
-from .jobs import Job, command, settle
+from .jobs import Job, command, record_exit
 from .local import LOG, last_line, open_log
 
 TIME_LIMIT = (signal.SIGUSR1, signal.SIGUSR2)
@@ -24,7 +24,7 @@ class Heard:
 
     def __init__(self):
         self.number = 0
-        for number in (signal.SIGTERM, *TIME_LIMIT):  # in place of submitit's handlers, which would not wait
+        for number in (signal.SIGTERM, *TIME_LIMIT):  # instead of submitit's handlers, which would not wait
             signal.signal(number, self._hear)
 
     def _hear(self, number, frame):
@@ -52,9 +52,9 @@ def run(job: Job, retries: int = 3, requeues: int = 20) -> None:
     if heard.number and state(job.work_dir) not in TERMINAL:
         print(f"{job.name}: {leave(heard, requeues)}", flush=True)
         sys.exit(128 + heard.number)
-    found = settle(job, code, last_line(log), before)
-    print(f"{job.name}: {found}", flush=True)
-    sys.exit({"done": 0, "invalid": 2, "diverged": 3}.get(found, 1))  # torchrun's own code is always 1
+    outcome = record_exit(job, code, last_line(log), before)
+    print(f"{job.name}: {outcome}", flush=True)
+    sys.exit({"done": 0, "invalid": 2, "diverged": 3}.get(outcome, 1))  # torchrun's own code is always 1
 
 
 def was_killed(job: Job, code: int) -> bool:
@@ -82,7 +82,7 @@ def meeting(job: Job, start: int) -> list[str]:
     """Arguments by which the torchruns of all nodes of this element find each other.
 
     They do not restart processes themselves: on several nodes their counts of restarts can come to differ, by which
-    the restarted processes look for each other in different places and wait for good.
+    the restarted processes look for each other at different addresses and wait for good.
     """
     if job.nodes == 1:
         return []
@@ -92,7 +92,7 @@ def meeting(job: Job, start: int) -> list[str]:
 
 
 def leave(heard: Heard, requeues: int) -> str:
-    """After a signal, with the run saved: queue this element again if it is to go on. Returns what is to be told."""
+    """After a signal, with the run saved: queue this element again if it is to go on. Returns the message to print."""
     if heard.number not in TIME_LIMIT:
         if not slurm.being_preempted():
             return "stopped (scancel, or SLURM queues it again)"

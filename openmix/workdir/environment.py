@@ -25,7 +25,7 @@ def describe_machine(world_size: int = 1, seed: int | None = None, device="cpu")
     """What ``env.json`` records: versions, devices, git commit, seed and the :data:`VARIABLES` that are set."""
     import torch  # here and below, so that tools which only read work dirs start at once
 
-    packages = {name: _installed(name) for name in ("torchvision", "mmengine", "mmcv-lite", "numpy")}
+    packages = {name: _installed(name) for name in ("torchvision", "mmengine", "numpy")}
     return dict(
         versions=dict(openmix=__version__, python=platform.python_version(), torch=str(torch.__version__), **packages),
         hardware=hardware(device), platform=platform.platform(), cpus=os.cpu_count(), cuda=torch.version.cuda,
@@ -50,10 +50,10 @@ def hardware(device="cpu") -> str:
 
 def _cpu() -> str:
     try:
-        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+        match = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     except OSError:
-        found = None
-    return found[1] if found else platform.processor() or platform.machine()
+        match = None
+    return match[1] if match else platform.processor() or platform.machine()
 
 
 def _git(root: Path) -> dict | None:

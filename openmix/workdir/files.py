@@ -32,7 +32,7 @@ def write_atomic(path, data: bytes, durable: bool = True) -> None:
     """Write ``data`` so that ``path`` is at any moment either as it was or complete.
 
     Args:
-        durable: also survive a power loss (fsync); leave out for what is written often and matters little.
+        durable: also survive a power loss (fsync); leave out for frequent writes that matter little.
 
     Raises:
         OSError: disk full, no permission ...; names the path and the sizes. The old file stays, no half file does.
@@ -115,7 +115,7 @@ def last_log(folder: Path) -> Path | None:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The one after the most epochs, whose accuracy is nearest to what the table says; else the best one."""
+    """The one after the most epochs, whose accuracy is nearest to that of the table; else the best one."""
     numbered = [(int(path.stem[6:]), path) for path in folder.glob("epoch_*.pth") if path.stem[6:].isdecimal()]
     best = folder / "best.pth"
     return max(numbered)[1] if numbered else best if best.is_file() else None

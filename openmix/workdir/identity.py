@@ -18,7 +18,7 @@ RUN_ONLY = (
     "default_hooks.logger", "default_hooks.timer", "default_hooks.checkpoint", "default_hooks.preview",
     "default_hooks.progress", "evals",
 )
-# New names of classes, by the key they stand at: hashes and differences keep the old ones, so that older runs fit.
+# New names of classes, by their key: hashes and differences keep the old ones, so that older runs fit.
 RENAMED = {f"{key}.type": {"Accuracy": "TopK"} for key in ("val_evaluator", "test_evaluator")}
 # What, beside that, may change between the start and the resume of a run: nothing in training reads it, or (resident)
 # both values give the same batches, or (max_epochs) the rest of the run follows it.
@@ -28,7 +28,7 @@ SECRET = re.compile(r"api_?key|secret|passw(or)?d|access_?key|private_?key|crede
 
 
 def canonical(config, prefix: str = "", left_out=RUN_ONLY):
-    """The training-relevant part of a config as plain data, without what is ``left_out``; idempotent.
+    """The training-relevant part of a config as plain data, without the keys ``left_out``; idempotent.
 
     Numbers that are equal (1, 1.0) and sequences that are equal (tuple, list) come out the same.
     """
@@ -79,7 +79,7 @@ def kernels(config) -> dict:
 
 
 def config_difference(old, new, left_out=RUN_ONLY) -> list[str]:
-    """One readable line for each key (the seed is one) in which two configs differ, except what is ``left_out``."""
+    """One readable line for each key (the seed is one) in which two configs differ, except the keys ``left_out``."""
     old, new = (_leaves(canonical(config, left_out=left_out)) for config in (old, new))
     lines = []
     for key in sorted(old.keys() | new.keys()):
@@ -93,7 +93,7 @@ def config_difference(old, new, left_out=RUN_ONLY) -> list[str]:
 
 
 def refuse_secrets(config, where: str = "") -> None:
-    """Configs are copied into work dirs, checkpoints and trackers, so no key or password may stand in one.
+    """Configs are copied into work dirs, checkpoints and trackers, so none may hold a key or password.
 
     Raises:
         ValueError: a key named like a secret holds text; the message does not repeat it.

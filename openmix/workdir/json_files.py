@@ -1,7 +1,7 @@
 """Reading files that anybody may have written: regular files alone, of bounded size, JSON of bounded depth.
 
 A named pipe would make a reader wait for ever, a device never ends, deep nesting exhausts the stack, and numbers
-without end stop whoever prints them. Imports nothing heavy.
+without end would stop their reader. Imports nothing heavy.
 """
 import json
 import math
@@ -57,10 +57,10 @@ def read_json(path, limit: int = 64 * MIB) -> dict:
     Raises:
         OSError: it cannot be read. ValueError: it is too large, or holds something else.
     """
-    found = parse_json(read_bytes(path, limit))
-    if not isinstance(found, dict):
-        raise ValueError(f"it holds {type(found).__name__}, not an object")
-    return found
+    content = parse_json(read_bytes(path, limit))
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds {type(content).__name__}, not an object")
+    return content
 
 
 def parse_json(text: str | bytes, finite: bool = True):
@@ -73,11 +73,11 @@ def parse_json(text: str | bytes, finite: bool = True):
         ValueError: it is not.
     """
     try:
-        found = json.loads(text if isinstance(text, str) else text.decode("utf-8"), parse_int=_whole)
+        content = json.loads(text if isinstance(text, str) else text.decode("utf-8"), parse_int=_whole)
     except RecursionError:
         raise ValueError(f"it is nested deeper than {DEPTH} levels") from None
-    _check(found, finite, DEPTH)
-    return found
+    _check(content, finite, DEPTH)
+    return content
 
 
 def _whole(digits: str) -> int:
@@ -154,9 +154,9 @@ def shown(value) -> str:
     return text if len(text) <= 80 else f"{text[:80]}..."
 
 
-def fitting(found: dict, kinds: dict, wrong: Callable[[str], None] = lambda text: None) -> dict:
-    """``found`` without the fields that are not of their kind; each is reported to ``wrong``. Other fields stay."""
-    bad = [key for key, kind in kinds.items() if key in found and not fits(found[key], kind)]
+def fitting(values: dict, kinds: dict, wrong: Callable[[str], None] = lambda text: None) -> dict:
+    """``values`` without the fields that are not of their kind; each is reported to ``wrong``. Other fields stay."""
+    bad = [key for key, kind in kinds.items() if key in values and not fits(values[key], kind)]
     for key in bad:
-        wrong(f"{key} is {shown(found[key])}")
-    return {key: value for key, value in found.items() if key not in bad}
+        wrong(f"{key} is {shown(values[key])}")
+    return {key: value for key, value in values.items() if key not in bad}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class InUse(RuntimeError):
-    """Another process holds the lock of a folder; ``holder`` says which."""
+    """Another process holds the lock of a folder; ``holder`` describes it."""
 
     def __init__(self, folder, holder: str):
         super().__init__(f"{folder} is in use by another run ({holder}); "

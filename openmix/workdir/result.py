@@ -1,4 +1,4 @@
-"""``result.json``: what a run came to, in schema 2. Tables are made of these files and of nothing else.
+"""``result.json``: the outcome of a run, in schema 2. Tables are made of these files alone.
 
 Accuracies are in percent. The history is a list with one plain dict an epoch, which the checkpoint carries::
 
@@ -55,8 +55,8 @@ def build(history: Iterable[dict], *, status: str, config: str, config_hash: str
         raise ValueError(f"the primary network {primary!r} was not evaluated; evaluated: {', '.join(names)}")
     if main is None:
         main = main_metric(key for row in rows for values in row.values() for key in values)
-    evals = {name: {**found, "epoch": epoch} for epoch in sorted(entries)
-             for name, found in entries[epoch].get("evals", {}).items()}
+    evals = {name: {**evaluation, "epoch": epoch} for epoch in sorted(entries)
+             for name, evaluation in entries[epoch].get("evals", {}).items()}
     speeds = [entry["img_s"] for entry in entries.values() if entry.get("img_s")]
     result = dict(
         schema=SCHEMA, status=status, incomplete=status != "done", config=config, config_hash=config_hash,
@@ -121,30 +121,30 @@ def read(path) -> dict:
         Torn: it is no result. ValueError: it is of a schema this version does not know.
     """
     try:
-        found = read_json(path)
-        schema = found["schema"]
+        record = read_json(path)
+        schema = record["schema"]
     except (ValueError, KeyError) as error:
         raise Torn(f"{path} is no result of a run ({type(error).__name__}: {error})") from error
     if isinstance(schema, bool) or schema not in (1, SCHEMA):
         raise ValueError(f"{path} has schema {shown(schema)}, this version of openmix reads 1 and {SCHEMA}; "
                          "use the version that wrote it, or a newer one")
-    return found if schema == SCHEMA else from_schema_1(found)
+    return record if schema == SCHEMA else from_schema_1(record)
 
 
-def from_schema_1(found: dict) -> dict:
-    """A result of schema 1 as one of schema 2. What is wrong in it stays, for :mod:`openmix.workdir.schema` to name.
+def from_schema_1(record: dict) -> dict:
+    """A result of schema 1 as one of schema 2. Its errors stay, for :mod:`openmix.workdir.schema` to report.
 
     Schema 1 had a curve of top-1 and of top-5 whether or not they were counted, and a summary of top-1 alone.
     """
-    networks, main = found.get("networks"), "top1"
+    networks, main = record.get("networks"), "top1"
     if isinstance(networks, dict):
         curves = {name: _curves(network) for name, network in networks.items()}
         counted = dict.fromkeys(key for own in curves.values() for key in own)
         if counted and main not in counted:
             main = main_metric(counted)
-        networks = {name: _network_1(network, curves[name], main, found.get("split")) if curves[name] else network
+        networks = {name: _network_1(network, curves[name], main, record.get("split")) if curves[name] else network
                     for name, network in networks.items()}
-    return {**found, "schema": SCHEMA, "main": main, "networks": networks, "evals": {}}
+    return {**record, "schema": SCHEMA, "main": main, "networks": networks, "evals": {}}
 
 
 def _curves(network) -> dict:
@@ -164,12 +164,12 @@ def _network_1(network: dict, curves: dict, main: str, split) -> dict:
     return {**curves, **rest, **new}
 
 
-def reported(found: dict) -> tuple[float | None, str | None]:
+def reported(record: dict) -> tuple[float | None, str | None]:
     """The main value of a result's primary network and which it is: ``median`` (of the last 10), ``last``, or None."""
-    network = found.get("networks", {}).get(found.get("primary")) or {}
+    network = record.get("networks", {}).get(record.get("primary")) or {}
     if network.get("median_last10") is not None:
         return network["median_last10"], "median"
-    return (network["last"][found["main"]], "last") if network.get("last") else (None, None)
+    return (network["last"][record["main"]], "last") if network.get("last") else (None, None)
 
 
 def add_evaluations(work_dir, evals: dict, wait: float = 5) -> dict:
@@ -188,8 +188,8 @@ def add_evaluations(work_dir, evals: dict, wait: float = 5) -> dict:
 
     path = Path(work_dir) / "result.json"
     with Lock(work_dir, wait=wait):
-        found = read_checked(path)
-        found["evals"] = {**found["evals"], **evals}
-        check(found)
-        write_json(path, found)
-    return found
+        record = read_checked(path)
+        record["evals"] = {**record["evals"], **evals}
+        check(record)
+        write_json(path, record)
+    return record

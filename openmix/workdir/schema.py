@@ -31,33 +31,35 @@ def read(path) -> dict:
     Raises:
         FileNotFoundError: there is none. OSError: it is no file, or cannot be read. ValueError: it cannot be used.
     """
-    found = results.read(path)
-    check(found)
-    return found
+    record = results.read(path)
+    check(record)
+    return record
 
 
-def check(found: dict) -> None:
+def check(record: dict) -> None:
     """Raise ValueError naming the first field of a result that is missing, of another kind, or contradicts others."""
-    _check("", found, NEEDED, OPTIONAL)
-    _check("data.", found["data"], {}, DATA)
-    if found["networks"]:
-        _check("", found, dict(primary=str, main=str))
-        _check("", found["networks"], {found["primary"]: dict})
-    for name, network in found["networks"].items():
-        _check("networks.", found["networks"], {name: dict})
-        _check_network(f"networks.{shown(name)[1:-1]}.", network, found["main"], found["epochs"])
-    for name, evaluation in found["evals"].items():
+    _check("", record, NEEDED, OPTIONAL)
+    _check("data.", record["data"], {}, DATA)
+    if record["networks"]:
+        _check("", record, dict(primary=str, main=str))
+        _check("", record["networks"], {record["primary"]: dict})
+    for name, network in record["networks"].items():
+        _check("networks.", record["networks"], {name: dict})
+        _check_network(f"networks.{shown(name)[1:-1]}.", network, record["main"], record["epochs"])
+    for name, evaluation in record["evals"].items():
         where = f"evals.{shown(name)[1:-1]}."
-        _check("evals.", found["evals"], {name: dict})
+        _check("evals.", record["evals"], {name: dict})
         _check(where, evaluation, EVALUATION, dict(type=optional(str), main=optional(str), checkpoint=optional(str)))
-        if evaluation["epoch"] > found["epochs"]:
-            raise ValueError(f"result.json is wrong: {where}epoch is {evaluation['epoch']} of {found['epochs']} epochs")
+        if evaluation["epoch"] > record["epochs"]:
+            raise ValueError(f"result.json is wrong: {where}epoch is {evaluation['epoch']} "
+                             f"of {record['epochs']} epochs")
         _check(f"{where}data.", evaluation["data"], {}, DATA)
         for network, values in evaluation["networks"].items():
             kinds = {key: optional(_kind(key)) for key in values}
             _check(f"{where}networks.{shown(network)[1:-1]}.", values, {}, kinds)
-    if found["status"] == "done" and found["epochs"] != found["max_epochs"]:
-        raise ValueError(f"result.json is wrong: it says done after {found['epochs']} of {found['max_epochs']} epochs")
+    if record["status"] == "done" and record["epochs"] != record["max_epochs"]:
+        raise ValueError(f"result.json is wrong: it says done after {record['epochs']} of "
+                         f"{record['max_epochs']} epochs")
 
 
 def _check_network(where: str, network: dict, main: str, epochs: int) -> None:
@@ -75,8 +77,8 @@ def _check_network(where: str, network: dict, main: str, epochs: int) -> None:
             raise ValueError(f"result.json is wrong: {where}{key} has {len(network[key])} values of {epochs} epochs")
     right = results.summary({main: network[main]}, main)
     for key, parts in dict(median_last10=None, last=(main, "epoch")).items():
-        value, expected = (found[key] and tuple(found[key][part] for part in parts) if parts else found[key]
-                           for found in (network, right))
+        value, expected = (values[key] and tuple(values[key][part] for part in parts) if parts else values[key]
+                           for values in (network, right))
         if value != expected:
             raise ValueError(f"result.json is wrong: {where}{key} is {shown(value)}, by the curve it is {expected}")
 

@@ -45,8 +45,8 @@ def write_status(work_dir, state: str, **info) -> dict:
     old = read_status(work_dir)
     me = dict(host=socket.gethostname(), pid=os.getpid(), process_started=STARTED)
     begins = state == "running" and (old.get("state") != "running" or any(old.get(k) != v for k, v in me.items()))
-    kept = {} if begins else {k: v for k, v in old.items() if k != "reason"}
-    new = {**kept, "state": state, "attempt": old.get("attempt", 0) + (begins or not old), **me,
+    before = {} if begins else {k: v for k, v in old.items() if k != "reason"}
+    new = {**before, "state": state, "attempt": old.get("attempt", 0) + (begins or not old), **me,
            "heartbeat": datetime.now(timezone.utc).isoformat(timespec="seconds"), **info}
     write_json(Path(work_dir) / "status.json", new, durable=state != "running")
     return new
@@ -55,7 +55,7 @@ def write_status(work_dir, state: str, **info) -> dict:
 SILENCE = 300  # seconds without a heartbeat after which a run is taken for dead where locks do not work
 
 
-# -- what became of it -----------------------------------------------------------------------------------------
+# -- the state of a run -----------------------------------------------------------------------------------------
 
 
 def is_alive(work_dir) -> bool:
@@ -97,17 +97,17 @@ def state(work_dir) -> str:
     """
     if read_result(work_dir).get("status") == "done":  # also if it was killed before it wrote the last status
         return "done"
-    told = read_status(work_dir).get("state")
-    if told in TERMINAL and told != "done" or told is None and not is_alive(work_dir):
-        return told or "waiting"
-    if told == "preempted" and not is_alive(work_dir):
-        return told
+    recorded = read_status(work_dir).get("state")
+    if recorded in TERMINAL and recorded != "done" or recorded is None and not is_alive(work_dir):
+        return recorded or "waiting"
+    if recorded == "preempted" and not is_alive(work_dir):
+        return recorded
     return "running" if is_alive(work_dir) else "interrupted"
 
 
 
 def holds_run(work_dir) -> bool:
-    """Whether a run has begun in ``work_dir``: it left a checkpoint or a result, or its status says more than refused.
+    """Whether a run has begun in ``work_dir``: it left a checkpoint or a result, or its status is more than refused.
     """
     work_dir = Path(work_dir)
     begun = read_status(work_dir).get("state") in {*STATES} - {"invalid"}

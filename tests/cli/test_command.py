@@ -1,6 +1,7 @@
 """The command ``openmix``: dispatch, names, what each new command prints, and Ctrl-C before anything has begun."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,8 +85,9 @@ def test_the_list_of_each_kind_is_what_python_lists(kind, names, capsys):
 def test_a_pattern_or_a_part_of_a_name_chooses(capsys):
     main(["list", "mixups", "cut*"])
     assert capsys.readouterr().out.split()[:2] == ["CutMix", "batch"]
-    main(["list", "configs", "r18_mixup"])
-    assert capsys.readouterr().out.split() == ["cifar10/r18_mixup", "cifar100/r18_mixup"]
+    for pattern in ("r18_mixup", "r18_mixu[p]"):  # also of the last part of a name
+        main(["list", "configs", pattern])
+        assert capsys.readouterr().out.split() == ["cifar10/r18_mixup", "cifar100/r18_mixup"]
 
 
 def test_the_doctor_shows_what_a_bug_report_needs_and_no_secrets(capsys, tmp_path, monkeypatch):
@@ -126,6 +128,26 @@ def test_images_are_classified_with_the_names_of_their_classes(finished, tmp_pat
     for image, name, share in zip(found, expected.names, expected.probabilities.amax(1), strict=True):
         assert image["classes"][0]["name"] == name
         assert image["classes"][0]["probability"] == pytest.approx(float(share), abs=1e-5)
+
+
+def test_evaluations_by_name_are_printed_saved_and_written_into_the_result(finished, tmp_path, capsys):  # noqa: F811
+    path, run = finished
+    shutil.copytree(run, tmp_path / "run")
+    words = ["test", str(path), str(tmp_path / "run/epoch_3.pth"), "--work-dir", str(tmp_path / "tested"),
+             "--cfg-options", "evals.cal.type=Calibration"]
+    before = json.loads((tmp_path / "run/result.json").read_text())
+    assert main([*words, "--evals", "cal", "--out", str(tmp_path / "o.json")]) == 0
+    assert "cal, data: Shapes" in capsys.readouterr().out
+    assert json.loads((tmp_path / "run/result.json").read_text()) == before
+    saved = json.loads((tmp_path / "o.json").read_text())
+    assert saved.keys() == {"evals"} and saved["evals"].keys() == {"cal"}
+    assert main([*words, "--evals", "cal", "--write"]) == 0 and "written: " in capsys.readouterr().out
+    after = json.loads((tmp_path / "run/result.json").read_text())
+    assert after.pop("evals")["cal"]["networks"] == saved["evals"]["cal"]["networks"]
+    assert after == {key: value for key, value in before.items() if key != "evals"}
+    assert main([*words, "--evals", "call"]) == 2 and "did you mean 'cal'?" in capsys.readouterr().err
+    assert main([*words, "--evals", "cal", "--write", "--cfg-options", "optim_wrapper.optimizer.lr=9"]) == 2
+    assert "the config is not that of the run" in capsys.readouterr().err
 
 
 def test_the_word_of_a_single_action_may_be_left_out(capsys):

@@ -156,7 +156,7 @@ def test_an_info_file_that_is_no_info_is_named(tmp_path, info):
 
 
 def test_unreadable_files_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no arrays in .*prepare_data"):
+    with pytest.raises(FileNotFoundError, match="no arrays in .*openmix data"):
         ArrayFile(tmp_path)
     path = tmp_path / "train.npz"
     np.savez(path, images=images())

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from openmix.datasets import Shapes
-from openmix.datasets.shapes import CLASSES, place
+from openmix.datasets.shapes import CLASSES, coverage
 from openmix.sampling import keyed_generator
 
 
@@ -32,7 +32,7 @@ def test_a_held_out_part_can_be_taken():
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_nearly_every_shape_lies_whole_in_its_image(kind):
-    mask = place(kind, 200, keyed_generator(0))
+    mask = coverage(kind, 200, keyed_generator(0))
     assert 0 <= mask.min() and mask.max() <= 1
     area = mask.sum((1, 2, 3))
     assert area.min() > 15 and area.max() < 500

@@ -79,8 +79,8 @@ def test_missing_data_says_what_to_do_and_the_same_command_works_once_it_is_ther
     assert "no data in" in message and "download=True" in message and "Shapes" in message
     assert not (tmp_path / "data").exists()
     cfg = on(dict(type="ArrayFile", data_root=str(tmp_path / "arrays")))
-    assert "prepare_data.py" in refused(cfg)
-    assert state(tmp_path / "run")["state"] == "invalid" and "prepare_data" in state(tmp_path / "run")["reason"]
+    assert "openmix data" in refused(cfg)
+    assert state(tmp_path / "run")["state"] == "invalid" and "openmix data" in state(tmp_path / "run")["reason"]
     assert len(list((tmp_path / "run").glob("*.py"))) == 1, "its config is there, for the tables"
     arrays(tmp_path / "arrays")
     assert train(cfg)[0] == 0

@@ -130,6 +130,34 @@ def test_a_network_of_ones_own_needs_the_statistics(runs, test_set):
         openmix.infer(net, test_set.images, mean=(0, 0, 0), std=(1, 1, 1), classes="abc")
 
 
+def test_a_network_of_one_channel_classifies_grey_images_alone(tmp_path):
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
+    net.trained_on = dict(size=[4, 4], mean=[0.5], std=[0.25], classes=["a", "b", "c"])
+    grey = torch.arange(16, dtype=torch.uint8).view(1, 1, 4, 4) * 16
+    with torch.no_grad():
+        expected = net((grey / 255 - 0.5) / 0.25).softmax(1)
+    picture = Image.fromarray(grey[0, 0].numpy())
+    picture.save(tmp_path / "grey.png")
+    Image.new("RGB", (4, 4), (200, 0, 0)).save(tmp_path / "red.png")
+    for given in (grey, grey[0], grey.numpy(), grey.permute(0, 2, 3, 1).numpy(), picture, tmp_path / "grey.png"):
+        torch.testing.assert_close(openmix.infer(net, given).probabilities, expected)
+    with pytest.raises(ValueError, match=r"trained on grey images, and .*red.png has colours"):
+        openmix.infer(net, tmp_path / "red.png")
+    with pytest.raises(ValueError, match=r"must have shape \(N, 1, H, W\)"):
+        openmix.infer(net, grey.expand(1, 3, 4, 4))
+
+
+def test_images_of_other_channels_come_as_tensors_and_vectors_not_at_all(tmp_path):
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(32, 3))
+    net.trained_on = dict(size=[4, 4], mean=[0.5] * 2, std=[0.25] * 2)
+    assert openmix.infer(net, torch.rand(5, 2, 4, 4)).probabilities.shape == (5, 3)
+    with pytest.raises(ValueError, match=r"trained on 2 channels.*give a tensor \(N, 2, H, W\)"):
+        openmix.infer(net, Image.new("RGB", (4, 4)))
+    net.trained_on = dict(size=[], mean=None, std=None)
+    with pytest.raises(ValueError, match="trained on vectors.*call the network itself"):
+        openmix.infer(net, torch.rand(5, 32))
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_networks_of_another_precision_classify_alike(runs, test_set, dtype):
     net = openmix.get_model("CifarResNet", 10, depth=8, pretrained=runs / "MixUp")

@@ -9,9 +9,9 @@ import pytest
 from openmix import workdir
 from openmix.cli import main
 from openmix.results.records import damaged, read_records
-from openmix.sweep.jobs import Job, load_jobs, settle, write_list
+from openmix.sweep.jobs import Job, load_jobs, record_exit, write_list
 from openmix.sweep.local import Pool
-from openmix.sweep.progress import Lines, stand
+from openmix.sweep.progress import PlainProgress, job_status
 from openmix.sweep.slots import CPU, Slots
 from openmix.workdir.status import is_alive
 from tests.results import hostile
@@ -54,10 +54,10 @@ def every_tool(tmp_path, monkeypatch, capsys, folders):
     Path("configs/sweeps/s").mkdir(parents=True)
     write_list("configs/sweeps/s/runs.json", jobs)
     assert call("sweep", "status", "s") == 0 and "0: done 80.00 %" in capsys.readouterr().out
-    assert Pool(jobs, Slots([CPU]), again=True, screen=Lines(lambda _: None)).done >= 1
+    assert Pool(jobs, Slots([CPU]), again=True, screen=PlainProgress(lambda _: None)).done >= 1
     for folder in folders:
         assert call("rerun", folder, "--dry-run") in (0, 2)
-        settle(Job("a/seed0", "c.py", 0, str(folder)), 1, "x", {})
+        record_exit(Job("a/seed0", "c.py", 0, str(folder)), 1, "x", {})
     capsys.readouterr()
 
 
@@ -103,7 +103,7 @@ def test_a_record_that_says_done_before_its_last_epoch_is_broken(change, says, t
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     record, = read_records(tmp_path)
     assert record.state == "broken" and says in record.problems[0]
-    assert stand(Job("a/seed0", "c.py", 0, str(tmp_path / "r"))).state == "broken"
+    assert job_status(Job("a/seed0", "c.py", 0, str(tmp_path / "r"))).state == "broken"
 
 
 def test_a_record_of_fewer_epochs_than_its_config_has_is_broken(tmp_path):

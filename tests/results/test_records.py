@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from openmix.registry import DATASETS
 from openmix.results import labels
 from openmix.results import tables as zoo
 from openmix.results.cells import make_cells
@@ -236,6 +237,13 @@ def test_the_data_set_of_an_old_run_is_named_by_its_class_its_name_or_its_folder
     assert dataset(type="ImageFolderData", data_root="/x/birds") == "birds"
     assert dataset(type="ArrayFile", data_root="/x/moons.npz") == "moons"
     assert dataset(type="ImageFolderData", data_root="/x/birds", name="Birds") == "Birds"
+
+
+@pytest.mark.parametrize("options", [dict(per_class=2), dict(indices=[0, 3, 5]), dict(per_class=2, name="Few")])
+def test_an_unfinished_run_on_a_part_of_a_data_set_is_named_as_the_finished_one(options):
+    inner = dict(type="Shapes", num_images=60)
+    config = dict(train_dataloader=dict(dataset=dict(type="Subset", data=inner, **options)))
+    assert labels.dataset_of(config, {}) == DATASETS.build(config["train_dataloader"]["dataset"]).name
 
 
 def test_a_run_is_called_as_its_description_says_and_an_unusable_description_is_damage(tmp_path):

@@ -312,7 +312,7 @@ def test_places_whose_names_read_alike_have_parts_of_their_own(tmp_path):
     assert names["cifar100-wideresnet-28-8"] == TABLE and all(re.fullmatch("[a-z0-9-]+", name) for name in names)
     shown = [row for name in names for table in zoo.any_part(name, records, cells, tmp_path).tables
              for row in table.rows if table.folded]
-    assert len(shown) == len(records) == 5 and len({zoo.section(*place) for place in names.values() if any(
+    assert len(shown) == len(records) == 5 and len({zoo.part_name(*place) for place in names.values() if any(
         (c.dataset, c.network) == place for c in cells)}) == 3
     assert names == zoo.parts(make_cells(read_records(tmp_path)[::-1]))
 
@@ -421,7 +421,7 @@ def test_documents_of_the_repository_have_markers_that_fit():
     own = [ROOT / "configs" / d / "README.md" for d in ("cifar10", "cifar100")]
     assert {*own, ROOT / "docs" / "reference" / "model_zoo.md"} <= set(files)
     names = [m[1] for path in own for m in documents.MARKER.finditer(path.read_text()) if m[2] == "begin"]
-    cnns = {zoo.section(*place) for place in published.tables() if place[1][:3] in ("Res", "Wid")}
+    cnns = {zoo.part_name(*place) for place in published.tables() if place[1][:3] in ("Res", "Wid")}
     assert set(names) == cnns and len(names) == 5
     for path in files:
         assert rewrite(path.read_text(), lambda name: "", str(path))

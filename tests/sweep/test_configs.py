@@ -12,7 +12,7 @@ from openmix import paths, workdir
 from openmix.engine.config.load import load_config
 from openmix.sweep.configs import literal, make, prepare
 from openmix.sweep.jobs import Job, load_jobs, read_list
-from openmix.sweep.progress import Screen, stand, table, time_left, together
+from openmix.sweep.progress import LiveProgress, job_status, table, time_left, together
 from tests.engine import tiny
 from tests.results.made import small_result
 
@@ -53,7 +53,7 @@ def body(text):
 
 def test_configs_are_a_few_lines_over_a_shipped_one_and_mean_what_the_grid_says():
     made = make("g.py")
-    assert made.new == ["r20_vanilla_ep2", "r20_mixup_alpha0.5_ep2"] and made.kept == made.left == made.updated == []
+    assert made.new == ["r20_vanilla_ep2", "r20_mixup_alpha0.5_ep2"] and made.edited == made.left == made.updated == []
     assert body(configs()["r20_vanilla_ep2"]) == "train_cfg = dict(max_epochs=2)\n"
     assert body(configs()["r20_mixup_alpha0.5_ep2"]) == (
         "model = dict(mixup=dict(alpha=0.5))\ntrain_cfg = dict(max_epochs=2)\n")
@@ -92,7 +92,7 @@ def test_a_config_that_was_changed_by_hand_is_kept_and_told_unless_forced():
     file.write_text(mine)
     Path("configs/sweeps/g/r20_mixup_alpha0.5_ep2.py").unlink()
     made = make("g.py")
-    assert made.kept == ["r20_vanilla_ep2"] and made.new == ["r20_mixup_alpha0.5_ep2"] and file.read_text() == mine
+    assert made.edited == ["r20_vanilla_ep2"] and made.new == ["r20_mixup_alpha0.5_ep2"] and file.read_text() == mine
     assert make("g.py", force=True).updated == ["r20_vanilla_ep2"] and file.read_text() != mine
     made = make(grid(GRID.replace("epochs", "overrides = [dict(set={'train_cfg.limit': 9})]\nepochs")))
     assert len(made.updated) == 2 and "limit=9" in file.read_text(), "what was not changed follows the grid"
@@ -141,7 +141,7 @@ def test_a_finished_training_has_the_hash_that_the_list_promised():
     cfg.merge_from_dict(dict(randomness=dict(seed=job.seed), work_dir=job.work_dir))
     tiny.train(cfg)
     assert json.loads(Path(job.work_dir, "result.json").read_text())["config_hash"] == job.config_hash
-    assert stand(job).state == "done" and stand(job).note.startswith("last ")
+    assert job_status(job).state == "done" and job_status(job).note.startswith("last ")
 
 
 # -- before a run ----------------------------------------------------------------------------------------------
@@ -270,7 +270,7 @@ def test_the_table_tells_every_run_and_why_one_failed():
     workdir.write_status("w/cut2", "diverged", reason="loss is nan at iteration 7", epoch=1)
     workdir.write_status("w/mix0", "preempted", epoch=2)
     with workdir.Lock("w/cut1"):
-        text = table(map(stand, jobs)).splitlines()
+        text = table(map(job_status, jobs)).splitlines()
     assert text[1].split(None, 2) == ["cut", "1/3", "0: done 71.23 %   1: epoch 3/5, ? to go   2: diverged"]
     assert text[2].split(None, 2) == ["mix", "0/3", "0: waiting, stopped in epoch 2   1: waiting   2: waiting"]
     assert text[3:] == ["cut/seed2: diverged: loss is nan at iteration 7",
@@ -295,7 +295,7 @@ def test_the_screen_shows_what_runs_and_what_failed():
                            failed={"mix/seed1": "failed: disk is full"},
                            running=[SimpleNamespace(job=job, devices=["1"], begun=True)], time_left=lambda: 90.0)
     out = io.StringIO()
-    with workdir.Lock("w"), Screen(Console(file=out, force_terminal=True, width=100)) as screen:
+    with workdir.Lock("w"), LiveProgress(Console(file=out, force_terminal=True, width=100)) as screen:
         screen.refresh(pool)
         screen.event("done [brackets] stay")
     for words in ("4/9 done, 1 running, 2 waiting, 1 running elsewhere, 1 failed; 0:01:30 to go", "cut/seed0",
@@ -327,7 +327,7 @@ def test_a_config_that_an_earlier_version_wrote_is_not_taken_for_one_changed_by_
     path = Path("configs/sweeps/g/r20_vanilla_ep2.py")
     path.write_text(path.read_text().replace("made by openmix sweep from", "made by tools/sweep.py from"))
     made = make("g.py")
-    assert made.updated == ["r20_vanilla_ep2"] and made.kept == []
+    assert made.updated == ["r20_vanilla_ep2"] and made.edited == []
 
 
 # -- the command line ------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from openmix import workdir
-from openmix.sweep.jobs import Job, command, load_jobs, run_list, settle, write_list
+from openmix.sweep.jobs import Job, command, load_jobs, record_exit, run_list, write_list
 from openmix.workdir.status import is_alive, state
 
 JOB = Job("r18_mixup/seed1", "configs/sweeps/s/r18_mixup.py", 1, "w/r18_mixup/seed1")
@@ -186,38 +186,39 @@ AT = Job("a/seed0", "c.py", 0, "w")
 
 @pytest.mark.parametrize("code, ended", [(1, "failed"), (2, "invalid"), (3, "diverged"), (0, "failed")])
 def test_what_the_run_could_not_write_is_written_for_it(code, ended):
-    assert settle(AT, code, "the last line") == ended == state("w")
+    assert record_exit(AT, code, "the last line") == ended == state("w")
     assert "the last line" in json.loads((Path("w") / "status.json").read_text())["reason"]
 
 
 @pytest.mark.parametrize("code", [-9, -15, 137, 143])
 def test_a_death_by_signal_is_no_failure(code):
-    assert settle(AT, code) == "interrupted"
+    assert record_exit(AT, code) == "interrupted"
     workdir.write_status("w", "running")
-    assert settle(AT, code) == "interrupted"
+    assert record_exit(AT, code) == "interrupted"
     workdir.write_status("w", "preempted")
-    assert settle(AT, code) == "preempted"
+    assert record_exit(AT, code) == "preempted"
 
 
 def test_an_old_status_does_not_hide_that_this_start_failed():
     before = workdir.write_status("w", "preempted")
-    assert settle(AT, 2, "unknown key", before) == "invalid"
+    assert record_exit(AT, 2, "unknown key", before) == "invalid"
     before = workdir.write_status("w", "failed", reason="the disk was full")
-    assert settle(AT, 2, "unknown key", before) == "invalid" and workdir.read_status("w")["reason"] == "unknown key"
-    assert settle(AT, -9, "", workdir.read_status("w")) == "interrupted", "killed before it wrote anything"
+    assert record_exit(AT, 2, "unknown key", before) == "invalid"
+    assert workdir.read_status("w")["reason"] == "unknown key"
+    assert record_exit(AT, -9, "", workdir.read_status("w")) == "interrupted", "killed before it wrote anything"
 
 
 def test_torchrun_ends_with_one_whatever_happened_so_the_files_decide():
     pair = Job("a/seed0", "c.py", 0, "w", processes=2)
     time.sleep(0.01)
     workdir.write_status("w", "preempted")
-    assert settle(pair, 1) == "preempted"
+    assert record_exit(pair, 1) == "preempted"
     workdir.write_status("w", "running")
-    assert settle(pair, 1) == "interrupted", "one of its processes was killed"
-    assert settle(AT, 1, "out of luck") == "failed", "but one process alone tells how it ended"
+    assert record_exit(pair, 1) == "interrupted", "one of its processes was killed"
+    assert record_exit(AT, 1, "out of luck") == "failed", "but one process alone tells how it ended"
 
 
 def test_what_another_process_trains_meanwhile_is_running():
     workdir.write_status("w", "preempted")
     with workdir.Lock("w"):
-        assert settle(AT, 2, "in use") == "running"
+        assert record_exit(AT, 2, "in use") == "running"

@@ -11,7 +11,7 @@ import pytest
 from openmix import workdir
 from openmix.sweep.jobs import Job, moved
 from openmix.sweep.local import Pool, last_line
-from openmix.sweep.progress import Lines
+from openmix.sweep.progress import PlainProgress
 from openmix.sweep.slots import CPU, Slots, make_slots
 from openmix.workdir.status import is_alive, state
 from tests.sweep.drive import jobs, stub
@@ -31,7 +31,7 @@ def here(tmp_path, monkeypatch):
 def pool(names, slots=2, command=stub, **options):
     said = []
     made = Pool(jobs(names), Slots([CPU] * slots if isinstance(slots, int) else slots), make_command=command,
-                screen=Lines(said.append), **options)
+                screen=PlainProgress(said.append), **options)
     made.said = said
     return made
 
@@ -100,7 +100,7 @@ def test_jobs_are_spread_over_gpus_so_many_on_each_with_their_share_of_the_cores
 
 def test_a_job_of_two_processes_gets_two_different_gpus():
     several = [Job("pair/seed0", "pair", 0, "runs/pair", processes=2), *jobs(["a", "b", "c"])]
-    made = Pool(several, Slots(["0", "0", "1", "1"]), make_command=stub, screen=Lines(lambda _: None))
+    made = Pool(several, Slots(["0", "0", "1", "1"]), make_command=stub, screen=PlainProgress(lambda _: None))
     assert made.run() == 0 and made.done == 4
     assert notes("pair", "environment")[0].split()[0] == "0,1"
 
@@ -160,7 +160,7 @@ def test_a_work_dir_that_cannot_be_made_fails_that_job_alone():
 def test_a_finished_run_of_another_config_is_told_and_left_alone():
     assert pool(["a"]).run() == 0
     job = Job("a/seed0", "a", 0, "runs/a", config_hash="another")
-    made = Pool([job], Slots([CPU]), make_command=stub, screen=Lines(lambda _: None))
+    made = Pool([job], Slots([CPU]), make_command=stub, screen=PlainProgress(lambda _: None))
     assert made.run() == 0 and "another config" in made.failed["a/seed0"] and len(notes("a", "starts")) == 1
 
 
@@ -211,7 +211,7 @@ def test_a_reader_of_the_output_that_goes_away_does_not_stop_the_sweep():
     def broken(text):
         raise BrokenPipeError
 
-    made = Pool(jobs(["a", "b"]), Slots([CPU]), make_command=stub, screen=Lines(broken))
+    made = Pool(jobs(["a", "b"]), Slots([CPU]), make_command=stub, screen=PlainProgress(broken))
     assert made.run() == 0 and made.done == 2
 
 

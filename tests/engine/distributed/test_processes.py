@@ -8,7 +8,7 @@ from openmix.engine.distributed import processes
 from openmix.engine.distributed.processes import killed_by
 from openmix.sweep.jobs import PROCESSES, Job
 from openmix.sweep.local import Pool
-from openmix.sweep.progress import Lines
+from openmix.sweep.progress import PlainProgress
 from openmix.sweep.slots import CPU, Slots
 from openmix.workdir.status import read_status, state
 
@@ -90,7 +90,7 @@ def test_a_run_whose_second_process_is_killed_is_started_again(how, starts, ends
     job = Job("a/seed0", "c.py", 0, "w", processes=2)
     line = [sys.executable, *PROCESSES, "--standalone", "--nnodes=1", "--nproc_per_node=2",
             "training.py", how, "w"]
-    pool = Pool([job], Slots([CPU, CPU]), retries=1, make_command=lambda _: line, screen=Lines(lambda _: None))
+    pool = Pool([job], Slots([CPU, CPU]), retries=1, make_command=lambda _: line, screen=PlainProgress(lambda _: None))
     assert pool.run() == 0 and len(Path("w/starts").read_text()) == starts
     if ends == "done":
         assert pool.done == 1 and state("w") == "done"
