@@ -40,7 +40,7 @@ def check_each(jobs: list[Job], draft: Path | None = None) -> tuple[list[Job], d
 def _facts(job: Job, built: set[str]) -> dict:
     from .. import workdir
     from ..engine.config.load import configure
-    from ..engine.run import scale_lr
+    from ..engine.optim.scaling import scale_lr
 
     cfg = configure(SimpleNamespace(config=typed(job.config), seed=job.seed, work_dir=typed(job.work_dir), amp=None,
                                     cfg_options=[], deterministic=False, launcher="none"), values=False)  # built below
