@@ -1,7 +1,10 @@
 """Measurements of a network on labelled images; the protocol is :class:`openmix.evaluators.base.Evaluator`."""
 from .accuracy import Accuracy, TopK
+from .adversarial import FGSM, IFGSM, PGD
 from .base import Evaluator as Evaluator
 from .calibration import Calibration
+from .in_between import InBetween
+from .occlusion import Occlusion
 from .per_class import PerClass
 
-__all__ = ["Accuracy", "Calibration", "PerClass", "TopK"]
+__all__ = ["Accuracy", "Calibration", "FGSM", "IFGSM", "InBetween", "Occlusion", "PGD", "PerClass", "TopK"]
