@@ -14,6 +14,7 @@ from .learned import LearnedMix  # noqa: F401
 from .manifoldmix import ManifoldMix
 from .mask import MaskMethod  # noqa: F401
 from .mixup import MixUp
+from .patchup import PatchUp
 from .puzzlemix import PuzzleMix
 from .resizemix import ResizeMix
 from .saliencymix import SaliencyMix
@@ -31,6 +32,7 @@ __all__ = [
     "GridMixup",
     "ManifoldMix",
     "MixUp",
+    "PatchUp",
     "PuzzleMix",
     "RandomChoice",
     "ResizeMix",

@@ -38,7 +38,8 @@ def test_a_lam_near_0_or_1_is_plain_mixup_for_the_classifier_alone(per_sample, p
     for lam, plain in ((0.03, True), (0.0801, False), (0.5, False), (0.9199, False), (0.97, True)):
         draws = draws_for(method, lam=lam, lam_block=lam)
         features = method.features(images)
-        (mask, weight), (mask_block, _) = (f(features, draws, SIZE) for f in (method.classifier_mask, method.block_mask))
+        mask, weight = method.classifier_mask(features, draws, SIZE)
+        mask_block, _ = method.block_mask(features, draws, SIZE)
         assert torch.equal(weight, torch.full((6,), lam))
         assert torch.equal(mask, torch.full_like(mask, lam)) is plain
         assert mask_block.std() > 0 and mask_block.requires_grad and not mask.requires_grad
