@@ -300,9 +300,8 @@ def keeping_buffers(*modules: nn.Module):
     try:
         yield
     finally:
-        with torch.no_grad():
-            for buffer, value in before:
-                buffer.copy_(value)
+        for buffer, value in before:
+            buffer.data.copy_(value)  # as batch norm itself writes them: unseen by a backward pass still to come
 
 
 def input_gradient(net, images: Tensor, labels, criterion) -> Tensor:
