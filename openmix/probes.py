@@ -80,6 +80,20 @@ def layer_shape(net: nn.Module, name: str, image_shape=(3, 32, 32)) -> torch.Siz
     return seen[0].shape[1:]
 
 
+def layer_channels(net: nn.Module, name: str, image_shape=(3, 32, 32)) -> int:
+    """Channels of layer ``name``, of maps (N, C, h, w) or tokens (N, L, C).
+
+    Raises:
+        ValueError: no such layer, other features, or a network that cannot take an image of this shape.
+    """
+    try:
+        shape = layer_shape(net, name, image_shape)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"{type(net).__name__} cannot take an image of shape {tuple(image_shape)} (C, H, W) to show "
+                         f"the channels of layer {name!r} ({error}); give image_size or channels") from error
+    return as_map(torch.empty(1, *shape, device="meta")).shape[1]
+
+
 @torch.no_grad()
 def outputs_of_layers(net: nn.Module, image_shape) -> dict[str, Tensor]:
     """The output of each layer that runs exactly once for one black image, in order; the logits are named ``""``."""
@@ -119,8 +133,7 @@ def last_map(net: nn.Module, image_shape=(3, 32, 32), layer: str | None = None) 
     outputs = outputs_of_layers(net, image_shape)
     classes = outputs.pop("").shape[1]
     if layer is not None:
-        shape = layer_shape(net, layer, image_shape)
-        return layer, as_map(torch.empty(1, *shape, device="meta")).shape[1], classes
+        return layer, layer_channels(net, layer, image_shape), classes
     maps = [name for name, out in outputs.items() if out.ndim in (3, 4) and as_map(out)[0, 0].numel() > 1]
     if not maps:
         raise ValueError(f"{type(net).__name__} has no layer with feature maps (N, C, h, w) or tokens (N, L, C) of "
@@ -278,6 +291,17 @@ def evaluating(net):
     finally:
         for module, mode in training.items():
             module.training = mode
+
+
+@contextmanager
+def keeping_buffers(*modules: nn.Module):
+    """Inside, passes may change buffers such as statistics of batch norm; afterwards each has its value again."""
+    before = [(buffer, buffer.clone()) for module in modules for buffer in module.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, value in before:
+            buffer.data.copy_(value)  # as batch norm itself writes them: unseen by a backward pass still to come
 
 
 def input_gradient(net, images: Tensor, labels, criterion) -> Tensor:

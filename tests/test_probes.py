@@ -69,6 +69,13 @@ def test_layer_shape_is_that_of_the_output_and_changes_nothing(make_net):
     assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
 
 
+def test_the_channels_of_a_layer_are_those_of_maps_and_of_tokens(make_net):
+    assert probes.layer_channels(make_net(), "layer3") == 12
+    assert probes.layer_channels(nn.Sequential(nn.Flatten(2), nn.Linear(9, 5)), "1", (4, 3, 3)) == 5
+    with pytest.raises(ValueError, match="image_size or channels"):
+        probes.layer_channels(make_net(), "layer3", (1, 32, 32))
+
+
 def test_layer_shape_needs_one_tensor():
     class Odd(nn.Module):
         def __init__(self):
@@ -235,6 +242,21 @@ def test_a_net_with_another_head_publishes_a_plain_state_dict(make_net, make_bat
 
 
 # -- gradients ---------------------------------------------------------------------------------------------------
+
+
+def test_buffers_are_kept_over_passes_also_over_one_that_fails(make_net, make_batch):
+    net, images = make_net(), make_batch()[0]
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    with pytest.raises(ZeroDivisionError), probes.keeping_buffers(net):
+        net(images)
+        assert not torch.equal(net.stem[1].running_mean, before["stem.1.running_mean"])
+        raise ZeroDivisionError
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    output = net(images).sum()
+    with probes.keeping_buffers(net):
+        net(images)
+    output.backward()  # statistics that went back disturb no gradient
+    assert net.stem[1].num_batches_tracked == 1
 
 
 def test_input_gradient_is_the_closed_form_of_a_linear_net():

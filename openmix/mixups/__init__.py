@@ -2,22 +2,29 @@
 
 Exporting a class here (in ``__all__``) makes it known to configs, contract tests and ``openmix.list_mixups()``.
 """
+from .adautomix import AdAutoMix
+from .alignmix import AlignMix
 from .automix import AutoMix
 from .base import MixMethod  # noqa: F401
 from .choice import RandomChoice
 from .cutmix import CutMix
 from .fmix import FMix
 from .gridmix import GridMix, GridMixup
+from .learned import LearnedMix  # noqa: F401
 from .manifoldmix import ManifoldMix
 from .mask import MaskMethod  # noqa: F401
 from .mixup import MixUp
+from .patchup import PatchUp
 from .puzzlemix import PuzzleMix
 from .resizemix import ResizeMix
 from .saliencymix import SaliencyMix
+from .samix import SAMix
 from .smoothmix import SmoothMix
 from .vanilla import Vanilla
 
 __all__ = [
+    "AdAutoMix",
+    "AlignMix",
     "AutoMix",
     "CutMix",
     "FMix",
@@ -25,9 +32,11 @@ __all__ = [
     "GridMixup",
     "ManifoldMix",
     "MixUp",
+    "PatchUp",
     "PuzzleMix",
     "RandomChoice",
     "ResizeMix",
+    "SAMix",
     "SaliencyMix",
     "SmoothMix",
     "Vanilla",

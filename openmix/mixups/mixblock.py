@@ -16,6 +16,12 @@ def start_small(module: nn.Module) -> nn.Module:
     return module
 
 
+def attention_logits(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """``softmax(Q K^T / sqrt(d)) V``, (N, 1, h, w), of queries and keys (N, d, h, w) and values (N, 1, h, w)."""
+    scores = query.flatten(2).transpose(1, 2) @ key.flatten(2) / query.shape[1] ** 0.5
+    return (scores.softmax(2) @ value.flatten(2).transpose(1, 2)).reshape(-1, 1, *query.shape[2:])
+
+
 class MixBlock(nn.Module):
     """Cross attention between two feature maps makes a mask.
 
@@ -50,8 +56,5 @@ class MixBlock(nn.Module):
             if self.lam_concat:
                 plane = lam[:, None, None, None].expand(-1, 1, *first.shape[2:])
                 first, second = torch.cat([first, plane], 1), torch.cat([second, 1 - plane], 1)
-            query, key = self.query(first).flatten(2), self.query(second).flatten(2)
-            scores = query.transpose(1, 2) @ key / query.shape[1] ** 0.5
-            logits = scores.softmax(2) @ self.value(second).flatten(2).transpose(1, 2)
-            logits = logits.reshape(-1, 1, *first.shape[2:])
+            logits = attention_logits(self.query(first), self.query(second), self.value(second))
             return torch.sigmoid(-F.interpolate(logits, size=tuple(size), mode=self.upsample))

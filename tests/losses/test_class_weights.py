@@ -28,7 +28,10 @@ def slow(kind, logits, shares):
     for z, t in zip(logits.double(), shares.double(), strict=True):
         p = z.sigmoid() if kind == "BinaryCrossEntropy" else z.exp() / z.exp().sum()
         terms = []
+        others = p[t == 0].sum() if kind == "DecoupledCrossEntropy" else None
         for c, w in enumerate(WEIGHTS):
+            if others is not None and 0 < t[c] < 1:
+                terms.append(-w * 0.1 * (p[c] / (p[c] + others)).log())
             if kind in ("BinaryCrossEntropy", "SoftmaxBCE"):
                 terms.append(-w * (t[c] * p[c].log() + (1 - t[c]) * (1 - p[c]).log()) / 5)
             elif kind == "FocalLoss":

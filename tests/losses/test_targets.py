@@ -17,6 +17,8 @@ CONFIGS = [
     dict(type="SoftmaxBCE", sum_classes=True),
     dict(type="FocalLoss"),
     dict(type="FocalLoss", gamma=0.5),
+    dict(type="DecoupledCrossEntropy"),
+    dict(type="DecoupledCrossEntropy", eta=0.5, mode="less", power=0.5),
 ]
 every_loss = pytest.mark.parametrize("cfg", CONFIGS, ids=lambda c: "-".join(map(str, c.values())))
 

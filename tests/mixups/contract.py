@@ -192,7 +192,8 @@ def check_source(weight_from, needs, details, draws):
         assert torch.allclose(weights, masks.flatten(2).mean(2), atol=1e-5), "weights are not the means of the masks"
     if weight_from == "lam":
         lam = weights[:, 0]
-        drawn = draws.get("lam", torch.ones(1)).expand_as(lam)
+        drawn = draws.get("lam", torch.ones(1))
+        drawn = (drawn[:, 0] if drawn.ndim == 2 else drawn).expand_as(lam)  # of more than two images: that of the first
         on = draws.get("on", torch.ones(1, dtype=torch.bool)).expand_as(lam)
         assert torch.allclose(lam, torch.where(on, drawn, 1.0)), "lam is not the drawn one"
         if needs == "batch":

@@ -1,4 +1,4 @@
-"""What the tests of AutoMix share, and a small transformer."""
+"""What the tests of methods that learn their masks share, and a small transformer."""
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -9,14 +9,15 @@ from openmix.target import Target
 SIZE = (32, 32)
 
 
-def attached(net, **options):
-    """An AutoMix, its block with weights that make masks differ from pixel to pixel, and the net; always the same."""
-    method = AutoMix(**options)
+def attached(net, kind=AutoMix, **options):
+    """A method, its block with weights that make masks differ from pixel to pixel, and the net; always the same."""
+    method = kind(**options)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         method.attach(net)
-        for layer in (method.block.query, method.block.value):
-            nn.init.normal_(layer.weight, std=0.5)
+        for layer in method.block.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.normal_(layer.weight, std=0.5)
     return method, net
 
 

@@ -1,12 +1,11 @@
 """What AutoMix evaluates, saves and copies, other architectures, and that it learns."""
-import copy
 
 import pytest
 import torch
 from torch import nn
 
 from openmix.mixups import AutoMix, CutMix, ManifoldMix, MixUp, RandomChoice
-from tests.mixups.learned import SIZE, Tokens, attached, cross_entropy, draws_for, same, state, trainable
+from tests.mixups.learned import SIZE, Tokens, attached, cross_entropy, draws_for, trainable
 
 
 @pytest.fixture
@@ -16,66 +15,6 @@ def pair(make_net):
 
 
 # -- networks, state, other architectures ------------------------------------------------------------------------
-
-
-def test_the_four_networks_are_named_in_order_share_their_parts_and_publish(pair, make_net, make_batch):
-    method, net = pair()
-    images, labels = make_batch()
-    with torch.no_grad():
-        for parameter in [*net.parameters(), *method.head_mix.parameters()]:
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    owner = nn.ModuleDict(dict(net=net, mixup=method))
-    keys = list(owner.state_dict())
-    networks = method.networks(net)
-    owner.eval()
-    assert list(networks) == ["mix_k", "one_k", "mix_q", "one_q"] and list(owner.state_dict()) == keys
-    logits = {name: network(images) for name, network in networks.items()}
-    for body, names in ((method.teacher, ("mix_k", "one_k")), (net, ("mix_q", "one_q"))):
-        seen = []
-        handle = body.fc.register_forward_pre_hook(lambda module, inputs, seen=seen: seen.append(inputs[0]))
-        body(images)
-        handle.remove()
-        for name, head in zip(names, (method.head_mix_k if body is method.teacher else method.head_mix, body.fc),
-                              strict=True):
-            assert torch.allclose(logits[name], head(seen[0]), atol=1e-6)
-    for name, network in networks.items():
-        plain = make_net(seed=1)
-        plain.load_state_dict(network.state_dict())
-        assert torch.equal(plain.eval()(images), logits[name])
-    assert len({value.sum().item() for value in logits.values()}) == 4
-
-
-def test_a_run_continued_from_copies_or_state_dicts_is_bit_equal(pair, make_net, make_batch):
-    def steps(method, net, optimizer, seeds):
-        for seed in seeds:
-            loss = method.loss(net, *make_batch(seed=seed), cross_entropy, draws_for(method, seed=seed), seed / 4)
-            optimizer.zero_grad()
-            loss["loss"].backward()
-            optimizer.step()
-            method.after_step(net, seed / 4)
-        return {**state(method), **state(net)}
-
-    method, net = pair()
-    steps(method, net, torch.optim.SGD(trainable(method, net), 0.1), (0, 1))
-    copied_method, copied_net = copy.deepcopy((method, net))
-    fresh_net, fresh = make_net(seed=5), AutoMix()
-    fresh.attach(fresh_net)
-    fresh_net.load_state_dict(net.state_dict())
-    fresh.load_state_dict(method.state_dict())
-    expected = steps(method, net, torch.optim.SGD(trainable(method, net), 0.1), (2, 3))
-    for m, n in ((copied_method, copied_net), (fresh, fresh_net)):
-        assert same(expected, steps(m, n, torch.optim.SGD(trainable(m, n), 0.1), (2, 3)))
-
-
-def test_attaching_again_lets_the_teacher_equal_the_network_anew(pair, make_net):
-    method, net = pair()
-    modules = list(method.children())
-    net.load_state_dict(make_net(seed=3).state_dict())
-    assert not torch.equal(method.teacher.fc.weight, net.fc.weight)
-    method.attach(net)
-    assert same(method.teacher.state_dict(), net.state_dict())
-    assert all(a is b for a, b in zip(method.children(), modules, strict=True))
-    assert all(not p.requires_grad for p in method.teacher.parameters())
 
 
 def test_it_works_beside_manifoldmix_and_others(make_net, make_batch):
@@ -120,17 +59,6 @@ def test_a_convolution_can_be_the_classifier(make_batch):
     method.attach(net)
     method.loss(net, *make_batch(), cross_entropy)["loss"].backward()
     assert all(p.grad is not None for p in trainable(method, net))
-
-
-def test_a_compiled_network_gives_the_losses_of_the_eager_one(pair, make_batch):
-    (method, net), (other, twin) = pair(), pair()
-    compiled = torch.compile(twin, backend="eager")
-    for seed in range(2):
-        expected = method.loss(net, *make_batch(), cross_entropy, draws_for(method, seed=seed))
-        found = other.loss(compiled, *make_batch(), cross_entropy, draws_for(method, seed=seed))
-        assert all(torch.allclose(found[name], value, atol=1e-6) for name, value in expected.items())
-        other.after_step(compiled, 0.5), method.after_step(net, 0.5)
-    assert list(other.networks(compiled)["mix_q"].state_dict()) == list(twin.state_dict())
 
 
 def test_mistakes_are_told_with_a_way_out(make_net, make_batch):

@@ -1,0 +1,4 @@
+# the settings of OpenMixup's config for DecoupleMix
+_base_ = ["./r18_mixup.py"]
+model = dict(mixup=dict(alpha=0.2), loss=dict(type="DecoupledCrossEntropy", eta=0.01, mode="more", power=0.5))
+train_cfg = dict(max_epochs=800)
