@@ -56,6 +56,13 @@ class AutoMix(MixMethod):
         ValueError: a parameter out of its range; at :meth:`attach`, a layer the network does not have.
     """
 
+    paper = 'Liu et al., "AutoMix: Unveiling the Power of Mixup for Stronger Classifiers", arXiv 2103.13027'
+    year = 2022
+    venue = "ECCV"
+    passes = ("a forward and backward pass of the clean batch; by the teacher a forward pass of it, and a forward and "
+              "backward pass of another mixture")
+    defaults = dict(CIFAR=dict(alpha=2.0), ImageNet=dict(alpha=2.0))
+
     weight_from = "lam"
     needs = "learned"
     pairs = 2

@@ -420,7 +420,7 @@ def test_documents_of_the_repository_have_markers_that_fit():
     files = documents.find_documents(ROOT)
     own = [ROOT / "configs" / d / "README.md" for d in ("cifar10", "cifar100")]
     assert {*own, ROOT / "docs" / "reference" / "model_zoo.md"} <= set(files)
-    names = [m[1] for path in own for m in documents.MARKER.finditer(path.read_text()) if m[2] == "begin"]
+    names = [name for path in own for name, half in documents.marks_in(path.read_text(), "zoo") if half == "begin"]
     cnns = {zoo.section(*place) for place in published.tables() if place[1][:3] in ("Res", "Wid")}
     assert set(names) == cnns and len(names) == 5
     for path in files:
