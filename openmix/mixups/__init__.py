@@ -2,6 +2,7 @@
 
 Exporting a class here (in ``__all__``) makes it known to configs, contract tests and ``openmix.list_mixups()``.
 """
+from .augmix import AugMix
 from .automix import AutoMix
 from .base import MixMethod  # noqa: F401
 from .choice import RandomChoice
@@ -11,6 +12,7 @@ from .gridmix import GridMix, GridMixup
 from .manifoldmix import ManifoldMix
 from .mask import MaskMethod  # noqa: F401
 from .mixup import MixUp
+from .mixupe import MixupE
 from .puzzlemix import PuzzleMix
 from .resizemix import ResizeMix
 from .saliencymix import SaliencyMix
@@ -18,6 +20,7 @@ from .smoothmix import SmoothMix
 from .vanilla import Vanilla
 
 __all__ = [
+    "AugMix",
     "AutoMix",
     "CutMix",
     "FMix",
@@ -25,6 +28,7 @@ __all__ = [
     "GridMixup",
     "ManifoldMix",
     "MixUp",
+    "MixupE",
     "PuzzleMix",
     "RandomChoice",
     "ResizeMix",

@@ -27,8 +27,8 @@ def rewrite(text: str, make: Callable[[str], str], where: str = "the file", kind
     names = dict.fromkeys(name for name, _ in marks)
     if not marks or marks != [(name, half) for name in names for half in ("begin", "end")]:
         there = ", ".join(f"{kind}:{name} {half}" for name, half in marks)
-        raise ValueError(f"{where} needs lines <!-- {kind}:NAME begin --> and <!-- {kind}:NAME end -->, one pair a table "
-                         f"and one table a name; it has {there or 'no markers'}")
+        raise ValueError(f"{where} needs lines <!-- {kind}:NAME begin --> and <!-- {kind}:NAME end -->, one pair a "
+                         f"table and one table a name; it has {there or 'no markers'}")
     pair = re.compile(rf"^(<!-- {kind}:([a-z0-9-]+) begin -->\n).*?^(<!-- {kind}:\2 end -->)$", re.M | re.S)
     return pair.sub(lambda found: found[1] + make(found[2]) + found[3], text)
 

@@ -325,7 +325,8 @@ def test_csv_has_a_row_for_each_cell_and_reads_back(runs):
     assert (vanilla["published"], vanilla["difference"], vanilla["relative_time"]) == ("81.63", "-0.13", "1")
     assert found["MixUp", "5"]["reduction"] == "last epoch" and found["MixUp", "5"]["difference"] == ""
     assert found["CutMix (alpha=0.2)", "400"]["others"] == "1 diverged, 1 interrupted"
-    assert (found["SAMix", "400"]["top1"], found["SAMix", "400"]["published"]) == ("", "85.5")
+    samix = "SAMix (layer=layer2)"
+    assert (found[samix, "400"]["top1"], found[samix, "400"]["published"]) == ("", "85.5")
     assert {r["network"] for r in rows} == {"WideResNet-28-8"}
 
 
