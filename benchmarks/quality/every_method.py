@@ -90,8 +90,9 @@ def trained(cfg, resume: bool):
         cfg.train_cfg.stop_after = cfg.train_cfg.limit // 2 + 1
         try:
             Runner.from_cfg(cfg).train()
-        except Stopped:
-            pass
+        except Stopped as stop:
+            if stop.signal:  # by the user
+                raise
         cfg.train_cfg.stop_after, cfg.resume = None, True
     runner = Runner.from_cfg(cfg)
     runner.train()
@@ -139,6 +140,8 @@ def part(args, settings) -> dict:
         for processes, accumulate in settings:
             try:
                 outcome = examine(args, name, accumulate)
+            except Stopped:
+                raise
             except Exception as error:  # the others are to be examined all the same
                 outcome = dict(error=f"{type(error).__name__}: {error}".split("\n")[0])
             found.setdefault(name, {})[f"{processes}, {accumulate}"] = outcome

@@ -74,18 +74,12 @@ def ranks_agree(tmp_path, *cfgs):
     assert done.returncode == 0 and agreed == 2 * len(cfgs), done.stdout[-1500:] + done.stderr[-3000:]
 
 
-def test_parameters_stay_equal_with_gradient_accumulation(tmp_path):
-    ranks_agree(tmp_path, config(tmp_path / "run", images=60, **{"optim_wrapper.accumulative_counts": 4}))
-
-
-def test_a_choice_of_a_learned_and_a_static_method_runs_on_two_ranks(tmp_path):
+def test_parameters_stay_equal_with_every_method_and_with_gradient_accumulation(tmp_path):
+    """All in one start of the processes; a choice of a learned and a static method long enough to see both."""
     choice = dict(type="RandomChoice", methods=[dict(type="AutoMix"), dict(type="CutMix")])
-    ranks_agree(tmp_path, config(tmp_path / "run", mixup=choice, images=80))
-
-
-def test_every_method_keeps_ranks_equal(tmp_path):
-    """All in one start of the processes."""
-    ranks_agree(tmp_path, *(config(tmp_path / name, mixup=name, epochs=1, images=20) for name in METHODS))
+    ranks_agree(tmp_path, config(tmp_path / "accumulate", images=60, **{"optim_wrapper.accumulative_counts": 4}),
+                config(tmp_path / "choice", mixup=choice, images=80),
+                *(config(tmp_path / name, mixup=name, epochs=1, images=20) for name in METHODS))
 
 
 def test_an_indivisible_process_count_names_valid_ones(tmp_path):
