@@ -34,7 +34,7 @@ from openmix.engine.train_loop import Stopped  # noqa: E402
 from openmix.registry import DATASETS, MIXUPS  # noqa: E402
 
 SHOWN = 5  # iterations whose mean loss is shown
-CHECKS = ("finite", "falls", "equal ranks", "resumes")
+CHECKS = ("finite", "falls", "ranks", "resumes")
 
 
 @functools.cache
@@ -165,14 +165,10 @@ def show(found: dict) -> bool:
     table, right = PrettyTable(["method", "processes, accumulation", "loss", *CHECKS]), True
     for name, settings in found.items():
         for setting, outcome in settings.items():
-            if "error" in outcome:
-                table.add_row([name, setting, outcome["error"][:60], *["no"] * len(CHECKS)])
-                right = False
-                continue
-            checks = [outcome[key] for key in ("finite", "falls", "ranks", "resumes")]
+            checks = [outcome.get(key, False) for key in CHECKS]
+            loss = f"{outcome['first']:.3f} -> {outcome['last']:.3f}" if "first" in outcome else outcome["error"][:60]
+            table.add_row([name, setting, loss, *("yes" if check else "NO" for check in checks)])
             right = right and all(checks)
-            table.add_row([name, setting, f"{outcome['first']:.3f} -> {outcome['last']:.3f}",
-                           *("yes" if check else "NO" for check in checks)])
     table.set_style(TableStyle.MARKDOWN)
     table.align["method"] = "l"
     print(table)

@@ -51,7 +51,7 @@ def matrices(operation: Tensor, strength: Tensor, size) -> Tensor:
     """Where each pixel is read, x' = a x + b y + c and y' = d x + e y + f from the upper left corner: (K, 2, 3).
 
     Args:
-        operation: (K,) int64, indices into OPERATIONS; the identity for those that move nothing. strength: (K,), signed.
+        operation: (K,) int64, indices into OPERATIONS; those that move nothing get the identity. strength: signed (K,).
     """
     height, width = size
     zero, one = torch.zeros_like(strength), torch.ones_like(strength)
