@@ -34,7 +34,7 @@ def linear():
     return nn.Sequential(nn.Flatten(), nn.Linear(48, 2))
 
 
-def test_the_margin_of_a_linear_network_falls_by_eps_times_the_norm_of_the_difference_of_weights(linear, images, pixels):
+def test_the_margin_of_a_linear_network_falls_by_eps_times_the_norm_of_its_weights(linear, images, pixels):
     """In units of pixels the weights are w / (255 std); their 1-norm times eps is the largest fall."""
     labels = torch.zeros(6, dtype=torch.int64)
     margin = linear(images).diff(dim=1).neg()[:, 0]

@@ -5,7 +5,9 @@ method and optimizer. Peers know the methods of ``MIXES``.
 """
 import functools
 import itertools
+import sys
 import tempfile
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -15,17 +17,21 @@ from textbook import area_kept, cut_box, cutmix, mixup
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
-from openmix.datasets import CIFAR100
-from openmix.datasets.arrays import Arrays
-from openmix.engine.config.load import load_config
-from openmix.engine.precision import amp_dtype, autocast
-from openmix.engine.runner import Runner
-from openmix.models import build_net
-from openmix.paths import config_root
-from openmix.registry import DATASETS
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from registered import VIT, method_config, optimizer, without_downloads  # noqa: E402
+
+from openmix.datasets import CIFAR100  # noqa: E402
+from openmix.datasets.arrays import Arrays  # noqa: E402
+from openmix.engine.config.load import load_config  # noqa: E402
+from openmix.engine.precision import amp_dtype, autocast  # noqa: E402
+from openmix.engine.runner import Runner  # noqa: E402
+from openmix.models import build_net  # noqa: E402
+from openmix.paths import config_root  # noqa: E402
+from openmix.registry import DATASETS  # noqa: E402
 
 BATCH, CLASSES, IMAGES, STEPS = 100, 100, 50_000, 500
-BACKBONES = dict(r18="ResNet-18", rx50="ResNeXt-50 32x4d", wrn28_8="WRN-28-8", r20="ResNet-20")
+BACKBONES = dict(r18="ResNet-18", rx50="ResNeXt-50 32x4d", wrn28_8="WRN-28-8", r20="ResNet-20",
+                 vit="a transformer of 4 blocks, width 96")
 SGD = dict(lr=0.1, momentum=0.9, weight_decay=1e-4)
 
 
@@ -40,24 +46,21 @@ def data(root: str | None) -> Arrays:
 
 
 @DATASETS.register_module()
-class AlreadyRead:
+def AlreadyRead(data_root=None):
     """``data`` by a config."""
-
-    def __init__(self, data_root=None):
-        self.root = data_root
-
-    def load(self):
-        return data(self.root)
+    return data(data_root)
 
 
 def recipe(backbone: str, method: str) -> Config:
-    """The shipped config; of a method without one, the plain config with this method."""
+    """The shipped config; of a method without one, the plain config with this method and its default settings."""
     folder = config_root() / "cifar100"
     path = folder / f"{backbone}_{method.lower()}.py"
     if path.is_file():
-        return load_config(path)
-    cfg = load_config(folder / f"{backbone}_vanilla.py")
-    cfg.model.mixup = dict(type=method, methods=[dict(type="MixUp"), dict(type="CutMix")])
+        return without_downloads(load_config(path))
+    cfg = load_config(folder / f"{'r20' if backbone == 'vit' else backbone}_vanilla.py")
+    cfg.model.mixup = method_config(method)
+    if backbone == "vit":
+        cfg.model.backbone, cfg.optim_wrapper.optimizer = VIT, optimizer("Vanilla")
     return cfg
 
 

@@ -47,7 +47,7 @@ def interleaved(contenders: dict[str, Callable[[], object]], rounds: int = 15, l
     return {name: statistics.median(seconds) for name, seconds in times.items()}
 
 
-def print_setting(*packages: str, **facts) -> None:
+def setting(*packages: str, **facts) -> str:
     """One line of what was measured on: hardware, threads, versions."""
     device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     versions = []
@@ -57,15 +57,23 @@ def print_setting(*packages: str, **facts) -> None:
         except PackageNotFoundError:
             versions.append(f"{package} not installed")
     facts = [f"{key} {value}" for key, value in facts.items()]
-    print(f"{hardware(device)}; {torch.get_num_threads()} thread(s); Python {platform.python_version()}, "
-          f"{', '.join([*versions, *facts])}")
+    return (f"{hardware(device)}; {torch.get_num_threads()} thread(s); Python {platform.python_version()}, "
+            f"{', '.join([*versions, *facts])}")
+
+
+def table(columns: list[str], rows: list[list]) -> str:
+    """A Markdown table; floats with three digits that count."""
+    made = PrettyTable(columns)
+    made.set_style(TableStyle.MARKDOWN)
+    made.align = "r"
+    made.align[columns[0]] = "l"
+    made.add_rows([[f"{cell:.3g}" if isinstance(cell, float) else cell for cell in row] for row in rows])
+    return made.get_string()
+
+
+def print_setting(*packages: str, **facts) -> None:
+    print(setting(*packages, **facts))
 
 
 def print_table(columns: list[str], rows: list[list]) -> None:
-    """A Markdown table; floats with three digits that count."""
-    table = PrettyTable(columns)
-    table.set_style(TableStyle.MARKDOWN)
-    table.align = "r"
-    table.align[columns[0]] = "l"
-    table.add_rows([[f"{cell:.3g}" if isinstance(cell, float) else cell for cell in row] for row in rows])
-    print(table)
+    print(table(columns, rows))

@@ -2,6 +2,6 @@
 are those of its config in configs/cifar100/."""
 base = "configs/cifar100/r18_{mixup}.py"
 mixups = ["vanilla", "mixup", "cutmix", "manifoldmix", "smoothmix", "saliencymix", "fmix", "puzzlemix", "gridmixup",
-          "gridmix", "resizemix", "automix"]
+          "gridmix", "resizemix", "automix", "mixupe", "augmix"]
 epochs = [200, 400, 800, 1200]
 seeds = 3

@@ -4,6 +4,7 @@ Exporting a class here (in ``__all__``) makes it known to configs, contract test
 """
 from .adautomix import AdAutoMix
 from .alignmix import AlignMix
+from .augmix import AugMix
 from .automix import AutoMix
 from .base import MixMethod  # noqa: F401
 from .choice import RandomChoice
@@ -14,6 +15,7 @@ from .learned import LearnedMix  # noqa: F401
 from .manifoldmix import ManifoldMix
 from .mask import MaskMethod  # noqa: F401
 from .mixup import MixUp
+from .mixupe import MixupE
 from .patchup import PatchUp
 from .puzzlemix import PuzzleMix
 from .resizemix import ResizeMix
@@ -25,6 +27,7 @@ from .vanilla import Vanilla
 __all__ = [
     "AdAutoMix",
     "AlignMix",
+    "AugMix",
     "AutoMix",
     "CutMix",
     "FMix",
@@ -32,6 +35,7 @@ __all__ = [
     "GridMixup",
     "ManifoldMix",
     "MixUp",
+    "MixupE",
     "PatchUp",
     "PuzzleMix",
     "RandomChoice",

@@ -22,6 +22,13 @@ class AutoMix(LearnedMix):
         ValueError: a parameter out of its range; at :meth:`attach`, a layer the network does not have.
     """
 
+    paper = 'Liu et al., "AutoMix: Unveiling the Power of Mixup for Stronger Classifiers", arXiv 2103.13027'
+    year = 2022
+    venue = "ECCV"
+    passes = ("a forward and backward pass of the clean batch; by the teacher a forward pass of it, and a forward and "
+              "backward pass of another mixture")
+    defaults = dict(CIFAR=dict(alpha=2.0), ImageNet=dict(alpha=2.0))
+
     def __init__(self, alpha: float = 2.0, layer: str = "layer3", *, lam_concat: bool = True, **kwargs):
         super().__init__(alpha, layer, **kwargs)
         self.lam_concat = switch("lam_concat", lam_concat)

@@ -21,6 +21,12 @@ class RandomChoice(MixMethod):
         TypeError: no mixing method. ValueError: probabilities that do not fit, methods that differ in num_classes.
     """
 
+    paper = ""
+    year = 0
+    venue = ""
+    passes = "those of the chosen method"
+    defaults = {}
+
     weight_from = "model"  # whatever the chosen method does
 
     def __init__(self, methods, p=None, num_classes: int | None = None):

@@ -13,6 +13,12 @@ class CutMix(MaskMethod):
         correct_lam: weight labels by the clipped area; False uses the drawn ``lam``.
     """
 
+    paper = 'Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers", arXiv 1905.04899'
+    year = 2019
+    venue = "ICCV"
+    passes = "none"
+    defaults = dict(CIFAR=dict(alpha=1.0, prob=0.5), ImageNet=dict(alpha=1.0))
+
     def __init__(self, alpha: float = 1.0, *, minmax: tuple[float, float] | None = None, correct_lam: bool = True,
                  **kwargs):
         super().__init__(alpha, **kwargs)

@@ -55,6 +55,12 @@ class FMix(MaskMethod):
         per_sample: one ``lam`` and one mask an image instead of one a batch.
     """
 
+    paper = 'Harris et al., "FMix: Enhancing Mixed Sample Data Augmentation", arXiv 2002.12047'
+    year = 2020
+    venue = "arXiv"
+    passes = "none"
+    defaults = dict(CIFAR=dict(alpha=1.0, decay=3.0), ImageNet=dict(alpha=1.0, decay=3.0))
+
     weight_from = "lam"
 
     def __init__(self, alpha: float = 1.0, *, decay: float = 3.0, max_soft: float = 0.0, banded_spectrum: bool = False,

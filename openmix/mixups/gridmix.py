@@ -33,6 +33,12 @@ class GridMixup(MaskMethod):
             this.
     """
 
+    paper = 'Dobrynin, "GridMixup", https://github.com/IlyaDobrynin/GridMixup'
+    year = 2020
+    venue = "GitHub"
+    passes = "none"
+    defaults = dict(CIFAR=dict(alpha=0.2))
+
     def __init__(self, alpha: float = 1.0, *, holes: tuple[int, int] = (2, 6), area: tuple[float, float] = (0.5, 1.0),
                  aspect: tuple[float, float] = (0.5, 2.0), hole_aspect: float = 1.0,
                  negative_slices: bool = False, **kwargs):
@@ -93,6 +99,12 @@ class GridMix(MaskMethod):
             more than one position, e.g. the last stage of a ResNet.
         image_shape: (C, H, W) of an image, for a forward pass in :meth:`attach`.
     """
+
+    paper = 'Baek, Bang & Shim, "GridMix: Strong regularization through local context mapping"'
+    year = 2021
+    venue = "Pattern Recognition"
+    passes = "none"
+    defaults = dict(CIFAR=dict(alpha=1.0, grid=4))
 
     def __init__(self, alpha: float = 1.0, *, grid: int = 4, patch_weight: float = 1.0, layer: str | None = None,
                  image_shape: tuple[int, int, int] = (3, 32, 32), **kwargs):

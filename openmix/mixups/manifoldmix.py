@@ -29,6 +29,12 @@ class ManifoldMix(MixMethod):
         ValueError: no layers; at :meth:`attach`, a layer the network does not have.
     """
 
+    paper = 'Verma et al., "Manifold Mixup: Better Representations by Interpolating Hidden States", arXiv 1806.05236'
+    year = 2019
+    venue = "ICML"
+    passes = "none"
+    defaults = dict(CIFAR=dict(alpha=2.0), ImageNet=dict(alpha=0.2))
+
     weight_from = "lam"
     needs = "hidden"
     blends = False  # the images are mixed only where the drawn layer is the input

@@ -35,6 +35,12 @@ class MixUp(MaskMethod):
             (the own one where both have a half).
     """
 
+    paper = 'Zhang et al., "mixup: Beyond Empirical Risk Minimization", arXiv 1710.09412'
+    year = 2018
+    venue = "ICLR"
+    passes = "none"
+    defaults = dict(CIFAR=dict(alpha=1.0), ImageNet=dict(alpha=0.2))
+
     weight_from = "lam"
     any_shape = True
 

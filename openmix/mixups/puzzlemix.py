@@ -53,6 +53,13 @@ class PuzzleMix(MixMethod):
         ValueError: a parameter out of its range; in :meth:`draw`, blocks or patches that do not fit the images.
     """
 
+    paper = ("Kim, Choo & Song, "
+             '"Puzzle Mix: Exploiting Saliency and Local Statistics for Optimal Mixup", arXiv 2009.06962')
+    year = 2020
+    venue = "ICML"
+    passes = "one forward and backward pass of the clean batch (saliency)"
+    defaults = {"CIFAR": dict(alpha=1.0), "Tiny-ImageNet": dict(alpha=1.0, clean_weight=1.0)}
+
     needs = "gradient"
 
     def __init__(self, alpha: float = 1.0, *, blocks=(2, 4, 8, 16), beta: float = 1.2, gamma: float = 0.5,

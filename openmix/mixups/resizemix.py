@@ -45,6 +45,12 @@ class ResizeMix(MaskMethod):
         per_sample: a ``tau`` for each image, too.
     """
 
+    paper = 'Qin et al., "ResizeMix: Mixing Data with Preserved Object Information and True Labels", arXiv 2012.11101'
+    year = 2023
+    venue = "Computational Visual Media"
+    passes = "none"
+    defaults = dict(CIFAR=dict(scope=(0.1, 0.8)), ImageNet=dict(scope=(0.1, 0.8)))
+
     blends = False  # the partner's pixels have moved
 
     def __init__(self, alpha: float = 1.0, *, scope: tuple[float, float] = (0.1, 0.8), interpolation: str = "nearest",

@@ -67,6 +67,13 @@ class SaliencyMix(MaskMethod):
             each image is stretched to 0 ... 255.
     """
 
+    paper = ("Uddin et al., "
+             '"SaliencyMix: A Saliency Guided Data Augmentation Strategy for Better Regularization", arXiv 2006.01791')
+    year = 2021
+    venue = "ICLR"
+    passes = "none"
+    defaults = dict(CIFAR=dict(alpha=1.0, prob=0.5), ImageNet=dict(alpha=1.0))
+
     def __init__(self, alpha: float = 1.0, *, saliency: str = "fine_grained", one_box: bool = False, mean=None,
                  std=None, **kwargs):
         super().__init__(alpha, **kwargs)

@@ -20,6 +20,12 @@ class SmoothMix(MaskMethod):
             labels were crossed (a mean weight near one half hides it).
     """
 
+    paper = 'Lee et al., "SmoothMix: A Simple Yet Effective Data Augmentation to Train Robust Classifiers"'
+    year = 2020
+    venue = "CVPR Workshops"
+    passes = "none"
+    defaults = dict(CIFAR=dict(sigma=(0.25, 0.5)))
+
     def __init__(self, sigma: tuple[float, float] = (0.25, 0.5), *, swapped_labels: bool = False, prob: float = 1.0,
                  per_sample: bool = False, pairing: str = "roll", num_classes: int | None = None,
                  mix_rate: float = 1.0):

@@ -8,6 +8,12 @@ from .base import MixMethod
 class Vanilla(MixMethod):
     """No mixing: the baseline, so that it needs no branch anywhere."""
 
+    paper = ""
+    year = 0
+    venue = ""
+    passes = "none"
+    defaults = {}
+
     weight_from = "lam"
 
     def __init__(self, num_classes: int | None = None):

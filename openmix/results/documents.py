@@ -1,4 +1,7 @@
-"""Tables between markers in files that people write: ``<!-- zoo:NAME begin -->`` and ``<!-- zoo:NAME end -->``."""
+"""Tables between markers in files that people write: ``<!-- zoo:NAME begin -->`` and ``<!-- zoo:NAME end -->``.
+
+Each ``kind`` of table, such as ``zoo``, has markers of its own, and leaves those of other kinds alone.
+"""
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -6,33 +9,37 @@ from pathlib import Path
 from ..errors import did_you_mean
 from ..workdir.files import write_atomic
 
-MARKER = re.compile(r"^<!-- zoo:([a-z0-9-]+) (begin|end) -->$", re.M)
-PAIR = re.compile(r"^(<!-- zoo:([a-z0-9-]+) begin -->\n).*?^(<!-- zoo:\2 end -->)$", re.M | re.S)
-DOCUMENTS = ("docs/**/*.md", "configs/*/README.md")
+DOCUMENTS = ("README.md", "docs/**/*.md", "configs/*/README.md")
 
 
-def rewrite(text: str, make: Callable[[str], str], where: str = "the file") -> str:
+def marks_in(text: str, kind: str) -> list[tuple[str, str]]:
+    """(name, begin or end) of each marker of a kind."""
+    return re.findall(rf"^<!-- {kind}:([a-z0-9-]+) (begin|end) -->$", text, re.M)
+
+
+def rewrite(text: str, make: Callable[[str], str], where: str = "the file", kind: str = "zoo") -> str:
     """``text`` with the lines between each pair of markers replaced by ``make(name)``; all else as it was.
 
     Raises:
         ValueError: no marker, one without its other half, pairs inside each other, or a name that is there twice.
     """
-    marks = MARKER.findall(text)
+    marks = marks_in(text, kind)
     names = dict.fromkeys(name for name, _ in marks)
     if not marks or marks != [(name, half) for name in names for half in ("begin", "end")]:
-        there = ", ".join(f"zoo:{name} {half}" for name, half in marks)
-        raise ValueError(f"{where} needs lines <!-- zoo:NAME begin --> and <!-- zoo:NAME end -->, one pair a table and "
-                         f"one table a name; it has {there or 'no markers'}")
-    return PAIR.sub(lambda pair: pair[1] + make(pair[2]) + pair[3], text)
+        there = ", ".join(f"{kind}:{name} {half}" for name, half in marks)
+        raise ValueError(f"{where} needs lines <!-- {kind}:NAME begin --> and <!-- {kind}:NAME end -->, one pair a "
+                         f"table and one table a name; it has {there or 'no markers'}")
+    pair = re.compile(rf"^(<!-- {kind}:([a-z0-9-]+) begin -->\n).*?^(<!-- {kind}:\2 end -->)$", re.M | re.S)
+    return pair.sub(lambda found: found[1] + make(found[2]) + found[3], text)
 
 
-def find_documents(root) -> list[Path]:
-    """The files below ``root`` that hold markers."""
+def find_documents(root, kind: str = "zoo") -> list[Path]:
+    """The files below ``root`` that hold markers of a kind."""
     files = sorted(path for pattern in DOCUMENTS for path in Path(root).glob(pattern) if path.is_file())
-    return [path for path in files if MARKER.search(path.read_text(encoding="utf-8"))]
+    return [path for path in files if marks_in(path.read_text(encoding="utf-8"), kind)]
 
 
-def new_texts(files, make: Callable[[str, Path], str], known) -> dict[Path, str]:
+def new_texts(files, make: Callable[[str, Path], str], known, kind: str = "zoo") -> dict[Path, str]:
     """The new text of each file: ``make(name, folder of the file)`` between the markers of ``name``.
 
     Raises:
@@ -42,9 +49,9 @@ def new_texts(files, make: Callable[[str, Path], str], known) -> dict[Path, str]
     for path in map(Path, files):
         def table(name, path=path):
             if name not in known:
-                raise ValueError(f"{path}: nothing is called zoo:{name}; {did_you_mean(name, known)}")
+                raise ValueError(f"{path}: nothing is called {kind}:{name}; {did_you_mean(name, known)}")
             return make(name, path.parent)
-        texts[path] = rewrite(path.read_text(encoding="utf-8"), table, str(path))
+        texts[path] = rewrite(path.read_text(encoding="utf-8"), table, str(path), kind)
     return texts
 
 

@@ -50,7 +50,9 @@ def options(part: dict, defaults: dict) -> dict:
 
 
 def plain(value, defaults: dict | None = None) -> str:
-    """A value as a label shows it: 1.0 as 1, methods inside a method as their labels."""
+    """A value as a label shows it: 1.0 as 1, methods and networks inside a method as their labels."""
+    if isinstance(value, dict) and isinstance(value.get("backbone"), dict):  # a network in a method: a teacher
+        return network_label(value["backbone"], defaults or {})
     if isinstance(value, dict) and "type" in value:
         return method_label(value, defaults or {})
     if isinstance(value, (list, tuple)):

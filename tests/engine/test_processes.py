@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 
 from openmix.engine import checkpoint
-from tests.engine.tiny import ROOT, assert_equal_state, command, config, dump, losses, train
+from tests.engine.tiny import METHODS, ROOT, assert_equal_state, command, config, dump, losses, train
 
 
 def logged(folder):
@@ -45,46 +45,42 @@ CHECK_RANKS = '''
 import os, sys, torch
 from openmix.engine.config.load import load_config
 from openmix.engine.runner import Runner
-cfg = load_config(sys.argv[1]); cfg.launcher = "pytorch"
-runner = Runner.from_cfg(cfg); runner.train()
 import torch.distributed as dist
-flat = torch.cat([p.detach().flatten() for p in runner.model.parameters()])
-buffers = torch.cat([b.float().flatten() for b in runner.model.buffers()])
-for values in (flat, buffers):
-    found = [torch.empty_like(values) for _ in range(2)]
-    dist.all_gather(found, values)
-    assert torch.equal(*found), (found[0] - found[1]).abs().max()
-counts = {name: m["count"] for name, m in runner.history[-1]["val"].items()}
-assert set(counts.values()) == {23}, counts
-print("RANKS-AGREE", runner.iter)
+for path in sys.argv[1:]:
+    cfg = load_config(path); cfg.launcher = "pytorch"
+    runner = Runner.from_cfg(cfg); runner.train()
+    flat = torch.cat([p.detach().flatten() for p in runner.model.parameters()])
+    buffers = torch.cat([b.float().flatten() for b in runner.model.buffers()])
+    for values in (flat, buffers):
+        found = [torch.empty_like(values) for _ in range(2)]
+        dist.all_gather(found, values)
+        assert torch.equal(*found), (path, (found[0] - found[1]).abs().max())
+    counts = {name: m["count"] for name, m in runner.history[-1]["val"].items()}
+    assert set(counts.values()) == {23}, (path, counts)
+    print("RANKS-AGREE", runner.iter)
 dist.barrier(); sys.stdout.flush()
 os._exit(0)  # all is asserted; gloo's threads sometimes abort an interpreter that ends by itself
 '''
 
 
-def ranks_agree(tmp_path, cfg):
+def ranks_agree(tmp_path, *cfgs):
     script = tmp_path / "check.py"
     script.write_text(CHECK_RANKS)
     line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script),
-            str(dump(cfg, tmp_path / "config.py"))]
+            *(str(dump(cfg, tmp_path / f"config_{k}.py")) for k, cfg in enumerate(cfgs))]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(line, capture_output=True, text=True, timeout=200, env=env)
-    assert done.returncode == 0 and done.stdout.count("RANKS-AGREE") == 2, done.stdout[-1500:] + done.stderr[-3000:]
+    agreed = done.stdout.count("RANKS-AGREE")
+    assert done.returncode == 0 and agreed == 2 * len(cfgs), done.stdout[-1500:] + done.stderr[-3000:]
     assert "FutureWarning" not in done.stderr, done.stderr[-3000:]
 
 
-def test_parameters_stay_equal_with_gradient_accumulation(tmp_path):
-    ranks_agree(tmp_path, config(tmp_path / "run", images=60, **{"optim_wrapper.accumulative_counts": 4}))
-
-
-def test_a_choice_of_a_learned_and_a_static_method_runs_on_two_ranks(tmp_path):
+def test_parameters_stay_equal_with_every_method_and_with_gradient_accumulation(tmp_path):
+    """All in one start of the processes; a choice of a learned and a static method long enough to see both."""
     choice = dict(type="RandomChoice", methods=[dict(type="AutoMix"), dict(type="CutMix")])
-    ranks_agree(tmp_path, config(tmp_path / "run", mixup=choice, images=80))
-
-
-@pytest.mark.parametrize("method", ["PuzzleMix", "ManifoldMix", "GridMix"])
-def test_methods_that_use_the_network_keep_ranks_equal(tmp_path, method):
-    ranks_agree(tmp_path, config(tmp_path / "run", mixup=method, epochs=1))
+    ranks_agree(tmp_path, config(tmp_path / "accumulate", images=60, **{"optim_wrapper.accumulative_counts": 4}),
+                config(tmp_path / "choice", mixup=choice, images=80),
+                *(config(tmp_path / name, mixup=name, epochs=1, images=20) for name in METHODS))
 
 
 def test_an_indivisible_process_count_names_valid_ones(tmp_path):

@@ -61,7 +61,8 @@ def test_padding_is_left_out_and_batches_are_added(data):
     images, labels = data
     net = nn.Linear(10, 10)
     whole = measure(net, images[:50], labels[:50], points=3)
-    padded = measure(net, torch.cat([images[:50], images[:3]]), torch.cat([labels[:50], -torch.ones(3).long()]), points=3)
+    padding = -torch.ones(3).long()
+    padded = measure(net, torch.cat([images[:50], images[:3]]), torch.cat([labels[:50], padding]), points=3)
     assert padded["count"] == 49 and whole["count"] == 50, "the pair with the padding before the first is left out"
     assert measure(net, images, labels, points=3, batch=50)["count"] == 200
 

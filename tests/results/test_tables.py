@@ -325,7 +325,8 @@ def test_csv_has_a_row_for_each_cell_and_reads_back(runs):
     assert (vanilla["published"], vanilla["difference"], vanilla["relative_time"]) == ("81.63", "-0.13", "1")
     assert found["MixUp", "5"]["reduction"] == "last epoch" and found["MixUp", "5"]["difference"] == ""
     assert found["CutMix (alpha=0.2)", "400"]["others"] == "1 diverged, 1 interrupted"
-    assert (found["SAMix", "400"]["top1"], found["SAMix", "400"]["published"]) == ("", "85.5")
+    samix = "SAMix (layer=layer2)"
+    assert (found[samix, "400"]["top1"], found[samix, "400"]["published"]) == ("", "85.5")
     assert {r["network"] for r in rows} == {"WideResNet-28-8"}
 
 
@@ -420,7 +421,7 @@ def test_documents_of_the_repository_have_markers_that_fit():
     files = documents.find_documents(ROOT)
     own = [ROOT / "configs" / d / "README.md" for d in ("cifar10", "cifar100")]
     assert {*own, ROOT / "docs" / "reference" / "model_zoo.md"} <= set(files)
-    names = [m[1] for path in own for m in documents.MARKER.finditer(path.read_text()) if m[2] == "begin"]
+    names = [name for path in own for name, half in documents.marks_in(path.read_text(), "zoo") if half == "begin"]
     cnns = {zoo.part_name(*place) for place in published.tables() if place[1][:3] in ("Res", "Wid")}
     assert set(names) == cnns and len(names) == 5
     for path in files:

@@ -1,0 +1,199 @@
+#!/usr/bin/env python
+"""A short training of every registered method, on one process and on several: does it learn, agree and resume?
+
+    python benchmarks/quality/every_method.py --data-root data
+    python benchmarks/quality/every_method.py --dataset Shapes --methods CutMix AutoMix --iterations 10
+
+Each method trains a small ResNet (a small transformer where it needs attention) on one process, on several, and on
+several with gradients accumulated over two batches. Each of these runs is done twice: straight, and stopped in the
+middle and resumed. Columns: mean loss of the first and the last five iterations of each run; whether the losses are
+finite, whether the last are lower, whether the parameters of all processes are equal, and whether the resumed run ends
+with the same parameters as the straight one, bit by bit. The exit status is 1 if anything is not as it should be.
+"""
+import argparse
+import functools
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from mmengine.config import Config
+from prettytable import PrettyTable, TableStyle
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from registered import backbone, method_config, optimizer  # noqa: E402
+
+from openmix.engine.runner import Runner  # noqa: E402
+from openmix.engine.train_loop import Stopped  # noqa: E402
+from openmix.registry import DATASETS, MIXUPS  # noqa: E402
+
+SHOWN = 5  # iterations whose mean loss is shown
+CHECKS = ("finite", "falls", "ranks", "resumes")
+
+
+@functools.cache
+def data(kind: str, root: str | None):
+    return DATASETS.build(dict(type=kind, **(dict(data_root=root) if root else {})))
+
+
+def ReadOnce(kind, root=None):
+    """``data`` by a config: all runs share one copy."""
+    return data(kind, root)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", nargs="+", choices=MIXUPS.known(), default=MIXUPS.known())
+    parser.add_argument("--dataset", default="CIFAR100")
+    parser.add_argument("--data-root")
+    parser.add_argument("--iterations", type=int, default=30)
+    parser.add_argument("--batch", type=int, default=50, help="images of all processes")
+    parser.add_argument("--depth", type=int, default=8, help="of the ResNet: 8, 14, 20 ...")
+    parser.add_argument("--processes", type=int, default=2, help="of the runs with several; 1 leaves these out")
+    parser.add_argument("--out", help="also write the values as JSON")
+    return parser
+
+
+def config(args, name: str, accumulate: int, work_dir) -> Config:
+    cfg = Config(dict(
+        model=dict(type="Classifier", num_classes=len(data(args.dataset, args.data_root).classes),
+                   backbone=backbone(name, args.depth), mixup=method_config(name)),
+        train_dataloader=dict(total_batch=args.batch, dataset=dict(type="ReadOnce", kind=args.dataset,
+                                                                   root=args.data_root)),
+        train_cfg=dict(max_epochs=1, limit=args.iterations),
+        optim_wrapper=dict(optimizer=optimizer(name), accumulative_counts=accumulate),
+        env_cfg=dict(amp="off", step="eager", num_threads=1), log_level="ERROR", randomness=dict(seed=0),
+        default_hooks=dict(logger=dict(interval=1), checkpoint=dict(min_seconds=0), preview=None, progress=None),
+        work_dir=str(work_dir)))
+    cfg.launcher = "pytorch" if "RANK" in os.environ else "none"
+    return cfg
+
+
+def losses(work_dir) -> list[float]:
+    """The logged loss of each iteration, of all parts of a run."""
+    found = {}
+    for path in sorted(Path(work_dir).glob("*/vis_data/scalars.json")):
+        entries = [json.loads(line) for line in path.read_text().splitlines()]
+        found |= {entry["step"]: entry["loss"] for entry in entries if "loss" in entry}
+    return [found[step] for step in sorted(found)]
+
+
+def trained(cfg, resume: bool):
+    """A runner after its training, stopped in the middle and resumed or straight."""
+    if resume:
+        cfg.train_cfg.stop_after = cfg.train_cfg.limit // 2 + 1
+        try:
+            Runner.from_cfg(cfg).train()
+        except Stopped as stop:
+            if stop.signal:  # by the user
+                raise
+        cfg.train_cfg.stop_after, cfg.resume = None, True
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+def equal_on_all_ranks(model) -> bool:
+    if not dist.is_initialized():
+        return True
+    flat = torch.cat([p.detach().flatten() for p in model.parameters()])
+    every = [torch.empty_like(flat) for _ in range(dist.get_world_size())]
+    dist.all_gather(every, flat)
+    return all(torch.equal(every[0], other) for other in every)
+
+
+def same_end(straight, again) -> bool:
+    """Equal parameters, bit by bit, and equal buffers.
+
+    Processes average their running statistics whenever they save, so with several these agree within rounding.
+    """
+    exact = not dist.is_initialized()
+    buffers = zip(straight.buffers(), again.buffers(), strict=True)
+    return (all(torch.equal(a, b) for a, b in zip(straight.parameters(), again.parameters(), strict=True))
+            and all(torch.equal(a, b) if exact else torch.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in buffers))
+
+
+def examine(args, name: str, accumulate: int) -> dict:
+    """The runs of one method in one setting, and what is true of them."""
+    folder = [tempfile.mkdtemp(prefix="openmix_")]
+    if dist.is_initialized():
+        dist.broadcast_object_list(folder)
+    straight = trained(config(args, name, accumulate, Path(folder[0]) / "straight"), False)
+    again = trained(config(args, name, accumulate, Path(folder[0]) / "resumed"), True)
+    values = losses(Path(folder[0]) / "straight")
+    begin, end = (sum(part) / len(part) for part in (values[:SHOWN], values[-SHOWN:]))
+    return dict(first=begin, last=end, finite=all(map(math.isfinite, values)) and len(values) == args.iterations,
+                falls=end < begin, ranks=equal_on_all_ranks(straight.model),
+                resumes=same_end(straight.model, again.model))
+
+
+def part(args, settings) -> dict:
+    """{method: {setting: outcome}} of the settings (processes, accumulate); errors are outcomes."""
+    found: dict = {}
+    for name in args.methods:
+        for processes, accumulate in settings:
+            try:
+                outcome = examine(args, name, accumulate)
+            except Stopped:
+                raise
+            except Exception as error:  # the others are to be examined all the same
+                outcome = dict(error=f"{type(error).__name__}: {error}".split("\n")[0])
+            found.setdefault(name, {})[f"{processes}, {accumulate}"] = outcome
+            if not dist.is_initialized() or dist.get_rank() == 0:
+                print(f"{name}, {processes} processes, accumulation {accumulate}: {outcome}", file=sys.stderr)
+    return found
+
+
+def several(args) -> dict:
+    """The same with several processes, which this script starts."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "found.json"
+        line = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={args.processes}",
+                __file__, *sys.argv[1:], "--out", str(out)]
+        subprocess.run(line, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        return json.loads(out.read_text())
+
+
+def show(found: dict) -> bool:
+    """Print the table; whether all is as it should be."""
+    table, right = PrettyTable(["method", "processes, accumulation", "loss", *CHECKS]), True
+    for name, settings in found.items():
+        for setting, outcome in settings.items():
+            checks = [outcome.get(key, False) for key in CHECKS]
+            loss = f"{outcome['first']:.3f} -> {outcome['last']:.3f}" if "first" in outcome else outcome["error"][:60]
+            table.add_row([name, setting, loss, *("yes" if check else "NO" for check in checks)])
+            right = right and all(checks)
+    table.set_style(TableStyle.MARKDOWN)
+    table.align["method"] = "l"
+    print(table)
+    return right
+
+
+def main() -> int:
+    args = make_parser().parse_args()
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)
+    DATASETS.register_module(module=ReadOnce)
+    if "RANK" in os.environ:  # one of several, started by this script
+        dist.init_process_group("gloo")
+        found = part(args, [(args.processes, 1), (args.processes, 2)])
+        if dist.get_rank() == 0:
+            Path(args.out).write_text(json.dumps(found))
+        dist.barrier()
+        os._exit(0)  # all is written; gloo's threads sometimes abort an interpreter that ends by itself
+    found = part(args, [(1, 1), (1, 2)] if args.processes == 1 else [(1, 1)])
+    for name, settings in several(args).items() if args.processes > 1 else ():
+        found[name] |= settings
+    if args.out:
+        Path(args.out).write_text(json.dumps(found, indent=1))
+    return 0 if show(found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
