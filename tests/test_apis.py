@@ -16,7 +16,7 @@ def test_mixing_methods_are_listed_by_pattern_and_need():
     assert openmix.list_mixups("cut*") == openmix.list_mixups("CUT*") == ["CutMix"]
     assert openmix.list_mixups("*grid*") == ["GridMix", "GridMixup"] and openmix.list_mixups("nothing*") == []
     assert "ManifoldMix" in openmix.list_mixups(needs="hidden") and "CutMix" not in openmix.list_mixups(needs="hidden")
-    by_need = [openmix.list_mixups(needs=n) for n in ("batch", "gradient", "hidden", "learned")]
+    by_need = [openmix.list_mixups(needs=n) for n in ("batch", "gradient", "hidden", "learned", "attention")]
     assert sorted(sum(by_need, [])) == openmix.list_mixups(), "each method needs one of these"
     assert openmix.list_mixups("puzzle*", needs="gradient") == ["PuzzleMix"]
     assert openmix.list_mixups("puzzle*", needs="learned") == []

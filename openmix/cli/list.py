@@ -44,5 +44,5 @@ def _classes(kind: str) -> dict[str, str]:
     for name in known.known():
         found = known.get(name)
         summary = ((found.__doc__ or "").strip().splitlines() or [""])[0]
-        rows[name] = f"{found.needs:9}{summary}" if kind == "mixups" else summary
+        rows[name] = f"{found.needs:10}{summary}" if kind == "mixups" else summary
     return rows

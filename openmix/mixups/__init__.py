@@ -15,6 +15,7 @@ from .puzzlemix import PuzzleMix
 from .resizemix import ResizeMix
 from .saliencymix import SaliencyMix
 from .smoothmix import SmoothMix
+from .transmix import TransMix
 from .vanilla import Vanilla
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "ResizeMix",
     "SaliencyMix",
     "SmoothMix",
+    "TransMix",
     "Vanilla",
 ]
