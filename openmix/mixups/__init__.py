@@ -10,11 +10,14 @@ from .fmix import FMix
 from .gridmix import GridMix, GridMixup
 from .manifoldmix import ManifoldMix
 from .mask import MaskMethod  # noqa: F401
+from .mixpro import MixPro
 from .mixup import MixUp
 from .puzzlemix import PuzzleMix
 from .resizemix import ResizeMix
 from .saliencymix import SaliencyMix
+from .smmix import SMMix
 from .smoothmix import SmoothMix
+from .tlalign import TLAlign
 from .transmix import TransMix
 from .vanilla import Vanilla
 
@@ -25,12 +28,15 @@ __all__ = [
     "GridMix",
     "GridMixup",
     "ManifoldMix",
+    "MixPro",
     "MixUp",
     "PuzzleMix",
     "RandomChoice",
     "ResizeMix",
+    "SMMix",
     "SaliencyMix",
     "SmoothMix",
+    "TLAlign",
     "TransMix",
     "Vanilla",
 ]

@@ -1,18 +1,14 @@
 """TransMix: Chen et al., "TransMix: Attend to Mix for Vision Transformers", CVPR 2022, arXiv 2111.09833."""
-import torch
-from torch import Tensor
-
-from .. import attention, functional, probes, sampling
+from .. import attention, functional
 from ..checks import number
-from .base import MixMethod
-from .mask import MaskMethod
+from .attended import AttendedMask, area, box_draws, class_share
 
 
-class TransMix(MaskMethod):
+class TransMix(AttendedMask):
     """CutMix whose label weights follow the attention of the class token to the mixed image.
 
     ``lam`` of an image is half the area kept and half the share of attention that falls on it. The attention is that
-    of the last layer in the forward pass that trains, averaged over heads and without gradient: no pass is added.
+    of the last layer in the forward pass that trains, averaged over heads and without gradient.
 
     The paper's recipe for DeiT mixes 20 % of the batches by MixUp instead::
 
@@ -26,8 +22,6 @@ class TransMix(MaskMethod):
         ValueError: a parameter out of its range; in :meth:`attach`, a network without class token or plain attention.
     """
 
-    weight_from = "model"
-    needs = "attention"
     paper = 'Chen et al., "TransMix: Attend to Mix for Vision Transformers", arXiv 2111.09833'
     year = 2022
     venue = "CVPR"
@@ -39,42 +33,17 @@ class TransMix(MaskMethod):
         self.attention_share = number("attention_share", attention_share, 0, 1)
         self.watched = ""  # the last attention layer
 
-    def draw(self, n, size, generator=None, steps=(), device=None):
-        functional.check_sides(size, type(self).__name__)
-        draws = super().draw(n, size, generator, steps, device)
-        centre = sampling.centres(size, draws["lam"].shape, generator, device)
-        return {**draws, "box": functional.boxes(draws["lam"], centre, size)}
-
-    def box(self, images, draws):
-        return draws["box"]
-
     def attach(self, net):
         self.watched = attention.last_attention(net)
 
-    def forward(self, images, labels, draws=None):
-        return MixMethod.forward(self, images, labels, draws)  # the labels need a network
+    def draw(self, n, size, generator=None, steps=(), device=None):
+        functional.check_sides(size, "TransMix")
+        draws = super().draw(n, size, generator, steps, device)
+        return box_draws(draws, size, 1, generator, device)
 
-    def labelled(self, net, images: Tensor, draws: dict) -> tuple[Tensor, Tensor]:
-        """Logits of the mixed batch, and ``lam`` (N,)."""
-        box, _, _ = self.box_mask_lam(images, draws)
-        mixed = functional.paste_box(images, lambda values: self.partner(values, draws), box)
-        logits = []
-        attended = attention.class_attention(net, self.watched, lambda: logits.append(net(mixed)), images.shape[2:])
-        share = attention.attended_share(attended, functional.box_mask(box, images.shape[2:]))
-        area = functional.share_outside(box, images.shape[2:])
-        return logits[0], area + self.attention_share * (share - area)
+    def mask(self, images, draws):
+        return functional.box_mask(draws["box"], images.shape[2:])
 
-    def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
-        self.check_batch(images, labels)
-        self.check_some(images)
-        draws = self.prepare(images, draws)
-        logits, lam = self.labelled(net, images, draws)
-        return dict(loss=criterion(logits, self.target(labels, lam, draws)))
-
-    def details(self, images, draws, net=None, labels=None):
-        """Without ``net``, ``lam`` is the area kept."""
-        details = super().details(images, draws)
-        if net is None:
-            return {**details, "lam": details["mask"].flatten(1).mean(1)}
-        with torch.no_grad(), probes.evaluating(net):
-            return {**details, "lam": self.labelled(net, images, self.prepare(images, draws))[1]}
+    def weigh(self, net, mixed, mask, labels, draws):
+        logits, share = class_share(net, self.watched, mixed, mask)
+        return logits, area(mask) + self.attention_share * (share - area(mask))
