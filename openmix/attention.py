@@ -1,4 +1,4 @@
-"""Attention of vision transformers: timm's (modules with a ``qkv`` layer) and ``nn.MultiheadAttention`` (torchvision's).
+"""Attention of vision transformers: timm's modules with a ``qkv`` layer, and torch's ``nn.MultiheadAttention``.
 
 Queries and keys are read at hook points while the network runs, and their softmax is computed once more. The network
 itself stays as it is, fused kernels included.

@@ -18,6 +18,7 @@ from .saliencymix import SaliencyMix
 from .smmix import SMMix
 from .smoothmix import SmoothMix
 from .tlalign import TLAlign
+from .tokenmix import TokenMix
 from .transmix import TransMix
 from .vanilla import Vanilla
 
@@ -37,6 +38,7 @@ __all__ = [
     "SaliencyMix",
     "SmoothMix",
     "TLAlign",
+    "TokenMix",
     "TransMix",
     "Vanilla",
 ]

@@ -20,7 +20,7 @@ def spec(name: str) -> dict:
     """A config of a registered method with default settings."""
     if name == "RandomChoice":
         return dict(type=name, methods=[dict(type="AutoMix"), dict(type="CutMix", per_sample=True, prob=0.7)])
-    return dict(type=name)
+    return dict(type=name, teacher=None, grid=4, extra=1) if name == "TokenMix" else dict(type=name)
 
 
 def backbone(mixup: dict) -> dict:
