@@ -159,4 +159,4 @@ def class_attention(net: nn.Module, name: str, run: Callable[[], object], size: 
 def attended_share(attended: Tensor, mask: Tensor) -> Tensor:
     """Share (N,) of the attention (N, rows, columns) that falls on ``mask`` (N or 1, 1, H, W), read at each patch."""
     seen = F.interpolate(mask.float(), attended.shape[1:], mode="nearest")[:, 0]
-    return (attended * seen).sum((1, 2)) / attended.sum((1, 2)).clamp(min=1e-12)
+    return ((attended * seen).sum((1, 2)) / attended.sum((1, 2)).clamp(min=1e-12)).clamp(max=1)  # sums round

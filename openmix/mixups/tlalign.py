@@ -71,4 +71,4 @@ class TLAlign(AttendedMask):
         grid = attention.token_grid(tokens, mixed.shape[2:])
         patches = F.adaptive_avg_pool2d(mask.float(), grid).flatten(1).expand(n, -1)
         others = area(mask)[:, None].expand(n, tokens - patches.shape[1])  # the class token comes first
-        return logits[0], align(torch.cat([others, patches], 1), layers)[:, 0]
+        return logits[0], align(torch.cat([others, patches], 1), layers)[:, 0].clamp(max=1)  # sums round
