@@ -1,2 +1,2 @@
 _base_ = ["../_base_/cifar100_deit_s.py"]
-model = dict(mixup=dict(type="SmoothMix", alpha=0.2))
+model = dict(mixup=dict(type="SmoothMix"))
