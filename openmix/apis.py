@@ -12,7 +12,7 @@ def match(names, pattern: str) -> list[str]:
 
 
 def list_mixups(pattern: str = "*", needs: str | None = None) -> list[str]:
-    """Names of the mixing methods; ``needs``: "batch", "gradient", "hidden", "learned", "outputs"."""
+    """Names of the mixing methods; ``needs``: "batch", "gradient", "hidden", "learned", "outputs" or "attention"."""
     from .registry import MIXUPS
 
     kinds = {name: MIXUPS.get(name).needs for name in MIXUPS.known()}

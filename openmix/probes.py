@@ -162,32 +162,32 @@ class HookPoint:
         return self.action(output)
 
 
-def hook_point(layer: nn.Module) -> HookPoint | None:
-    """The point planted at ``layer``, if there is one."""
-    return next((hook for hook in layer._forward_hooks.values() if isinstance(hook, HookPoint)), None)
+def hook_point(layer: nn.Module, kind: type = HookPoint) -> HookPoint | None:
+    """The point of this kind planted at ``layer``, if there is one."""
+    return next((hook for hook in layer._forward_hooks.values() if type(hook) is kind), None)
 
 
-def plant(net: nn.Module, name: str) -> None:
-    """Make sure there is one :class:`HookPoint` at layer ``name``.
+def plant(net: nn.Module, name: str, kind: type = HookPoint) -> None:
+    """Make sure there is one :class:`HookPoint`, or one of a subclass ``kind``, at layer ``name``.
 
     torch.compile does not look whether a module got a hook, and takes the graph of another network of the same class
     where it has one: what was compiled before is forgotten here.
     """
     layer = find_layer(net, name)
-    if hook_point(layer) is None:
-        layer.register_forward_hook(HookPoint())
+    if hook_point(layer, kind) is None:
+        layer.register_forward_hook(kind())
         if "torch._dynamo" in sys.modules:  # else nothing was compiled, and torch.compiler takes a second to load it
             torch.compiler.reset()
 
 
 @contextmanager
-def acting(net: nn.Module, name: str, action: Callable):
+def acting(net: nn.Module, name: str, action: Callable, kind: type = HookPoint):
     """Inside, ``action(output)`` replaces the output of layer ``name`` (``None`` leaves it) in one forward pass.
 
     Raises:
         ValueError: no point was planted, or the layer did not run exactly once.
     """
-    point = hook_point(find_layer(net, name))
+    point = hook_point(find_layer(net, name), kind)
     if point is None:
         raise ValueError(f"nothing is planted at layer {name!r} of this network: call method.attach(net) once before "
                          "training")

@@ -37,6 +37,44 @@ class TinyNet(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
+class TinyAttention(nn.Module):
+    """Written like timm's: one layer for queries, keys and values, and a fused kernel."""
+
+    def __init__(self, width, num_heads=2):
+        super().__init__()
+        self.num_heads, self.scale = num_heads, (width // num_heads) ** -0.5
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x):
+        query, key, value = self.qkv(x).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        return self.proj(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2))
+
+
+class TinyBlock(nn.Sequential):
+    def __init__(self, width):
+        super().__init__(nn.LayerNorm(width), TinyAttention(width), nn.LayerNorm(width), nn.Linear(width, width))
+
+    def forward(self, x):
+        x = x + self[1](self[0](x))
+        return x + self[3](self[2](x)).relu()
+
+
+class TinyViT(nn.Module):
+    """A vision transformer with two blocks on 4 x 4 patches of images of 32 x 32, layers named as of TinyNet."""
+
+    def __init__(self, width=16, num_classes=CLASSES):
+        super().__init__()
+        self.patch = nn.Conv2d(3, width, 8, 8)
+        self.cls_token, self.pos_embed = (nn.Parameter(torch.randn(1, n, width) / 4) for n in (1, 17))
+        self.layer1, self.layer2 = TinyBlock(width), TinyBlock(width)
+        self.norm, self.fc = nn.LayerNorm(width), nn.Linear(width, num_classes)
+
+    def forward(self, images):
+        patches = self.patch(images).flatten(2).transpose(1, 2)
+        x = torch.cat([self.cls_token.expand(len(images), -1, -1), patches], 1) + self.pos_embed
+        return self.fc(self.norm(self.layer2(self.layer1(x)))[:, 0])
+
+
 def slow_cross_entropy(logits, target):
     """Soft cross-entropy written out by example and class; takes indices, probabilities and Targets."""
     log_p = F.log_softmax(logits.float(), 1)
@@ -56,11 +94,14 @@ def criterion():
 
 @pytest.fixture
 def make_net():
-    """``make_net(seed)``: a fresh TinyNet in training mode; equal seeds give equal networks."""
-    def make(seed=0, **kwargs):
+    """``make_net(seed, needs)``: a fresh TinyNet in training mode; equal seeds give equal networks.
+
+    For methods whose ``needs`` are "attention" it is a TinyViT.
+    """
+    def make(seed=0, needs="batch", **kwargs):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return TinyNet(**kwargs)
+            return TinyViT(**kwargs) if needs == "attention" else TinyNet(**kwargs)
     return make
 
 

@@ -32,7 +32,7 @@ BUILT = dict(  # settings of the built methods
     fmix=dict(decay=3.0, max_soft=0.0),
     automix=dict(mask_loss=0.1, margin=0.1, lam_margin=0.08, momentum=0.999, momentum_end=0.999999, upsample="nearest"))
 # counted by building the networks of the tables; CIFAR-10 has 90 rows fewer in its last layer
-PARAMETERS = dict(cifar100=dict(r18=11_220_132, rx50=23_177_124, wrn28_8=23_409_092),
+PARAMETERS = dict(cifar100=dict(r18=11_220_132, rx50=23_177_124, wrn28_8=23_409_092, deit_s=21_704_164),
                   cifar10=dict(r18=11_173_962, rx50=22_992_714),
                   imagenet=dict(r50=25_557_032))  # as torchvision counts
 
@@ -143,6 +143,36 @@ def test_imagenet_is_trained_as_openmixup_does_in_pytorch_style(method, alpha):
     assert [(v["split"], v["size"], v.get("resize")) for v in views] == [
         ("train", 224, None), ("val", 224, 256), ("val", 224, 256)]
     assert all(v["resident"] is False and v["interpolation"] == "bicubic" for v in views)
+
+
+TRANSFORMERS = ("transmix", "smmix", "tlalign", "mixpro", "tokenmix")
+
+
+@pytest.mark.parametrize("method", ("vanilla", "mixup", "cutmix", "randomchoice", *TRANSFORMERS))
+def test_deit_is_optimized_as_in_the_table_of_transformers(method):
+    cfg = cell("deit_s", method)
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == ("AdamW", 1e-3, 0.05)
+    assert cfg.optim_wrapper.clip_grad.max_norm == 5.0 and cfg.train_cfg.max_epochs == 200
+    assert cfg.model.loss.to_dict() == dict(type="LabelSmoothing", eps=0.1)
+    assert cfg.model.backbone.drop_path_rate == 0.1 and cfg.auto_scale_lr.base_batch_size == 100
+    curve = lr_table(cfg.param_scheduler, 1e-3, 200, 10)
+    assert curve[0] == pytest.approx(1e-8) and curve[199] == pytest.approx(1e-3) and curve[-1] < 2e-6
+    assert curve[1100] == pytest.approx((1e-3 + 1e-6) / 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("method", TRANSFORMERS)
+def test_deit_is_trained_on_imagenet_by_the_recipes_of_the_authors(method):
+    cfg = config(f"imagenet/deit_s_{method}")
+    optimizer, slow = cfg.optim_wrapper.optimizer, method in ("transmix", "mixpro")
+    assert (optimizer.lr, optimizer.weight_decay) == (1e-3, 0.03 if method == "transmix" else 0.05)
+    assert cfg.train_dataloader.total_batch == cfg.auto_scale_lr.base_batch_size == 1024
+    assert cfg.train_cfg.max_epochs == 300 and cfg.param_scheduler[0].end == (20 if slow else 5)
+    curve = lr_table(cfg.param_scheduler, 1e-3, 300, 1)
+    assert curve[0] == pytest.approx(1e-6) and max(curve) == pytest.approx(1e-3) and curve[-1] < 1.1e-5
+    assert cfg.model.loss.type == ("BinaryCrossEntropy" if method == "tokenmix" else "LabelSmoothing")
+    shares = dict(transmix=[0.8, 0.2], mixpro=[0.5, 0.25, 0.25]).get(method)
+    assert cfg.model.mixup.get("p") == shares
 
 
 def leaves(value, prefix=""):

@@ -25,7 +25,7 @@ from openmix.registry import MIXUPS
 def spec(name: str) -> dict:
     if name == "RandomChoice":
         return dict(type=name, methods=[dict(type="AutoMix"), dict(type="CutMix"), dict(type="ManifoldMix")])
-    return dict(type=name)
+    return dict(type=name, teacher=None, grid=4, extra=1) if name == "TokenMix" else dict(type=name)
 
 
 def train(method: str, form: str, args) -> tuple[list[torch.Tensor], str]:
@@ -62,7 +62,8 @@ def train(method: str, form: str, args) -> tuple[list[torch.Tensor], str]:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--methods", nargs="+", default=MIXUPS.known(), choices=MIXUPS.known())
+    every = [name for name in MIXUPS.known() if MIXUPS.get(name).needs != "attention"]
+    parser.add_argument("--methods", nargs="+", default=every, choices=every)
     parser.add_argument("--forms", nargs="+", default=["graph"] if torch.cuda.is_available() else ["compile"])
     parser.add_argument("--amp", default="off", help="off (float32, where the tolerance is tight) or bf16")
     parser.add_argument("--depth", type=int, default=8)

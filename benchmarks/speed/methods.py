@@ -23,6 +23,7 @@ from openmix.apis import list_mixups
 from openmix.registry import MIXUPS
 from openmix.results import documents
 
+TRANSFORMERS = {*list_mixups(needs="attention"), "TokenMix"}  # methods that the networks here cannot have
 DEFAULT_GOAL = 1.03
 GOALS = dict(SaliencyMix=1.08, ManifoldMix=1.05, PuzzleMix=2.3, AutoMix=3.2)
 
@@ -31,7 +32,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     gpu = torch.cuda.is_available()
     parser.add_argument("--backbone", choices=BACKBONES, default="r18" if gpu else "r20")
-    parser.add_argument("--methods", choices=list_mixups(), nargs="+", default=list_mixups())
+    every = [name for name in list_mixups() if name not in TRANSFORMERS]
+    parser.add_argument("--methods", choices=every, nargs="+", default=every)
     parser.add_argument("--form", choices=FORMS, default="auto")
     parser.add_argument("--steps", type=int, default=STEPS if gpu else 3, help=f"measured of an epoch's {STEPS}")
     parser.add_argument("--rounds", type=int, default=3 if gpu else 5)

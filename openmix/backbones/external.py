@@ -10,8 +10,10 @@ import re
 import sys
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..checks import check_count
 from ..errors import did_you_mean
 
 AUXILIARY = {"AuxLogits", "aux1", "aux2"}  # second classifiers of GoogLeNet and Inception
@@ -168,6 +170,7 @@ class TimmModel(nn.Module):
     Args:
         name: as in ``timm.list_models()``, e.g. ``"deit_small_patch16_224"`` or ``"resnet18.a1_in1k"``.
         pretrained: load timm's weights, downloaded by it.
+        resize: side in pixels to which images are enlarged before the network (bicubic), e.g. 224 for small images.
         options: keywords of ``timm.create_model`` and of the model, e.g. ``img_size``, ``drop_path_rate``.
 
     Raises:
@@ -175,9 +178,10 @@ class TimmModel(nn.Module):
         ValueError: unknown name or option.
     """
 
-    def __init__(self, name, pretrained=False, **options):
+    def __init__(self, name, pretrained=False, resize=None, **options):
         super().__init__()
         check_timm_name(name)
+        self.resize = None if resize is None else check_count("resize", resize, 1, " pixels")
         if "num_classes" in options:
             raise ValueError("TimmModel has no option 'num_classes': the head knows the classes")
         self.model = timm_network(name, pretrained, options)
@@ -191,7 +195,7 @@ class TimmModel(nn.Module):
     @classmethod
     def config_keys(cls, cfg: dict) -> None:
         """Checks the name, and the options by building the network without memory for its weights."""
-        options = {k: v for k, v in cfg.items() if k not in ("type", "_scope_", "name", "pretrained")}
+        options = {k: v for k, v in cfg.items() if k not in ("type", "_scope_", "name", "pretrained", "resize")}
         if "name" in cfg:
             check_timm_name(cfg["name"])
         if "name" in cfg and options:
@@ -199,4 +203,6 @@ class TimmModel(nn.Module):
                 timm_network(cfg["name"], False, options)
 
     def forward(self, images: Tensor) -> Tensor:
+        if self.resize is not None:
+            images = F.interpolate(images, size=(self.resize, self.resize), mode="bicubic")
         return self.model(images)

@@ -73,5 +73,5 @@ def _classes(kind: str) -> dict[str, str]:
     for name in known.known():
         cls = known.get(name)
         summary = ((cls.__doc__ or "").strip().splitlines() or [""])[0]
-        rows[name] = f"{cls.needs:9}{summary}" if kind == "mixups" else summary
+        rows[name] = f"{cls.needs:10}{summary}" if kind == "mixups" else summary
     return rows

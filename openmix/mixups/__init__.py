@@ -14,6 +14,7 @@ from .gridmix import GridMix, GridMixup
 from .learned import LearnedMix  # noqa: F401
 from .manifoldmix import ManifoldMix
 from .mask import MaskMethod  # noqa: F401
+from .mixpro import MixPro
 from .mixup import MixUp
 from .mixupe import MixupE
 from .patchup import PatchUp
@@ -21,7 +22,11 @@ from .puzzlemix import PuzzleMix
 from .resizemix import ResizeMix
 from .saliencymix import SaliencyMix
 from .samix import SAMix
+from .smmix import SMMix
 from .smoothmix import SmoothMix
+from .tlalign import TLAlign
+from .tokenmix import TokenMix
+from .transmix import TransMix
 from .vanilla import Vanilla
 
 __all__ = [
@@ -34,6 +39,7 @@ __all__ = [
     "GridMix",
     "GridMixup",
     "ManifoldMix",
+    "MixPro",
     "MixUp",
     "MixupE",
     "PatchUp",
@@ -41,7 +47,11 @@ __all__ = [
     "RandomChoice",
     "ResizeMix",
     "SAMix",
+    "SMMix",
     "SaliencyMix",
     "SmoothMix",
+    "TLAlign",
+    "TokenMix",
+    "TransMix",
     "Vanilla",
 ]

@@ -64,7 +64,7 @@ class MixMethod(nn.Module):
     """
 
     weight_from = "mask"  # where label weights come from: "mask" (mean of the mask used), "lam" (drawn) or "model"
-    needs = "batch"  # "batch", or what of the network the method needs: "gradient", "hidden", "learned", "outputs"
+    needs = "batch"  # or what of the network: "gradient", "hidden", "learned", "outputs" (of several views), "attention"
     blends = True  # the mixed image is mask * images + (1 - mask) * partner, pixel by pixel
     pairs = 1  # how many independent pairings one step uses
     permutes = True  # a pairing is a permutation: every image is the partner of one (not so of nearest neighbours)

@@ -98,3 +98,14 @@ def test_importing_the_backbones_imports_neither_library():
     code = ("import sys, openmix.backbones; "
             "print([m for m in ('torchvision', 'timm', 'mmengine') if m in sys.modules])")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_timm_sees_small_images_at_the_size_asked_for():
+    options = dict(name="vit_tiny_patch16_224", embed_dim=12, depth=1, num_heads=1)
+    torch.manual_seed(0)
+    net, images = TimmModel(resize=224, **options).eval(), torch.randn(2, 3, 32, 32)
+    large = torch.nn.functional.interpolate(images, size=(224, 224), mode="bicubic")
+    assert torch.equal(net(images), net.model(large))
+    BACKBONES.check(dict(type="TimmModel", resize=224, **options))
+    with pytest.raises(ValueError, match="resize must be a whole number"):
+        TimmModel(resize="big", **options)

@@ -20,15 +20,23 @@ def spec(name: str) -> dict:
     """A config of a registered method with default settings."""
     if name == "RandomChoice":
         return dict(type=name, methods=[dict(type="AutoMix"), dict(type="CutMix", per_sample=True, prob=0.7)])
-    return dict(type=name)
+    return dict(type=name, teacher=None, grid=4, extra=1) if name == "TokenMix" else dict(type=name)
+
+
+def backbone(mixup: dict) -> dict:
+    """A network of seconds that a method can train: ResNet-8, or a transformer where it needs attention."""
+    if MIXUPS.get(mixup["type"]).needs != "attention":
+        return dict(type="CifarResNet", depth=8)
+    return dict(type="TimmModel", name="vit_tiny_patch16_224", img_size=32, patch_size=8, embed_dim=16, depth=2,
+                num_heads=2)
 
 
 def config(work_dir, mixup="MixUp", epochs=2, total_batch=10, images=40, **changes) -> Config:
     data = dict(type="Shapes", num_images=images)
+    mixup = spec(mixup) if isinstance(mixup, str) else mixup
     test = dict(dataset=dict(type="Shapes", num_images=23, split="test"), batch_size=10)
     cfg = Config(dict(
-        model=dict(type="Classifier", num_classes=10, backbone=dict(type="CifarResNet", depth=8),
-                   mixup=spec(mixup) if isinstance(mixup, str) else mixup),
+        model=dict(type="Classifier", num_classes=10, backbone=backbone(mixup), mixup=mixup),
         train_dataloader=dict(total_batch=total_batch, dataset=data, augment=dict(padding=4, mode="reflect", flip=0.5)),
         val_dataloader=test, test_dataloader=copy.deepcopy(test), val_evaluator=dict(type="Accuracy"),
         test_evaluator=dict(type="Accuracy"), val_cfg=dict(), test_cfg=dict(),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from openmix import functional
+from openmix.frozen import Frozen
 from openmix.mixups import MixMethod
 from openmix.plan import draws_at
 from openmix.registry import MIXUPS, accepted_keys
@@ -77,6 +78,15 @@ def part(draws, low, high, n):
 def chosen_method(method, draws):
     """The method that really mixes under ``draws``."""
     return method.chosen(None, draws)[0] if hasattr(method, "chosen") else method
+
+
+def fake_teachers(method, device) -> None:
+    """Give the frozen networks inside ``method`` fake weights on ``device``; inside a FakeTensorMode."""
+    for net in (net for part in method.modules() if isinstance(part, Frozen) for net in part._hidden):
+        for layer in net.modules():
+            for key, p in layer._parameters.items():
+                layer._parameters[key] = None if p is None else torch.nn.Parameter(
+                    torch.empty(p.shape, dtype=p.dtype, device=device), requires_grad=False)
 
 
 def check_drawing(method, n, size, rng_untouched):

@@ -27,6 +27,7 @@ from tests.mixups.contract import (
     check_target,
     check_weights,
     chosen_method,
+    fake_teachers,
     generator,
     make,
     moves_pixels,
@@ -131,7 +132,7 @@ def test_probabilities_are_mixed_like_indices(name, make_batch):
     method, (images, labels) = make(name), make_batch()
     draws = method.draw(6, (32, 32), generator())
     target = method(images, torch.eye(10)[labels], draws)[1]
-    check_target(target, 6)
+    check_target(target, 6, method.sums_to_one)
     assert torch.allclose(target.dense(10), method(images, labels, draws)[1].dense(10), atol=1e-6)
 
 
@@ -159,7 +160,7 @@ def test_other_float_types_stay_and_blend_right(name, dtype, atol, make_batch):
     method, (images, labels) = make(name), make_batch(dtype=dtype)
     draws = method.draw(6, (32, 32), generator())
     mixed, target = check_form(method, images, labels, draws)
-    check_target(target, 6)
+    check_target(target, 6, method.sums_to_one)
     if chosen_method(method, draws).blends:
         check_blend(method.details(images, draws), images, mixed, atol)
 
@@ -228,6 +229,7 @@ def test_nothing_reads_the_device_or_has_shapes_that_depend_on_data(name, option
     real_choose, method = sampling.choose, make(name, **options)
     monkeypatch.setattr(sampling, "choose", choose)
     with FakeTensorMode():
+        fake_teachers(method, "cuda")
         images, labels = torch.empty(6, 3, 32, 32, device="cuda"), torch.empty(6, dtype=torch.int64, device="cuda")
         draws = None if drawn_on == "inside" else method.draw(6, (32, 32), device=drawn_on)
         mixed, target = method(images, labels, draws)

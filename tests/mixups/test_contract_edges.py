@@ -35,7 +35,8 @@ networked = pytest.mark.parametrize("name", [p.values[0] for p in cases(dict(def
 
 
 def attached(name, make_net):
-    method, net = make(name), make_net()
+    method = make(name)
+    net = make_net(needs=method.needs)
     with torch.random.fork_rng(devices=[]):
         method.attach(net)
     return method, net

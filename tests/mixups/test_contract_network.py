@@ -34,7 +34,7 @@ networked = pytest.mark.parametrize("name, options", cases(needs=network))
 @pytest.fixture
 def attached(make_net):
     def build(method):
-        net = make_net()
+        net = make_net(needs=method.needs)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             method.attach(net)
@@ -174,7 +174,7 @@ def test_state_dict_and_deepcopy_carry_everything(name, attached, make_net, make
     optimizer.step()
     method.after_step(net, 0.5)
     copied = copy.deepcopy((method, net))
-    fresh_net, fresh = make_net(seed=1), make(name)
+    fresh_net, fresh = make_net(seed=1, needs=method.needs), make(name)
     fresh.attach(fresh_net)
     fresh_net.load_state_dict(net.state_dict())
     fresh.load_state_dict(method.state_dict())

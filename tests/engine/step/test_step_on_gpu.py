@@ -16,7 +16,7 @@ from openmix.engine.optim.optimizers import build_optimizer
 from openmix.engine.step.eager import EagerStep, NonFiniteGuard
 from openmix.models import Classifier
 from openmix.plan import Plan
-from tests.engine.tiny import METHODS, spec
+from tests.engine.tiny import METHODS, backbone, spec
 
 CUDA = torch.device("cuda", 0)
 
@@ -49,11 +49,11 @@ def fake_module(module: nn.Module) -> None:
 
 
 def step_on_gpu(method, optimizer="SGD"):
-    model = Classifier(dict(type="CifarResNet", depth=8), 10, mixup=method)
+    model = Classifier(backbone(method), 10, mixup=method)
     loader = ResidentLoader(Shapes(num_images=40), 10, draw=model.mixup.draw)
     plan = loader.plan(0)._replace(progress=torch.rand(4), lr=torch.rand(4, 1))
     average = EMAHook()
-    average.trained, average.net = model.net, Classifier(dict(type="CifarResNet", depth=8), 10).net
+    average.trained, average.net = model.net, Classifier(backbone(method), 10).net
     with FakeTensorMode() as mode:
         fake_module(model)
         fake_module(average.net)

@@ -1,0 +1,2 @@
+_base_ = ["../_base_/cifar100_deit_s.py"]
+model = dict(mixup=dict(type="MixUp", alpha=0.8))

@@ -1,0 +1,4 @@
+# OpenMixup's probabilities: 80 % TransMix, 20 % MixUp
+_base_ = ["../_base_/cifar100_deit_s.py"]
+model = dict(mixup=dict(type="RandomChoice", p=[0.8, 0.2],
+                        methods=[dict(type="TransMix"), dict(type="MixUp", alpha=0.8)]))
