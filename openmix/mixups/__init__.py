@@ -12,9 +12,11 @@ from .manifoldmix import ManifoldMix
 from .mask import MaskMethod  # noqa: F401
 from .mixup import MixUp
 from .puzzlemix import PuzzleMix
+from .regmixup import RegMixup
 from .resizemix import ResizeMix
 from .saliencymix import SaliencyMix
 from .smoothmix import SmoothMix
+from .sumix import SUMix
 from .vanilla import Vanilla
 
 __all__ = [
@@ -27,7 +29,9 @@ __all__ = [
     "MixUp",
     "PuzzleMix",
     "RandomChoice",
+    "RegMixup",
     "ResizeMix",
+    "SUMix",
     "SaliencyMix",
     "SmoothMix",
     "Vanilla",
