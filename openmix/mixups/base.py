@@ -236,6 +236,16 @@ class MixMethod(nn.Module):
     def after_step(self, net: nn.Module, progress: float) -> None:
         """Called after each optimizer step: momentum teachers follow here."""
 
+    def history(self) -> dict[str, Tensor]:
+        """What this process remembers of earlier batches, beside the state dict: tensors, none by default.
+
+        Checkpoints hold that of every process, and resuming a run hands it to :meth:`load_history`.
+        """
+        return {}
+
+    def load_history(self, history: dict[str, Tensor]) -> None:
+        """Go on from what :meth:`history` gave; an empty dict: nothing is remembered."""
+
     def networks(self, net: nn.Module) -> dict:
         """What validation and publishing evaluate, by name; the first is the run's accuracy unless configured."""
         return dict(net=net)

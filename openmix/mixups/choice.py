@@ -104,6 +104,14 @@ class RandomChoice(MixMethod):
         for method in self.methods:
             method.after_step(net, progress)
 
+    def history(self):
+        return {f"{i}.{name}": value for i, m in enumerate(self.methods) for name, value in m.history().items()}
+
+    def load_history(self, history):
+        for i, method in enumerate(self.methods):
+            own = f"{i}."
+            method.load_history({k.removeprefix(own): v for k, v in history.items() if k.startswith(own)})
+
     def networks(self, net):
         named = {}
         for method in self.methods:

@@ -39,8 +39,9 @@ class Compiled:
             return eagerly(row)
 
     def try_out(self, compiled: Callable, row: PlanRow) -> bool:
-        """Compile forward and backward, which comes late; True if that failed. Buffers are put back."""
-        buffers = list(unwrap(self.step.model).buffers())
+        """Compile forward and backward, which comes late; True if that failed. Buffers and history are put back."""
+        model = unwrap(self.step.model)
+        buffers, history = list(model.buffers()), {k: v.clone() for k, v in model.mixup.history().items()}
         before = [buffer.clone() for buffer in buffers]
         try:
             loss = compiled(row)["loss"]
@@ -55,6 +56,7 @@ class Compiled:
             with torch.no_grad():
                 for buffer, value in zip(buffers, before, strict=True):
                     buffer.copy_(value)
+            model.mixup.load_history(history)
         return False
 
     def compile(self, mixing: bool) -> Callable:
