@@ -12,6 +12,7 @@ from .manifoldmix import ManifoldMix
 from .mask import MaskMethod  # noqa: F401
 from .mixup import MixUp
 from .puzzlemix import PuzzleMix
+from .recursivemix import RecursiveMix
 from .regmixup import RegMixup
 from .resizemix import ResizeMix
 from .saliencymix import SaliencyMix
@@ -29,6 +30,7 @@ __all__ = [
     "MixUp",
     "PuzzleMix",
     "RandomChoice",
+    "RecursiveMix",
     "RegMixup",
     "ResizeMix",
     "SUMix",
