@@ -4,6 +4,7 @@ Exporting a class here (in ``__all__``) makes it known to configs, contract test
 """
 from .automix import AutoMix
 from .base import MixMethod  # noqa: F401
+from .catchupmix import CatchUpMix
 from .choice import RandomChoice
 from .cutmix import CutMix
 from .fmix import FMix
@@ -15,13 +16,16 @@ from .puzzlemix import PuzzleMix
 from .recursivemix import RecursiveMix
 from .regmixup import RegMixup
 from .resizemix import ResizeMix
+from .saliencygrafting import SaliencyGrafting
 from .saliencymix import SaliencyMix
 from .smoothmix import SmoothMix
+from .snapmix import SnapMix
 from .sumix import SUMix
 from .vanilla import Vanilla
 
 __all__ = [
     "AutoMix",
+    "CatchUpMix",
     "CutMix",
     "FMix",
     "GridMix",
@@ -34,7 +38,9 @@ __all__ = [
     "RegMixup",
     "ResizeMix",
     "SUMix",
+    "SaliencyGrafting",
     "SaliencyMix",
     "SmoothMix",
+    "SnapMix",
     "Vanilla",
 ]
