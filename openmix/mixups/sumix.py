@@ -45,8 +45,7 @@ class SUMix(Wrapper):
         ValueError: at :meth:`attach`, a network without such a layer.
     """
 
-    paper = ('Qin, Jin, Zhu, Yu, Zhou, Liu & Li, "SUMix: Mixup with Semantic and Uncertain Information", '
-             'arXiv 2407.07805')
+    paper = 'Qin et al., "SUMix: Mixup with Semantic and Uncertain Information", arXiv 2407.07805'
     year = 2024
     venue = "ECCV"
     passes = "one forward and backward pass (clean images)"
