@@ -181,6 +181,17 @@ def ranks_to_mask(score: Tensor, count: Tensor, soft: Tensor | None = None) -> T
     return value.new_empty(order.shape).scatter_(1, order, value)
 
 
+def class_activation(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
+    """Class activation maps of Zhou et al., CVPR 2016, arXiv 1512.04150: (N, h, w).
+
+    Args:
+        features: (N, C, h, w), whose mean a linear classifier reads. weight: of the classifier, (classes, C), without
+            its bias. labels: class indices (N,) or probabilities (N, classes): which class, or mean of classes.
+    """
+    chosen = weight[labels.long()] if labels.ndim == 1 else labels.to(weight.dtype) @ weight
+    return (features * chosen[:, :, None, None]).sum(1)
+
+
 def constant(make: Callable, like: Tensor, *numbers) -> Tensor:
     """``make(*numbers, device)`` on the device of ``like``, made once and kept: tables that depend on sizes alone.
 

@@ -153,12 +153,12 @@ class HookPoint:
 
     def __init__(self):
         self.action: Callable | None = None
-        self.calls = 0
+        self.calls, self.inputs = 0, ()
 
     def __call__(self, module, inputs, output):
         if self.action is None:
             return None
-        self.calls += 1
+        self.calls, self.inputs = self.calls + 1, inputs
         return self.action(output)
 
 
@@ -195,7 +195,7 @@ def acting(net: nn.Module, name: str, action: Callable, kind: type = HookPoint):
     try:
         yield
     finally:
-        point.action = None
+        point.action, point.inputs = None, ()
     if point.calls != 1:
         raise ValueError(
             f"layer {name!r} must run exactly once in a forward pass, but ran {point.calls} times: a layer that is "
@@ -208,6 +208,14 @@ def watch(net: nn.Module, name: str, run: Callable[[], object]) -> Tensor:
     """What leaves layer ``name`` (where a point is planted) while ``run()`` makes one forward pass of ``net``."""
     seen = []
     with acting(net, name, lambda output: seen.append(output.clone())):  # later layers may work in place
+        run()
+    return seen[0]
+
+
+def watch_input(net: nn.Module, name: str, run: Callable[[], object]) -> Tensor:
+    """What enters layer ``name`` (where a point is planted) while ``run()`` makes one forward pass of ``net``."""
+    seen, point = [], hook_point(find_layer(net, name))
+    with acting(net, name, lambda output: seen.append(point.inputs[0])):
         run()
     return seen[0]
 
@@ -277,7 +285,7 @@ class WithHead(nn.Module):
         return whole
 
 
-# -- gradients ---------------------------------------------------------------------------------------------------
+# -- modes, buffers, gradients -----------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -302,6 +310,11 @@ def keeping_buffers(*modules: nn.Module):
     finally:
         for buffer, value in before:
             buffer.data.copy_(value)  # as batch norm itself writes them: unseen by a backward pass still to come
+
+
+def forward_keeping_buffers(net: nn.Module, images: Tensor) -> Tensor:
+    """``net(images)`` in its own mode, while every buffer stays as it is: batch norm does not count the batch."""
+    return functional_call(net, {name: buffer.clone() for name, buffer in net.named_buffers()}, (images,))
 
 
 def input_gradient(net, images: Tensor, labels, criterion) -> Tensor:

@@ -194,6 +194,69 @@ def test_tokens_become_a_map_row_by_row_without_those_in_front():
         probes.as_map(torch.zeros(2, 3))
 
 
+def test_what_enters_a_layer_is_seen(make_net, make_batch):
+    net, (images, _) = make_net().eval(), make_batch(3)
+    probes.plant(net, "fc")
+    logits = []
+    features = probes.watch_input(net, "fc", lambda: logits.append(net(images)))
+    assert torch.equal(net.fc(features), logits[0]) and features.requires_grad
+    assert probes.hook_point(net.fc).inputs == (), "no batch is held for longer than the pass"
+
+
+# -- the last map --------------------------------------------------------------------------------------------------
+
+
+class PooledTokens(nn.Module):
+    """Tokens of patches, and a classifier of their mean."""
+
+    def __init__(self):
+        super().__init__()
+        self.patch, self.norm = nn.Conv2d(3, 12, 8, 8), nn.LayerNorm(12)
+        self.fc = nn.Linear(12, 7)
+
+    def forward(self, images):
+        tokens = self.norm(self.patch(images).flatten(2).transpose(1, 2))
+        return self.fc(tokens.mean(1))
+
+
+@pytest.mark.parametrize("wrap", [lambda net: net, Wrapped, lambda net: torch.compile(net, backend="eager")],
+                         ids=["plain", "backbone and head", "compiled"])
+def test_the_last_map_is_the_last_output_of_more_than_one_position(wrap, make_net):
+    net = wrap(make_net())
+    name, channels, classes = probes.last_map(net)
+    assert name.split(".")[-1] in ("layer4", "backbone") and (channels, classes) == (16, 10)
+    probes.plant(net, name)
+    features = probes.watch(net, name, lambda: net(torch.randn(2, 3, 32, 32)))
+    assert features.shape == (2, 16, 4, 4)
+
+
+def test_the_last_map_of_other_sizes_layers_and_tokens(make_net):
+    net = make_net()
+    assert probes.last_map(net, (3, 8, 8))[:2] == ("layer3", 12), "layer4 has one position there"
+    assert probes.last_map(net, layer="layer2") == ("layer2", 8, 10)
+    assert probes.last_map(net, (3, 8, 8), "layer4") == ("layer4", 16, 10), "one that is named may have one position"
+    assert probes.last_map(PooledTokens()) == ("norm", 12, 7)
+
+
+def test_looking_for_the_last_map_changes_nothing(make_net):
+    net = make_net()
+    net.layer1[1].eval()
+    before = copy.deepcopy(net.state_dict()), [(m.training, len(m._forward_hooks)) for m in net.modules()]
+    probes.last_map(net)
+    assert [(m.training, len(m._forward_hooks)) for m in net.modules()] == before[1]
+    assert all(torch.equal(before[0][k], v) for k, v in net.state_dict().items())
+
+
+def test_a_network_without_maps_or_without_the_named_layer_is_refused(make_net):
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(48, 10))
+    with pytest.raises(ValueError, match="Sequential has no layer with feature maps.*name the layer"):
+        probes.last_map(flat, (3, 4, 4))
+    with pytest.raises(ValueError, match="did you mean 'layer4'"):
+        probes.last_map(make_net(), layer="layr4")
+    with pytest.raises(ValueError, match="feature maps"):
+        probes.last_map(make_net(), layer="fc")
+
+
 # -- another head ------------------------------------------------------------------------------------------------
 
 
@@ -266,3 +329,12 @@ def test_input_gradient_is_the_closed_form_of_a_linear_net():
     expected = net[1].weight[1].reshape(3, 2, 5).square().mean(0).sqrt()
     assert torch.allclose(saliency, expected.expand(6, 2, 5), atol=1e-6)
     assert net[1].weight.grad is None and not images.requires_grad
+
+
+def test_a_forward_pass_that_keeps_the_buffers_is_the_same_pass(make_net, make_batch):
+    net, (images, _) = make_net(), make_batch(3)
+    before = copy.deepcopy(net.state_dict())
+    found = probes.forward_keeping_buffers(net, images)
+    assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
+    assert torch.equal(found, net(images)) and net.stem[1].num_batches_tracked == 1
+    (found.sum() + net(images).sum()).backward()  # nothing that a backward pass needs was overwritten

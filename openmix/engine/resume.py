@@ -24,7 +24,7 @@ def save_run(runner, name: str, keep: int | None = None) -> None:
                   config=workdir.canonical(runner.cfg.to_dict()), kernels=workdir.kernels(runner.cfg.to_dict()),
                   data=data_facts(loop.dataloader), data_sets=runner.data_records, openmix=workdir.version()),
         state_dict=unwrap(runner.model).state_dict(), optimizer=portable_state(loop.optimizer), loop=loop.state(),
-        history_json=json.dumps(runner.history))
+        history_json=json.dumps(runner.history), mixup_history=launch.gather(unwrap(runner.model).mixup.history()))
     runner.call_hook("before_save_checkpoint", checkpoint=content)
     if runner.rank == 0:
         path = Path(runner.work_dir) / name
@@ -166,6 +166,8 @@ def resume(runner, path) -> None:
         runner.logger.warning("other kernels than before: the rest of the run is rounded otherwise, and not bit by bit "
                               f"the run that was not stopped ({'; '.join(rounding)})")
     unwrap(runner.model).load_state_dict(content["state_dict"])
+    if meta["processes"] == runner.world_size:  # with another number each process would see others' images
+        unwrap(runner.model).mixup.load_history(content.get("mixup_history", [{}] * runner.world_size)[runner.rank])
     load_optimizer(runner.train_loop.optimizer, content["optimizer"])
     runner.train_loop.load_state(content["loop"])
     runner.history, runner.seconds_before = json.loads(content["history_json"]), meta["seconds"]

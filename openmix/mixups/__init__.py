@@ -7,6 +7,7 @@ from .alignmix import AlignMix
 from .augmix import AugMix
 from .automix import AutoMix
 from .base import MixMethod  # noqa: F401
+from .catchupmix import CatchUpMix
 from .choice import RandomChoice
 from .cutmix import CutMix
 from .fmix import FMix
@@ -19,11 +20,16 @@ from .mixup import MixUp
 from .mixupe import MixupE
 from .patchup import PatchUp
 from .puzzlemix import PuzzleMix
+from .recursivemix import RecursiveMix
+from .regmixup import RegMixup
 from .resizemix import ResizeMix
+from .saliencygrafting import SaliencyGrafting
 from .saliencymix import SaliencyMix
 from .samix import SAMix
 from .smmix import SMMix
 from .smoothmix import SmoothMix
+from .snapmix import SnapMix
+from .sumix import SUMix
 from .tlalign import TLAlign
 from .tokenmix import TokenMix
 from .transmix import TransMix
@@ -34,6 +40,7 @@ __all__ = [
     "AlignMix",
     "AugMix",
     "AutoMix",
+    "CatchUpMix",
     "CutMix",
     "FMix",
     "GridMix",
@@ -45,11 +52,16 @@ __all__ = [
     "PatchUp",
     "PuzzleMix",
     "RandomChoice",
+    "RecursiveMix",
+    "RegMixup",
     "ResizeMix",
     "SAMix",
     "SMMix",
+    "SUMix",
+    "SaliencyGrafting",
     "SaliencyMix",
     "SmoothMix",
+    "SnapMix",
     "TLAlign",
     "TokenMix",
     "TransMix",

@@ -64,7 +64,7 @@ class MixMethod(nn.Module):
     """
 
     weight_from = "mask"  # where label weights come from: "mask" (mean of the mask used), "lam" (drawn) or "model"
-    needs = "batch"  # or what of the network: "gradient", "hidden", "learned", "outputs" (of several views), "attention"
+    needs = "batch"  # or what of the network: "gradient", "hidden", "attention", "outputs" (of views), "learned"
     blends = True  # the mixed image is mask * images + (1 - mask) * partner, pixel by pixel
     pairs = 1  # how many independent pairings one step uses
     permutes = True  # a pairing is a permutation: every image is the partner of one (not so of nearest neighbours)
@@ -235,6 +235,16 @@ class MixMethod(nn.Module):
 
     def after_step(self, net: nn.Module, progress: float) -> None:
         """Called after each optimizer step: momentum teachers follow here."""
+
+    def history(self) -> dict[str, Tensor]:
+        """What this process remembers of earlier batches, beside the state dict: tensors, none by default.
+
+        Checkpoints hold that of every process, and resuming a run hands it to :meth:`load_history`.
+        """
+        return {}
+
+    def load_history(self, history: dict[str, Tensor]) -> None:
+        """Go on from what :meth:`history` gave; an empty dict: nothing is remembered."""
 
     def networks(self, net: nn.Module) -> dict:
         """What validation and publishing evaluate, by name; the first is the run's accuracy unless configured."""

@@ -6,6 +6,21 @@ from ..checks import number
 from .base import MixMethod, touch_parameters
 
 
+def agree_on_classes(owner: MixMethod) -> None:
+    """Give ``owner`` and every method inside it the ``num_classes`` that any of them has: all targets have one form.
+
+    Raises:
+        ValueError: two numbers of classes.
+    """
+    methods = [method for method in owner.modules() if isinstance(method, MixMethod)]
+    numbers, kind = {method.num_classes for method in methods} - {None}, type(owner).__name__
+    if len(numbers) > 1:
+        raise ValueError(f"the targets of all methods of a {kind} have one form, but num_classes differs: "
+                         f"{', '.join(map(str, sorted(numbers)))}; give it once, to {kind}")
+    for method in methods:
+        method.num_classes = next(iter(numbers), None)
+
+
 class RandomChoice(MixMethod):
     """Each batch is mixed by one of several methods, drawn on the host with probabilities ``p``.
 
@@ -42,7 +57,7 @@ class RandomChoice(MixMethod):
             raise ValueError(f"{needed}, got {len(methods)} methods and p={p} (sum {sum(p):g})")
         self.methods, self.p = nn.ModuleList(methods), p
         self.needs = next((m.needs for m in methods if m.needs != "batch"), "batch")
-        self.agree()
+        agree_on_classes(self)
         self.blends = all(m.blends for m in methods)
         self.permutes, self.sums_to_one = (all(getattr(m, k) for m in methods) for k in ("permutes", "sums_to_one"))
         self.capturable = next((m.capturable for m in methods if m.capturable is not True), True)
@@ -53,16 +68,6 @@ class RandomChoice(MixMethod):
         from .mixup import MixUp
 
         return cls([MixUp(), CutMix()])
-
-    def agree(self) -> None:
-        """Give every method the ``num_classes`` of this one or of any other, so that all targets have one form."""
-        methods = [method for method in self.modules() if isinstance(method, MixMethod)]
-        numbers = {method.num_classes for method in methods} - {None}
-        if len(numbers) > 1:
-            raise ValueError("the targets of all methods of a RandomChoice have one form, but num_classes differs: "
-                             f"{', '.join(map(str, sorted(numbers)))}; give it once, to RandomChoice")
-        for method in methods:
-            method.num_classes = next(iter(numbers), None)
 
     def attach(self, net):
         for method in self.methods:
@@ -104,6 +109,14 @@ class RandomChoice(MixMethod):
     def after_step(self, net, progress):
         for method in self.methods:
             method.after_step(net, progress)
+
+    def history(self):
+        return {f"{i}.{name}": value for i, m in enumerate(self.methods) for name, value in m.history().items()}
+
+    def load_history(self, history):
+        for i, method in enumerate(self.methods):
+            own = f"{i}."
+            method.load_history({k.removeprefix(own): v for k, v in history.items() if k.startswith(own)})
 
     def networks(self, net):
         named = {}

@@ -178,6 +178,7 @@ def test_state_dict_and_deepcopy_carry_everything(name, attached, make_net, make
     fresh.attach(fresh_net)
     fresh_net.load_state_dict(net.state_dict())
     fresh.load_state_dict(method.state_dict())
+    fresh.load_history(method.history())
     expected = method.loss(net, images, labels, criterion, draws)["loss"]
     for twin, twin_net in (copied, (fresh, fresh_net)):
         assert torch.equal(twin.loss(twin_net, images, labels, criterion, draws)["loss"], expected)

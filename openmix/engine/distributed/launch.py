@@ -77,6 +77,15 @@ def broadcast_from_rank0(value):
     return values[0]
 
 
+def gather(tensors: dict) -> list[dict]:
+    """The tensors of every process on the CPU, by rank, in all processes."""
+    found = [{name: tensor.cpu() for name, tensor in tensors.items()}]
+    if dist.is_initialized() and dist.get_world_size() > 1:
+        found *= dist.get_world_size()
+        dist.all_gather_object(found, found[0])
+    return found
+
+
 def is_first() -> bool:
     """Whether this is the first process, or the only one."""
     return not dist.is_initialized() or dist.get_rank() == 0

@@ -42,8 +42,9 @@ class CompiledStep(EagerStep):
             return eagerly(row)
 
     def try_out(self, compiled: Callable, row: PlanRow) -> bool:
-        """Compile forward and backward, which comes late; True if that failed. Buffers are put back."""
-        buffers = list(unwrap(self.model).buffers())
+        """Compile forward and backward, which comes late; True if that failed. Buffers and history are put back."""
+        model = unwrap(self.model)
+        buffers, history = list(model.buffers()), {k: v.clone() for k, v in model.mixup.history().items()}
         before = [buffer.clone() for buffer in buffers]
         try:
             loss = compiled(row)["loss"]
@@ -58,6 +59,7 @@ class CompiledStep(EagerStep):
             with torch.no_grad():
                 for buffer, value in zip(buffers, before, strict=True):
                     buffer.copy_(value)
+            model.mixup.load_history(history)
         return False
 
     def compile(self, eager: Callable, mixing: bool) -> Callable:

@@ -30,6 +30,7 @@ class State:
             "optimizer state": [t for state in optimizer.state.values() for t in state.values()
                                 if isinstance(t, Tensor)],
             "averages": [t for follower in followers for t in follower.tensors()],
+            "history": list(model.mixup.history().values()),
             "loss sums": [*step.meter.totals.values(), *step.guard.tensors()],
         }
 

@@ -1,0 +1,3 @@
+_base_ = ["../_base_/cifar100_r18.py"]
+# SUMix's table: FMix with its label weights
+model = dict(mixup=dict(type="SUMix", gamma=0.5, scale=100.0, method=dict(type="FMix", alpha=0.2)))
