@@ -193,3 +193,8 @@ def as_sources(details: dict) -> tuple[Tensor, Tensor, Tensor | None]:
     own = torch.arange(len(partner), device=partner.device)
     masks = None if mask is None else torch.cat([mask, 1 - mask], 1)
     return torch.stack([own, partner], 1), torch.stack([lam, 1 - lam], 1), masks
+
+
+def smooth(target: Target, eps: float, num_classes: int) -> Tensor:
+    """Label smoothing of a target, dense (N, C): (1 - eps) * target + eps / C. Linear, so mixing may come before."""
+    return target.dense(num_classes) * (1 - eps) + target.weight.sum(1, keepdim=True) * (eps / num_classes)

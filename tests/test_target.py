@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from openmix.target import Target, as_sources, as_target, check_labels, mix_target, pair_target
+from openmix.target import Target, as_sources, as_target, check_labels, mix_target, pair_target, smooth
 
 
 def test_dense_adds_up_weights_of_equal_classes():
@@ -155,3 +155,16 @@ def test_two_images_are_two_sources():
     assert as_sources({**details, "mask": None})[2] is None
     many = dict(sources=torch.zeros(2, 5).long(), weights=torch.full((2, 5), 0.2), masks=None)
     assert as_sources(many) == (many["sources"], many["weights"], None)
+
+
+def test_smoothing_equals_that_of_torch():
+    logits, labels = torch.randn(4, 5), torch.tensor([0, 3, 2, 4])
+    expected = F.cross_entropy(logits, labels, label_smoothing=0.1)
+    assert torch.allclose(F.cross_entropy(logits, smooth(as_target(labels), 0.1, 5)), expected)
+
+
+def test_smoothing_and_mixing_commute():
+    labels, lam = torch.tensor([0, 3, 2]), torch.tensor([0.1, 0.5, 0.8])
+    first = smooth(as_target(labels), 0.2, 5)
+    expected = lam[:, None] * first + (1 - lam[:, None]) * first.roll(1, 0)
+    assert torch.allclose(smooth(pair_target(labels, labels.roll(1), lam), 0.2, 5), expected)
