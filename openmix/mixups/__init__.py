@@ -5,27 +5,33 @@ Exporting a class here (in ``__all__``) makes it known to configs, contract test
 from .automix import AutoMix
 from .base import MixMethod  # noqa: F401
 from .choice import RandomChoice
+from .comixup import CoMixup
 from .cutmix import CutMix
 from .fmix import FMix
 from .gridmix import GridMix, GridMixup
+from .guidedmixup import GuidedMixup
 from .manifoldmix import ManifoldMix
 from .mask import MaskMethod  # noqa: F401
 from .mixup import MixUp
 from .puzzlemix import PuzzleMix
 from .resizemix import ResizeMix
+from .rmix import RMix
 from .saliencymix import SaliencyMix
 from .smoothmix import SmoothMix
 from .vanilla import Vanilla
 
 __all__ = [
     "AutoMix",
+    "CoMixup",
     "CutMix",
     "FMix",
     "GridMix",
     "GridMixup",
+    "GuidedMixup",
     "ManifoldMix",
     "MixUp",
     "PuzzleMix",
+    "RMix",
     "RandomChoice",
     "ResizeMix",
     "SaliencyMix",

@@ -9,6 +9,7 @@ from ..solvers import gridcut
 from ..solvers.transport import move, transport_plan
 from .guided import Guided
 
+
 class PuzzleMix(Guided):
     """A grid of cells shows the salient parts of both images, with a smooth mask.
 
