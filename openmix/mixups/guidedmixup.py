@@ -18,9 +18,10 @@ POOLED = 8  # cells of a side in which the maps of two images are compared
 
 def grey(images: Tensor) -> Tensor:
     """Luminance of three channels, the mean of another number: (N, C, H, W) -> (N, H, W) float32."""
+    images = images.float().contiguous()  # Fourier transforms of other layouts round otherwise
     if images.shape[1] != 3:
-        return images.float().mean(1)
-    return sum(weight * channel for weight, channel in zip(LUMINANCE, images.float().unbind(1), strict=True))
+        return images.mean(1)
+    return sum(weight * channel for weight, channel in zip(LUMINANCE, images.unbind(1), strict=True)).contiguous()
 
 
 def farthest_cycle(maps: Tensor) -> Tensor:
@@ -56,10 +57,10 @@ class GuidedMixup(Guided):
         prob: share of the batches that are mixed. The paper: 0.5 with ``"spectral_residual"``, 0.8 with ``"gradient"``.
     """
 
-    paper = ('Kang & Kim, "GuidedMixup: An Efficient Mixup Strategy Guided by Saliency Maps", arXiv 2306.16612')
+    paper = 'Kang & Kim, "GuidedMixup: An Efficient Mixup Strategy Guided by Saliency Maps", arXiv 2306.16612'
     year = 2023
     venue = "AAAI"
-    passes = "none; one forward and backward pass with saliency=\"gradient\""
+    passes = "none, or one forward and backward pass (saliency='gradient')"
     defaults = {"CIFAR": dict(prob=0.5, pairing="greedy")}
 
     needs = "batch"

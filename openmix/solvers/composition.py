@@ -45,10 +45,9 @@ def potts(unary: Tensor, affinity: Tensor, beside: Tensor, black: Tensor, rounds
     """
     known = torch.arange(unary.shape[1], device=unary.device)[:, None]
     labels = unary.argmin(1)
-    for _ in range(rounds):
-        for colour in (black, ~black):
-            near = (labels[:, None] == known).to(unary.dtype) @ beside
-            labels = torch.where(colour, torch.baddbmm(unary, affinity, near, alpha=-1).argmin(1), labels)
+    for colour in (black, ~black) * rounds:
+        near = (labels[:, None] == known).to(unary.dtype) @ beside
+        labels = torch.where(colour, torch.baddbmm(unary, affinity, near, alpha=-1).argmin(1), labels)
     return labels
 
 
