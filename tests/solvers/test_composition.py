@@ -29,9 +29,9 @@ def energy(labels, unary, affinity, beside):
 # -- single labellings ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rows, columns, kinds, exact", [(2, 2, 3, 0.83), (2, 2, 6, 0.83), (2, 3, 3, 0.8)])
+@pytest.mark.parametrize("rows, columns, kinds, exact", [(2, 2, 3, 0.95), (2, 2, 6, 0.95), (2, 3, 3, 0.9)])
 def test_labels_are_those_of_brute_force_in_most_grids_and_near_them_in_all(rows, columns, kinds, exact):
-    """Costs and smoothness as in training; the bounds are what was measured of the algorithm, the mean gap 2.4 %."""
+    """Costs and smoothness as in training. Iterated conditional modes alone, from the least costs, miss the bounds."""
     g, count, cells = torch.Generator().manual_seed(0), 100, rows * columns
     beside, black = neighbours(rows, columns, "cpu")
     saliency = torch.rand(count, kinds, cells, generator=g) ** 3
@@ -45,7 +45,7 @@ def test_labels_are_those_of_brute_force_in_most_grids_and_near_them_in_all(rows
     smooth = 0.32 / cells * (one_hot.mT @ beside @ one_hot).diagonal(dim1=1, dim2=2).sum(1) / 2
     best = (torch.einsum("alk,nkl->na", one_hot, unary) - smooth).amin(1)
     gap = (found - best) / best.abs()
-    assert (gap > -1e-5).all() and (gap < 1e-5).float().mean() >= exact and gap.mean() <= 0.024
+    assert (gap > -1e-5).all() and (gap < 1e-5).float().mean() >= exact and gap.mean() <= 0.005
 
 
 def test_cells_of_equal_cost_join_their_neighbours():
