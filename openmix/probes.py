@@ -329,4 +329,31 @@ def input_gradient(net, images: Tensor, labels, criterion) -> Tensor:
         images = images.detach().requires_grad_()
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(criterion(net(images), labels), images)
+    return _magnitude(gradient)
+
+
+def _magnitude(gradient: Tensor) -> Tensor:
     return gradient.float().square().mean(1).sqrt()
+
+
+def on_copies(net) -> Callable[[Tensor], Tensor]:
+    """``net`` with copies of its buffers: a pass in training mode takes the batch's statistics and stores none."""
+    if not isinstance(net, nn.Module):
+        return net
+    return lambda images: functional_call(net, {name: b.clone() for name, b in net.named_buffers()}, (images,))
+
+
+def clean_pass(net, images: Tensor, labels, criterion) -> tuple[Tensor, Tensor]:
+    """Logits (N, C) of ``images`` in the net's own mode, and the saliency (N, H, W) of the same pass.
+
+    A loss of the logits can be added to the training loss: their graph stays. The saliency is that of
+    :func:`input_gradient`, and no gradient flows through it. While torch.compile traces it takes a pass of its own.
+    """
+    if torch.compiler.is_compiling():
+        saliency = input_gradient(on_copies(net), images, labels, criterion)
+        return net(images), saliency
+    images = images.detach().requires_grad_()
+    with torch.enable_grad():
+        logits = net(images)
+        (gradient,) = torch.autograd.grad(criterion(logits, labels), images, retain_graph=True)
+    return logits, _magnitude(gradient)

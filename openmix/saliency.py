@@ -78,3 +78,32 @@ def centre_surround(grey: Tensor, radii=(12, 24, 28, 48, 56, 112), balanced: boo
     on = contrasts.clamp(min=0).sum(0) + far.clamp(min=0)
     parts = torch.stack([on, on - (contrasts.sum(0) + far)])  # exactly 0 where all contrasts are on: there are ties
     return (parts / parts.amax((2, 3), keepdim=True).clamp(min=1e-12)).sum(0)
+
+
+def residual_amplitude(grey: Tensor) -> Tensor:
+    """The spectral residual of GuidedMixup's code (arXiv 2306.16612): (N, H, W) -> (N, H, W), not blurred.
+
+    Unlike :func:`spectral_residual` it keeps the constant part, repeats the border of the log-amplitude spectrum
+    instead of wrapping it, and does not square.
+    """
+    with torch.autocast(grey.device.type, enabled=False):
+        spectrum = torch.fft.fft2(grey)
+        amplitude = (spectrum.abs().square() + 1e-10).sqrt()
+        log = amplitude.log()
+        mean = F.avg_pool2d(F.pad(log[:, None], (1, 1, 1, 1), mode="replicate"), 3, 1)[:, 0]
+        return torch.fft.ifft2(spectrum * ((log - mean).exp() / amplitude)).abs()
+
+
+def blur_7(maps: Tensor) -> Tensor:
+    """Gaussian mean of 7 x 7 pixels, sigma 3, the border mirrored about its pixels: (N, H, W) -> (N, H, W)."""
+    return _separable_means(maps, _mirrored_taps, 3, 3.0)[0]
+
+
+def _mirrored_taps(side: int, radius: int, sigma: float, device) -> Tensor:
+    """A Gaussian mean of 2 radius + 1 pixels along one side, (1, side, side) float32."""
+    tap = torch.arange(-radius, radius + 1, device=device)
+    weight = torch.exp(tap.float().square() / (-2 * sigma**2))
+    pixel = torch.arange(side, device=device)
+    place = (pixel[:, None] + tap).abs() % max(2 * side - 2, 1)
+    place = torch.minimum(place, 2 * side - 2 - place)
+    return ((place[:, :, None] == pixel) * (weight / weight.sum())[:, None]).sum(1)[None]

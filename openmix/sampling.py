@@ -48,6 +48,12 @@ def beta(alpha: float, shape: Sequence[int], generator: Generator | None = None,
     return torch.sigmoid(first - second)
 
 
+def gamma(alpha: float, shape: Sequence[int], generator: Generator | None = None, device=None) -> Tensor:
+    """Gamma(alpha, 1) in float32, ``shape``; divided by their sum, numbers of it are Dirichlet(alpha, ..., alpha)."""
+    shapes = torch.full(tuple(shape), float(alpha), device=_device(generator, device))
+    return torch._standard_gamma(shapes, generator=generator)
+
+
 def uniform(low: float, high: float, shape: Sequence[int], generator=None, device=None) -> Tensor:
     """Uniform on [low, high), float32."""
     numbers = torch.rand(tuple(shape), generator=generator, device=_device(generator, device))

@@ -338,3 +338,30 @@ def test_a_forward_pass_that_keeps_the_buffers_is_the_same_pass(make_net, make_b
     assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
     assert torch.equal(found, net(images)) and net.stem[1].num_batches_tracked == 1
     (found.sum() + net(images).sum()).backward()  # nothing that a backward pass needs was overwritten
+
+
+def test_a_clean_pass_gives_the_logits_and_the_saliency_of_one_pass_in_the_own_mode(make_net, make_batch, criterion):
+    net, (images, labels) = make_net(), make_batch(4)
+    twin, seen = copy.deepcopy(net), []
+    net.register_forward_hook(lambda *args: seen.append(args))
+    logits, saliency = probes.clean_pass(net, images, labels, criterion)
+    x = images.clone().requires_grad_()
+    expected = twin(x)
+    (gradient,) = torch.autograd.grad(criterion(expected, labels), x, retain_graph=True)
+    assert len(seen) == 1 and torch.equal(logits, expected)
+    assert torch.allclose(saliency, gradient.square().mean(1).sqrt(), atol=1e-7) and not saliency.requires_grad
+    assert all(p.grad is None for p in net.parameters()) and not images.requires_grad
+    for a, b in zip(net.buffers(), twin.buffers(), strict=True):
+        assert torch.equal(a, b), "statistics move once"
+    (logits.square().sum() + net(images).sum()).backward()
+    (expected.square().sum() + twin(images).sum()).backward()
+    for a, b in zip(net.parameters(), twin.parameters(), strict=True):
+        assert torch.allclose(a.grad, b.grad, atol=1e-5)
+
+
+def test_a_net_on_copies_takes_the_statistics_of_the_batch_and_stores_none(make_net, make_batch):
+    net, (images, _) = make_net(), make_batch(4)
+    before = {name: buffer.clone() for name, buffer in net.named_buffers()}
+    logits = probes.on_copies(net)(images)
+    assert all(torch.equal(buffer, before[name]) for name, buffer in net.named_buffers())
+    assert torch.equal(logits, net(images)) and probes.on_copies(torch.sin) is torch.sin

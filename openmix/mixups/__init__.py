@@ -9,9 +9,11 @@ from .automix import AutoMix
 from .base import MixMethod  # noqa: F401
 from .catchupmix import CatchUpMix
 from .choice import RandomChoice
+from .comixup import CoMixup
 from .cutmix import CutMix
 from .fmix import FMix
 from .gridmix import GridMix, GridMixup
+from .guidedmixup import GuidedMixup
 from .learned import LearnedMix  # noqa: F401
 from .manifoldmix import ManifoldMix
 from .mask import MaskMethod  # noqa: F401
@@ -23,6 +25,7 @@ from .puzzlemix import PuzzleMix
 from .recursivemix import RecursiveMix
 from .regmixup import RegMixup
 from .resizemix import ResizeMix
+from .rmix import RMix
 from .saliencygrafting import SaliencyGrafting
 from .saliencymix import SaliencyMix
 from .samix import SAMix
@@ -41,16 +44,19 @@ __all__ = [
     "AugMix",
     "AutoMix",
     "CatchUpMix",
+    "CoMixup",
     "CutMix",
     "FMix",
     "GridMix",
     "GridMixup",
+    "GuidedMixup",
     "ManifoldMix",
     "MixPro",
     "MixUp",
     "MixupE",
     "PatchUp",
     "PuzzleMix",
+    "RMix",
     "RandomChoice",
     "RecursiveMix",
     "RegMixup",

@@ -2,29 +2,15 @@
 arXiv 2009.06962."""
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from .. import functional, probes, sampling
+from .. import functional, sampling
 from ..checks import number, switch
 from ..solvers import gridcut
 from ..solvers.transport import move, transport_plan
-from ..target import as_target, check_labels
-from .base import MixMethod
-
-SCALE = 1024.0
+from .guided import Guided
 
 
-def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy whose gradient at each image does not depend on the size of the batch.
-
-    Scaled up, as gradients of images that are easy would vanish in half precision.
-    """
-    check_labels(labels, *logits.shape)
-    labels = labels.float() if labels.ndim == 2 else labels.long()
-    return SCALE * F.cross_entropy(logits.float(), labels, reduction="sum")
-
-
-class PuzzleMix(MixMethod):
+class PuzzleMix(Guided):
     """A grid of cells shows the salient parts of both images, with a smooth mask.
 
     A cell shows all, half (``n_labels=3``) or nothing of the first image. The cells minimise an energy
@@ -32,11 +18,7 @@ class PuzzleMix(MixMethod):
     patches of each image move to where that image is visible (:mod:`openmix.solvers.transport`). The ``lam`` of an
     image is the mean of its mask.
 
-    :meth:`loss` takes the saliency from the gradient at the clean batch, with the network in eval mode. This is one
-    more forward and backward pass, which changes no gradients of parameters and no buffers. By hand::
-
-        saliency = openmix.probes.input_gradient(net, images, labels, F.cross_entropy)
-        mixed, target = PuzzleMix()(images, labels, saliency=saliency)
+    Where the saliency comes from: :class:`~openmix.mixups.guided.Guided`.
 
     Args:
         blocks: grid sizes, one of which is drawn a batch; each must divide both sides of the images.
@@ -45,7 +27,7 @@ class PuzzleMix(MixMethod):
         n_labels: 2 (all or nothing) or 3.
         transport: move patches. t_eps: cost of a move. t_size: side of a patch in pixels; larger than a cell,
             -1 or None means a cell. Images larger than CIFAR's need -1: memory grows with patches squared.
-        clean_weight: also train on the clean batch, with this weight (Tiny-ImageNet in the paper: 1).
+        clean_weight: as of ``Guided``; Tiny-ImageNet in the paper: 1.
         std: standard deviations of the normalisation, so that borders are compared in images with the range of [0, 1],
             as in the paper's code; None uses the images unchanged.
 
@@ -60,11 +42,9 @@ class PuzzleMix(MixMethod):
     passes = "one forward and backward pass of the clean batch (saliency)"
     defaults = {"CIFAR": dict(alpha=1.0), "Tiny-ImageNet": dict(alpha=1.0, clean_weight=1.0)}
 
-    needs = "gradient"
-
     def __init__(self, alpha: float = 1.0, *, blocks=(2, 4, 8, 16), beta: float = 1.2, gamma: float = 0.5,
                  eta: float = 0.2, neigh_size: int = 4, n_labels: int = 3, transport: bool = True, t_eps: float = 0.8,
-                 t_size: int | None = 4, clean_weight: float = 0.0, std=None, **kwargs):
+                 t_size: int | None = 4, std=None, **kwargs):
         super().__init__(alpha, **kwargs)
         blocks = blocks if isinstance(blocks, (tuple, list)) else [blocks]
         self.blocks = tuple(number("blocks", b, 2, whole=True) for b in blocks)
@@ -78,7 +58,7 @@ class PuzzleMix(MixMethod):
         self.energy = dict(n_labels=number("n_labels", n_labels, 2, 3, whole=True),
                            neigh_size=number("neigh_size", neigh_size, 1, whole=True),
                            **{name: number(name, value) for name, value in weights.items()})
-        self.transport, self.clean_weight = switch("transport", transport), number("clean_weight", clean_weight)
+        self.transport = switch("transport", transport)
         self.t_eps = number("t_eps", t_eps, above=True, hint=": else moving is free")
         t_size = -1 if t_size is None else number("t_size", t_size, -1, whole=True)
         if t_size == 0:
@@ -135,60 +115,21 @@ class PuzzleMix(MixMethod):
         moved = move(torch.cat([images, self.partner(images, draws)]), source, rows, columns)
         return moved[:len(images)], moved[len(images):]
 
-    def forward(self, images, labels, draws=None, saliency: Tensor | None = None):
-        """Mixed images and target; ``saliency`` (N, H, W), non-negative, is the importance of each pixel."""
-        self.check_batch(images, labels)
-        if saliency is None:
-            raise TypeError("PuzzleMix needs the gradient of a network: call method.attach(net) once and then "
-                            "method.loss(net, images, labels, criterion)['loss'], or give a map of importance, "
-                            "saliency=probes.input_gradient(net, images, labels, F.cross_entropy)")
-        if saliency.shape != (len(images), *images.shape[2:]):
-            raise ValueError(f"saliency must be (N, H, W) = {(len(images), *images.shape[2:])}, "
-                             f"got {tuple(saliency.shape)}")
-        draws = self.prepare(images, draws)
+    def mask(self, images, saliency, draws):
+        return gridcut.spread(self.cell_labels(images, saliency, draws), *images.shape[2:])[:, None]
+
+    def mix(self, images, labels, saliency, draws):
+        if not self.transport:
+            return super().mix(images, labels, saliency, draws)
         kept = self.cell_labels(images, saliency, draws)
-        if self.transport:
-            first, second = self.transported(images, saliency, kept, draws)
-        else:
-            first, second = images, self.partner(images, draws)
+        first, second = self.transported(images, saliency, kept, draws)
         mixed = functional.blend(first, second, gridcut.spread(kept, *images.shape[2:])[:, None], reuse=True)
         return mixed, self.target(labels, kept.mean((1, 2)), draws)
 
     def check_images(self, images: Tensor) -> None:
         """Raise ValueError unless these are float images that every grid fits."""
-        self.check_maps(images)
-        if not images.is_floating_point():
-            raise ValueError(f"PuzzleMix blends pixels and needs float images, got {images.dtype}; "
-                             "convert them first, e.g. images.float() / 255")
+        super().check_images(images)
         self.check_size(*images.shape[2:])
-
-    # -- train -----------------------------------------------------------------------------------------------------
-
-    def saliency(self, net, images: Tensor, labels: Tensor) -> Tensor:
-        """Gradient magnitudes at the clean images, (N, H, W)."""
-        with probes.evaluating(net):
-            return probes.input_gradient(net, images, labels, summed_cross_entropy) / SCALE
-
-    def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
-        self.check_batch(images, labels)
-        self.check_some(images)
-        mixed, target = self(images, labels, draws, self.saliency(net, images, labels))
-        loss = criterion(net(mixed), target)
-        if self.clean_weight:
-            loss = loss + self.clean_weight * criterion(net(images), self.maybe_dense(as_target(labels)))
-        return dict(loss=loss)
-
-    def details(self, images, draws, net=None, labels=None):
-        """Without ``net`` and ``labels`` all pixels are equally salient."""
-        self.check_images(images)
-        draws, n = self.prepare(images, draws), len(images)
-        if net is None or labels is None:
-            saliency = torch.ones(n, *images.shape[2:], device=images.device)
-        else:
-            saliency = self.saliency(net, images, labels)
-        kept = self.cell_labels(images, saliency, draws)
-        partner = self.partner_index(n, draws, images.device)
-        return dict(lam=kept.mean((1, 2)), mask=gridcut.spread(kept, *images.shape[2:])[:, None], partner=partner)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, blocks={self.blocks}, transport={self.transport}"

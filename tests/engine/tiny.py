@@ -17,10 +17,11 @@ METHODS = [name for name in MIXUPS.known()]
 
 
 def spec(name: str) -> dict:
-    """A config of a registered method with default settings."""
+    """A config of a registered method with default settings, or fewer where they take long."""
     if name == "RandomChoice":
         return dict(type=name, methods=[dict(type="AutoMix"), dict(type="CutMix", per_sample=True, prob=0.7)])
-    return dict(type=name, teacher=None, grid=4, extra=1) if name == "TokenMix" else dict(type=name)
+    few = dict(TokenMix=dict(teacher=None, grid=4, extra=1), CoMixup=dict(sweeps=3, part=5))
+    return dict(type=name, **few.get(name, {}))
 
 
 def backbone(mixup: dict) -> dict:

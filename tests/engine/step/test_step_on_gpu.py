@@ -68,6 +68,7 @@ def step_on_gpu(method, optimizer="SGD"):
 def test_no_value_is_read_and_nothing_copied_between_host_and_device(method, monkeypatch):
     mode, step, here, average = step_on_gpu(spec(method))
     monkeypatch.setattr(probes, "input_gradient", lambda net, images, labels, criterion: images.mean(1).abs())
+    monkeypatch.setattr(probes, "clean_pass", lambda net, images, *_: (net(images), images.mean(1).abs()))
     with mode, NoCopies():
         for progress in (0.5, here.progress):  # of the eager form, of the captured one
             losses = {k: v.detach() for k, v in step.forward(here, progress, True).items()}
