@@ -93,11 +93,12 @@ class Registry(mm.Registry):
     Args:
         rooms: modules whose ``__all__`` is registered when a name is first looked up.
         recursive: also build the ``dict(type=...)`` found among the arguments (a method made of methods).
+        also: registries in which a nested type is sought that is unknown here (the teacher of a method).
     """
 
-    def __init__(self, name, rooms=(), recursive=False, parent=None):
+    def __init__(self, name, rooms=(), recursive=False, parent=None, also=()):
         super().__init__(name, scope=SCOPE, parent=parent)
-        self.rooms, self.recursive = tuple(rooms), recursive
+        self.rooms, self.recursive, self.also = tuple(rooms), recursive, tuple(also)
 
     def import_from_location(self):
         if self._imported:
@@ -177,7 +178,12 @@ class Registry(mm.Registry):
             for i, item in enumerate(value):
                 self._check_nested(item, f"{where}[{i}]", filled)
         elif isinstance(value, dict) and "type" in value:
-            self.check(value, where, filled)
+            self._of_nested(value).check(value, where, filled)
+
+    def _of_nested(self, cfg: dict) -> "Registry":
+        """The registry that knows the type of a nested ``cfg``; this one where none does."""
+        kind = cfg["type"]
+        return next((r for r in (self, *self.also) if isinstance(kind, str) and r.get(kind) is not None), self)
 
     def build(self, cfg, *args, **kwargs):
         """Build ``cfg`` (or hand back what is built already), after :meth:`check`."""
@@ -192,16 +198,16 @@ class Registry(mm.Registry):
     def _build_nested(self, value):
         if isinstance(value, (list, tuple)):
             return [self._build_nested(v) for v in value]
-        return self.build(value) if isinstance(value, dict) and "type" in value else value
+        return self._of_nested(value).build(value) if isinstance(value, dict) and "type" in value else value
 
 
 BACKBONES = Registry("backbone", ["openmix.backbones"])
 HEADS = Registry("head", ["openmix.heads"])
 LOSSES = Registry("loss", ["openmix.losses"])
-MIXUPS = Registry("mixup", ["openmix.mixups"], recursive=True)
 DATASETS = Registry("dataset", ["openmix.datasets"], recursive=True)
 EVALUATORS = Registry("evaluator", ["openmix.evaluators"])
-MODELS = Registry("model", ["openmix.models"], parent=mm.MODELS)
+MODELS = Registry("model", ["openmix.models", "openmix.inference.teacher"], parent=mm.MODELS)
+MIXUPS = Registry("mixup", ["openmix.mixups"], recursive=True, also=(MODELS,))
 HOOKS = Registry("hook", ["openmix.engine.hooks"], parent=mm.HOOKS)
 LOOPS = Registry("loop", ["openmix.engine.train_loop", "openmix.engine.eval_loop"], parent=mm.LOOPS)
 OPTIMIZERS = Registry("optimizer", parent=mm.OPTIMIZERS)

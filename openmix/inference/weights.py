@@ -135,11 +135,11 @@ def load_strict(net: nn.Module, weights: dict, path, new=()) -> None:
     net.load_state_dict(weights, strict=False)
 
 
-def load_weights(net: nn.Module, path) -> None:
+def load_weights(net: nn.Module, path, new_head: bool = True) -> None:
     """Load the weights of a run's checkpoint (the network of its accuracy), a published file or a file of others.
 
-    Weights of another number of classes leave the head new, with a warning. ``net.trained_on`` becomes the ``data`` of
-    the file (see :func:`load_network`), for :func:`openmix.infer`.
+    Weights of another number of classes leave the head new, with a warning; without ``new_head`` they are refused.
+    ``net.trained_on`` becomes the ``data`` of the file (see :func:`load_network`), for :func:`openmix.infer`.
 
     Raises:
         FileNotFoundError: no such file. ValueError: no weights, or of another network.
@@ -153,7 +153,7 @@ def load_weights(net: nn.Module, path) -> None:
     else:
         weights = fitting.named_as_ours(checkpoint.weights(content), net)
     own = net.state_dict()
-    new = fitting.of_other_classes(own, weights)
+    new = fitting.of_other_classes(own, weights) if new_head else []
     if new:
         warnings.warn(fitting.left_out(own, weights, new, path), stacklevel=3)
         weights = {k: v for k, v in weights.items() if k not in new}
