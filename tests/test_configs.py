@@ -62,6 +62,9 @@ def test_every_config_passes_its_own_check(name):
     data, _, rest = name.partition("/")
     method = rest.removesuffix("_openmixup").split("_")[-1]
     kind = config(name).model.mixup.type
+    if data == "distill":  # <data set>_kd_<method and alpha>
+        data, _, rest = rest.partition("_")
+        method = "vanilla" if rest == "vanilla" else "distill"
     assert kind.lower() == method
     assert config(name).train_dataloader.dataset.type.lower() == dict(imagenet="imagefolderdata").get(data, data)
 

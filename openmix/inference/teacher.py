@@ -74,7 +74,7 @@ class Teacher(Frozen):
         with torch.random.fork_rng(devices=[]):  # the run's random numbers do not depend on the teacher
             net = build_net(**self.parts) if self.has_logits else \
                 Net(BACKBONES.build(self.parts["backbone"]), nn.Identity())
-        if self.checkpoint is not None:
+        if self.checkpoint is not None and torch.get_default_device().type != "meta":  # else a dry run: shapes alone
             load_weights(net, self.checkpoint, new_head=False)
             file = getattr(net, "trained_on", {})
             if None in self.own and None not in (file.get("mean"), file.get("std")):
@@ -93,17 +93,25 @@ class Teacher(Frozen):
             self.scale, self.shift = seen_std / std, (seen_mean - mean) / std
 
     def view(self, images: Tensor) -> Tensor:
-        """``images`` (N, C, H, W) in the teacher's size and normalisation. Every pass begins here."""
-        if not self.is_trained:
-            raise ValueError("this teacher has random weights; give checkpoint=FILE or a work dir, or a backbone of "
-                             "torchvision or timm with their weights")
+        """``images`` (N, C, H, W) in the teacher's size and normalisation."""
         if self.scale is not None:
             images = torch.addcmul(self.shift.to(images), images, self.scale.to(images))
         if self.size is None or images.shape[-2:] == (self.size, self.size):
             return images
         return F.interpolate(images, size=(self.size, self.size), mode="bilinear")
 
+    def check_trained(self) -> None:
+        """Raise ValueError where the weights are random: a pass would be of no use."""
+        if not self.is_trained:
+            raise ValueError("this teacher has random weights; give checkpoint=FILE or a work dir, or a backbone of "
+                             "torchvision or timm with their weights")
+
+    def features(self, images):
+        self.check_trained()
+        return super().features(images)
+
     def forward(self, images):
+        self.check_trained()
         if not self.has_logits:
             raise ValueError("this teacher has no classifier; give num_classes, and a checkpoint with its weights")
         return super().forward(images)

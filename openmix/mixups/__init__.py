@@ -6,6 +6,7 @@ from .automix import AutoMix
 from .base import MixMethod  # noqa: F401
 from .choice import RandomChoice
 from .cutmix import CutMix
+from .distill import Distill
 from .fmix import FMix
 from .gridmix import GridMix, GridMixup
 from .manifoldmix import ManifoldMix
@@ -20,6 +21,7 @@ from .vanilla import Vanilla
 __all__ = [
     "AutoMix",
     "CutMix",
+    "Distill",
     "FMix",
     "GridMix",
     "GridMixup",
