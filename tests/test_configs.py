@@ -64,7 +64,7 @@ def test_every_config_passes_its_own_check(name):
     kind = config(name).model.mixup.type
     if data == "distill":  # <data set>_kd_<method and alpha>
         data, _, rest = rest.partition("_")
-        method = "vanilla" if rest == "vanilla" else "distill"
+        method = "distill" if rest.startswith("kd") else "vanilla"
     assert kind.lower() == method
     assert config(name).train_dataloader.dataset.type.lower() == dict(imagenet="imagefolderdata").get(data, data)
 

@@ -1,4 +1,4 @@
-"""Distillation: closed forms of the teacher's term, the teacher's target under hidden mixing, hints, the teacher's peace."""
+"""Distillation: closed forms of the teacher's term, its target under hidden mixing, hints; training leaves it alone."""
 import copy
 import math
 
