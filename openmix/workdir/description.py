@@ -50,7 +50,9 @@ def options(part: dict, defaults: dict) -> dict:
 
 
 def plain(value, defaults: dict | None = None) -> str:
-    """A value as a label shows it: 1.0 as 1, methods inside a method as their labels."""
+    """A value as a label shows it: 1.0 as 1, methods inside a method as their labels, a teacher as its network's."""
+    if isinstance(value, dict) and isinstance(value.get("backbone"), dict):
+        return network_label(value["backbone"], defaults or {})
     if isinstance(value, dict) and "type" in value:
         return method_label(value, defaults or {})
     if isinstance(value, (list, tuple)):

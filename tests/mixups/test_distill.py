@@ -55,7 +55,7 @@ def test_with_a_high_temperature_the_gradient_is_that_of_half_the_squared_differ
         errors.append((torch.autograd.grad(loss, s)[0] - expected).abs().max().item())
         assert kd_loss(s.detach(), (t / temperature).softmax(1), temperature).item() == pytest.approx(
             loss.item(), rel=1e-2 * temperature / 30)  # in float32
-    assert errors[1] < 0.2 * errors[0] and errors[1] < 1e-3
+    assert errors[1] < 0.2 * errors[0] and errors[1] < 0.02 * expected.abs().max()
 
 
 def test_equal_logits_give_a_term_of_zero():
