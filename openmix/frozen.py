@@ -1,6 +1,7 @@
 """A network that is used and never trained: the teacher of a mixing method."""
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from . import probes
 
@@ -49,8 +50,10 @@ class Frozen(nn.Module):
         """Logits (N, classes)."""
         return self.net(self.view(images))
 
-    def features(self, images: Tensor) -> Tensor:
+    def features(self, images: Tensor, batch_statistics: bool = False) -> Tensor:
         """The last feature map (N, C, h, w), tokens as a square map, without a gradient; ``layer`` names another.
+
+        ``batch_statistics``: batch norm takes those of the batch, and its running ones stay as they are.
 
         Raises:
             ValueError: the network has no such layer, or none with feature maps.
@@ -59,8 +62,13 @@ class Frozen(nn.Module):
         if self.layer is None:
             self.layer = probes.last_map(net, images.shape[1:])[0]
         probes.plant(net, self.layer)
-        with torch.no_grad():
-            return probes.as_map(probes.watch(net, self.layer, lambda: net(images)))
+        copies = {name: value.clone() for name, value in net.named_buffers()} if batch_statistics else {}
+        net.train(batch_statistics)
+        try:
+            with torch.no_grad():
+                return probes.as_map(probes.watch(net, self.layer, lambda: functional_call(net, copies, (images,))))
+        finally:
+            net.eval()
 
 
 def frozen(teacher: nn.Module) -> Frozen:

@@ -18,7 +18,9 @@ CELLS = [(backbone, method) for backbone in BACKBONES for method in METHODS]
 # what a published cell was made with beside its method: the only thing its config may change
 PUBLISHED = dict(smoothmix=dict(swapped_labels=True), fmix=dict(banded_spectrum=True), automix=dict(lam_concat=False),
                  saliencymix=dict(one_box=True, saliency="float_bytes"), resizemix=dict(clipped=True),
-                 gridmixup=dict(negative_slices=True))
+                 gridmixup=dict(negative_slices=True),
+                 attentivemix={"literal": True, "teacher.mean": (0.4914, 0.4822, 0.4465),
+                               "teacher.std": (0.2023, 0.1994, 0.2010)})
 ALPHA = dict(mixup=1.0, cutmix=0.2, manifoldmix=2.0, saliencymix=0.2, fmix=0.2, puzzlemix=1.0, gridmixup=0.2,
              resizemix=1.0, automix=2.0)
 CUTTING = ("cutmix", "saliencymix", "fmix", "resizemix")  # weight decay 5e-4 with ResNeXt-50
@@ -65,6 +67,9 @@ def test_every_config_passes_its_own_check(name):
     if data == "distill":  # <data set>_kd_<method and alpha>
         data, _, rest = rest.partition("_")
         method = "distill" if rest.startswith("kd") else "vanilla"
+    if data == "feature_mix":  # <data set>_<where it is mixed>
+        data, _, rest = rest.partition("_")
+        method = "vanilla" if rest.startswith("erm") else "featuremix"
     assert kind.lower() == method
     assert config(name).train_dataloader.dataset.type.lower() == dict(imagenet="imagefolderdata").get(data, data)
 

@@ -2,11 +2,13 @@
 
 Exporting a class here (in ``__all__``) makes it known to configs, contract tests and ``openmix.list_mixups()``.
 """
+from .attentivemix import AttentiveMix
 from .automix import AutoMix
 from .base import MixMethod  # noqa: F401
 from .choice import RandomChoice
 from .cutmix import CutMix
 from .distill import Distill
+from .featuremix import FeatureMix
 from .fmix import FMix
 from .gridmix import GridMix, GridMixup
 from .manifoldmix import ManifoldMix
@@ -19,10 +21,12 @@ from .smoothmix import SmoothMix
 from .vanilla import Vanilla
 
 __all__ = [
+    "AttentiveMix",
     "AutoMix",
     "CutMix",
     "Distill",
     "FMix",
+    "FeatureMix",
     "GridMix",
     "GridMixup",
     "ManifoldMix",

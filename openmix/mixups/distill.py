@@ -62,6 +62,7 @@ class Distill(MixMethod):
     """
 
     weight_from = "model"  # whatever the method does
+    needs = "hidden"
     paper = 'Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", arXiv 1503.02531'
     year = 2015
     venue = "NIPS workshop"
