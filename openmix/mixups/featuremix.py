@@ -24,9 +24,9 @@ class FeatureMix(ManifoldMix):
     """
 
     weight_from = "model"  # the share of the own image: lam or 1 - lam, by the half it is in
-    paper = "notes on feature mixup with MXNet, ResNet-50 on CIFAR-10"
-    year = 2018
-    venue = "none"
+    paper = 'notes on feature mixup with MXNet, after Verma et al., "Manifold Mixup", arXiv 1806.05236'
+    year = 2019
+    venue = "ICML"
     defaults = {"CIFAR": dict(alpha=0.2, mix_rate=0.7)}
 
     def __init__(self, alpha: float = 0.2, layer: str = INPUT, *, mix_rate: float = 0.7,
