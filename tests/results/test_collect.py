@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from openmix.cli import main
 from openmix.results.cells import make_cells
 from openmix.results.collect import collect, refusal
 from openmix.results.records import gather, read_records
@@ -11,7 +12,6 @@ from openmix.results.render import render
 from openmix.results.tables import make_part
 from openmix.sweep.jobs import Job
 from openmix.sweep.recorded import missing
-from tests.console import main
 from tests.engine.tiny import ROOT
 from tests.results.fake_runs import write_run
 
