@@ -1,7 +1,7 @@
 """Finished runs to records that last: a few small files each, to be committed, from which tables can be made anywhere.
 
-A record is a folder ``<data set and network>/<config>-<hash>/seed<k>`` with ``result.json``, ``env.json`` and the
-resolved config: what :func:`openmix.results.records.read_records` needs, and no checkpoint.
+A record is a folder ``<data set and network>/<config>-<hash>/seed<k>`` with ``result.json``, ``env.json``,
+``status.json`` and the resolved config: what :func:`openmix.results.records.read_records` needs, and no checkpoint.
 """
 import json
 from pathlib import Path
@@ -44,7 +44,8 @@ def contents(record: Record) -> dict[str, bytes]:
     text = Path(record.config_file).read_text(encoding="utf-8")
     lines = [line for line in text.splitlines(keepends=True) if line.partition(" = ")[0] not in LOCAL]
     result = read_json(Path(record.folder, "result.json"))
-    return {"result.json": _json(result), "env.json": _json(env),
+    status = {key: record.status[key] for key in ("state", "epoch", "step") if key in record.status}
+    return {"result.json": _json(result), "env.json": _json(env), "status.json": _json(status),
             Path(record.config_file).name: "".join(lines).encode()}
 
 

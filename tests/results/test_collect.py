@@ -48,8 +48,9 @@ def test_a_record_has_all_that_tables_need_and_nothing_of_the_machine(tmp_path):
         if path.is_file():
             content = path.read_text()
             assert str(tmp_path) not in content and "/home/me" not in content and len(content) < 20_000
-    assert {path.name for path in written[0].iterdir()} == {"result.json", "env.json", "r20_mixup.py"}
+    assert {path.name for path in written[0].iterdir()} == {"result.json", "env.json", "status.json", "r20_mixup.py"}
     assert [r.config_hash for r in read_records(kept)] == [r.config_hash for r in read_records(runs)]
+    assert [refusal(r) for r in read_records(kept)] == [None, None]
     again, refused = collect(read_records(runs), kept)
     assert not again and not refused
 
