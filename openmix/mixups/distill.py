@@ -37,7 +37,7 @@ class Distill(MixMethod):
     """``(1 - weight) * loss of the method + weight * T^2 * KL(teacher || student)``, and hints.
 
     The teacher sees the images that the network saw in its last pass, mixed as they were. Where a method has mixed
-    hidden states in this pass, ``hidden`` tells what it does instead. Epochs without mixing
+    hidden states in this pass, ``hidden`` names the target. Epochs without mixing
     (``train_cfg.mixup_off_epochs``) are without teacher, too.
 
     Args:

@@ -32,7 +32,7 @@ def refusal(record: Record) -> str | None:
 
 
 def place(record: Record) -> Path:
-    """Where a record lies below the folder of records."""
+    """The folder of a record below that of all records."""
     name = f"{Path(record.config_file).stem}-{record.config_hash[:8]}"
     return Path(section(record.dataset, record.network), name, f"seed{record.seed}")
 
