@@ -59,16 +59,28 @@ class Frozen(nn.Module):
             ValueError: the network has no such layer, or none with feature maps.
         """
         net, images = self.net, self.view(images)
-        if self.layer is None:
-            self.layer = probes.last_map(net, images.shape[1:])[0]
-        probes.plant(net, self.layer)
-        copies = {name: value.clone() for name, value in net.named_buffers()} if batch_statistics else {}
-        net.train(batch_statistics)
-        try:
-            with torch.no_grad():
+        self.plant(images.shape[1:])
+        with torch.no_grad():
+            if not batch_statistics:
+                return probes.as_map(probes.watch(net, self.layer, lambda: net(images)))
+            copies = {name: value.clone() for name, value in net.named_buffers()}
+            net.train()
+            try:
                 return probes.as_map(probes.watch(net, self.layer, lambda: functional_call(net, copies, (images,))))
-        finally:
-            net.eval()
+            finally:
+                net.eval()
+
+    def plant(self, shape) -> None:
+        """Find the layer of :meth:`features`, for images of ``shape`` (C, H, W) as the network gets them."""
+        if self.layer is None:
+            self.layer = probes.last_map(self.net, shape)[0]
+        probes.plant(self.net, self.layer)
+
+    def attach(self, shape) -> None:
+        """Load the network and find its layer before the first batch, of images of ``shape`` (C, H, W)."""
+        self.load()
+        device = next((tensor.device for tensor in self.net.parameters()), None)
+        self.plant(self.view(torch.zeros(1, *shape, device=device)).shape[1:])
 
 
 def frozen(teacher: nn.Module) -> Frozen:

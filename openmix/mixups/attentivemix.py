@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import functional
-from ..checks import number, switch
+from ..checks import image_shape, number, switch
 from ..frozen import Frozen, frozen
 from .mask import MaskMethod
 
@@ -23,6 +23,7 @@ class AttentiveMix(MaskMethod):
         top_k: keep so many cells, whatever ``lam``.
         literal: as the published cells: batch norm of the teacher with the statistics of the batch, and for all
             images the label weight of the first.
+        image_size: side, or (C, H, W), of the images, to find the teacher's last map before the first batch.
 
     Raises:
         TypeError: no network. ValueError: a parameter out of its range; images of fewer pixels than cells.
@@ -35,8 +36,10 @@ class AttentiveMix(MaskMethod):
     passes = "one forward pass of the teacher"
     defaults = {"CIFAR": dict(alpha=2.0), "paper": dict(top_k=6)}
 
-    def __init__(self, teacher, alpha: float = 2.0, *, top_k: int | None = None, literal: bool = False, **kwargs):
+    def __init__(self, teacher, alpha: float = 2.0, *, top_k: int | None = None, literal: bool = False,
+                 image_size=32, **kwargs):
         super().__init__(alpha, **kwargs)
+        self.image_shape = image_shape("image_size", image_size)
         self.teacher, self.literal = frozen(teacher), switch("literal", literal)
         self.top_k = None if top_k is None else number("top_k", top_k, 1, whole=True)
 
@@ -45,7 +48,7 @@ class AttentiveMix(MaskMethod):
         return cls(Frozen(nn.Sequential(nn.AdaptiveAvgPool2d(7)), layer="0"))  # attends to what is bright
 
     def attach(self, net):
-        self.teacher.load()
+        self.teacher.attach(self.image_shape)
 
     def mask(self, images, draws):
         if not images.is_floating_point():
