@@ -32,15 +32,19 @@ class FeatureMix(ManifoldMix):
     def __init__(self, alpha: float = 0.2, layer: str = INPUT, *, mix_rate: float = 0.7,
                  num_classes: int | None = None):
         super().__init__(alpha, layers=layer, per_sample=True, num_classes=num_classes)
-        self.rate = number("mix_rate", mix_rate, 0, 1)  # (the base class would draw which images are mixed)
+        self.mix_rate = number("mix_rate", mix_rate, 0, 1)
+
+    def draw_common(self, n, generator=None, steps=(), device=None):
+        return {}  # it is the place in the batch that decides which images are mixed
 
     def prepare(self, images, draws):
         draws = super().prepare(images, draws)
         n, lam = len(images), draws["lam"]
-        half, place = int(self.rate * n + 1e-9) // 2, torch.arange(n, device=images.device)
+        half, place = int(self.mix_rate * n + 1e-9) // 2, torch.arange(n, device=images.device)
         first, mixed = place < half, place < 2 * half
         partner = torch.where(first, place + half, torch.where(mixed, place - half, place))
-        return {**draws, "partner": partner, "lam": torch.where(mixed, torch.where(first, lam, 1 - lam), 1.0)}
+        lam = torch.where(mixed, torch.where(first, lam, 1 - lam), 1.0)
+        return type(draws)({**draws, "partner": partner, "lam": lam})
 
     def extra_repr(self):
-        return f"alpha={self.alpha}, layer={self.layers[0]!r}, mix_rate={self.rate}"
+        return f"alpha={self.alpha}, layer={self.layers[0]!r}, mix_rate={self.mix_rate}"
