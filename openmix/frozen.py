@@ -1,6 +1,7 @@
 """A network that is used and never trained: the teacher of a mixing method."""
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from . import probes
 
@@ -49,18 +50,37 @@ class Frozen(nn.Module):
         """Logits (N, classes)."""
         return self.net(self.view(images))
 
-    def features(self, images: Tensor) -> Tensor:
+    def features(self, images: Tensor, batch_statistics: bool = False) -> Tensor:
         """The last feature map (N, C, h, w), tokens as a square map, without a gradient; ``layer`` names another.
+
+        ``batch_statistics``: batch norm takes those of the batch, and its running ones stay as they are.
 
         Raises:
             ValueError: the network has no such layer, or none with feature maps.
         """
         net, images = self.net, self.view(images)
-        if self.layer is None:
-            self.layer = probes.last_map(net, images.shape[1:])[0]
-        probes.plant(net, self.layer)
+        self.plant(images.shape[1:])
         with torch.no_grad():
-            return probes.as_map(probes.watch(net, self.layer, lambda: net(images)))
+            if not batch_statistics:
+                return probes.as_map(probes.watch(net, self.layer, lambda: net(images)))
+            copies = {name: value.clone() for name, value in net.named_buffers()}
+            net.train()
+            try:
+                return probes.as_map(probes.watch(net, self.layer, lambda: functional_call(net, copies, (images,))))
+            finally:
+                net.eval()
+
+    def plant(self, shape) -> None:
+        """Find the layer of :meth:`features`, for images of ``shape`` (C, H, W) as the network gets them."""
+        if self.layer is None:
+            self.layer = probes.last_map(self.net, shape)[0]
+        probes.plant(self.net, self.layer)
+
+    def attach(self, shape) -> None:
+        """Load the network and find its layer before the first batch, of images of ``shape`` (C, H, W)."""
+        self.load()
+        device = next((tensor.device for tensor in self.net.parameters()), None)
+        self.plant(self.view(torch.zeros(1, *shape, device=device)).shape[1:])
 
 
 def frozen(teacher: nn.Module) -> Frozen:

@@ -153,13 +153,15 @@ class HookPoint:
 
     def __init__(self):
         self.action: Callable | None = None
-        self.calls, self.inputs = 0, ()
+        self.calls, self.inputs, self.replaced = 0, (), False
 
     def __call__(self, module, inputs, output):
         if self.action is None:
             return None
         self.calls, self.inputs = self.calls + 1, inputs
-        return self.action(output)
+        output = self.action(output)
+        self.replaced = output is not None
+        return output
 
 
 def hook_point(layer: nn.Module, kind: type = HookPoint) -> HookPoint | None:
@@ -191,7 +193,7 @@ def acting(net: nn.Module, name: str, action: Callable, kind: type = HookPoint):
     if point is None:
         raise ValueError(f"nothing is planted at layer {name!r} of this network: call method.attach(net) once before "
                          "training")
-    point.action, point.calls = action, 0
+    point.action, point.calls, point.replaced = action, 0, False
     try:
         yield
     finally:
@@ -218,6 +220,47 @@ def watch_input(net: nn.Module, name: str, run: Callable[[], object]) -> Tensor:
     with acting(net, name, lambda output: seen.append(point.inputs[0])):
         run()
     return seen[0]
+
+
+def acted_layer(net: nn.Module) -> str | None:
+    """Inside :func:`acting`: the layer whose output was replaced in this forward pass so far."""
+    points = ((name, hook_point(layer)) for name, layer in unwrap(net)[1].named_modules())
+    return next((name for name, point in points if point and point.action and point.replaced), None)
+
+
+class Listener:
+    """As :class:`HookPoint`, but it changes nothing, sees the inputs too, and any number of passes."""
+
+    def __init__(self):
+        self.listen: Callable | None = None
+
+    def __call__(self, module, inputs, output):
+        if self.listen is not None:
+            self.listen(inputs, output)
+
+
+def listener(layer: nn.Module) -> Listener:
+    """The listener at ``layer``, planted there if there is none."""
+    found = next((hook for hook in layer._forward_hooks.values() if isinstance(hook, Listener)), None)
+    if found is None:
+        found = Listener()
+        layer.register_forward_hook(found)
+        if "torch._dynamo" in sys.modules:  # as in plant
+            torch.compiler.reset()
+    return found
+
+
+@contextmanager
+def listening(layers: dict[nn.Module, Callable]):
+    """Inside, ``layers[layer](inputs, output)`` is called after each pass of ``layer``."""
+    listeners = [(listener(layer), listen) for layer, listen in layers.items()]
+    try:
+        for point, listen in listeners:
+            point.listen = listen
+        yield
+    finally:
+        for point, _ in listeners:
+            point.listen = None
 
 
 def as_map(features: Tensor) -> Tensor:

@@ -18,7 +18,9 @@ CELLS = [(backbone, method) for backbone in BACKBONES for method in METHODS]
 # what a published cell was made with beside its method: the only thing its config may change
 PUBLISHED = dict(smoothmix=dict(swapped_labels=True), fmix=dict(banded_spectrum=True), automix=dict(lam_concat=False),
                  saliencymix=dict(one_box=True, saliency="float_bytes"), resizemix=dict(clipped=True),
-                 gridmixup=dict(negative_slices=True))
+                 gridmixup=dict(negative_slices=True),
+                 attentivemix={"literal": True, "teacher.mean": (0.4914, 0.4822, 0.4465),
+                               "teacher.std": (0.2023, 0.1994, 0.2010)})
 ALPHA = dict(mixup=1.0, cutmix=0.2, manifoldmix=2.0, saliencymix=0.2, fmix=0.2, puzzlemix=1.0, gridmixup=0.2,
              resizemix=1.0, automix=2.0)
 CUTTING = ("cutmix", "saliencymix", "fmix", "resizemix")  # weight decay 5e-4 with ResNeXt-50
@@ -60,8 +62,15 @@ def test_the_configs_of_the_tables_exist():
 def test_every_config_passes_its_own_check(name):
     check_config(config(name))
     data, _, rest = name.partition("/")
-    method = rest.removesuffix("_openmixup").removesuffix("_decouple").split("_")[-1]
-    mixup = config(name).model.mixup
+    mixup, method = config(name).model.mixup, rest.removesuffix("_openmixup").removesuffix("_decouple").split("_")[-1]
+    if data == "distill":  # <data set>_kd_<method and alpha>
+        data, _, rest = rest.partition("_")
+        method = "distill" if rest.startswith("kd") else "vanilla"
+    if data == "feature_mix":  # <data set>_<where it is mixed>
+        data, _, rest = rest.partition("_")
+        method = "vanilla" if rest.startswith("erm") else "featuremix"
+    if data == "mixup_paper":  # <experiment>_<data or network>; the grid names the method
+        return
     assert method in [mixup.type.lower(), *(one["type"].lower() for one in mixup.get("methods", ()))]
     assert config(name).train_dataloader.dataset.type.lower() == dict(imagenet="imagefolderdata").get(data, data)
 

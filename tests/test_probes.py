@@ -365,3 +365,26 @@ def test_a_net_on_copies_takes_the_statistics_of_the_batch_and_stores_none(make_
     logits = probes.on_copies(net)(images)
     assert all(torch.equal(buffer, before[name]) for name, buffer in net.named_buffers())
     assert torch.equal(logits, net(images)) and probes.on_copies(torch.sin) is torch.sin
+
+
+def test_a_listener_hears_every_pass_while_it_is_listened_to(make_net):
+    net, images, heard = make_net(), torch.randn(2, 3, 8, 8), []
+    probes.listener(net.layer1)
+    assert probes.listener(net.layer1) is probes.listener(net.layer1) and len(net.layer1._forward_hooks) == 1
+    with probes.listening({net.layer1: lambda inputs, output: heard.append((inputs[0].shape, output.shape))}):
+        net(images), net(images)
+    net(images)
+    assert len(heard) == 2 and heard[0][0] == (2, 8, 8, 8)
+
+
+def test_the_layer_that_acts_is_known_where_its_output_was_replaced(make_net):
+    net, images, seen = make_net(), torch.randn(2, 3, 8, 8), []
+    for name in ("layer1", "layer2"):
+        probes.plant(net, name)
+    note = {net: lambda inputs, output: seen.append(probes.acted_layer(net))}
+    with probes.listening(note):
+        with probes.acting(net, "layer2", lambda output: 2 * output):
+            net(images)
+        probes.watch(net, "layer1", lambda: net(images))  # looks and replaces nothing
+        net(images)
+    assert seen == ["layer2", None, None]

@@ -33,6 +33,8 @@ def make_parser(prog: str | None = None) -> Parser:
         action.add_argument("--only", metavar="PATTERN", help="runs whose name fits, e.g. 'r18_cutmix*' or '*/seed0'")
     run.add_argument("--engine", choices=["local", "slurm"], default="local", help="this machine, or a job array")
     run.add_argument("--dry-run", action="store_true", help="print the commands and start nothing")
+    run.add_argument("--records", nargs="+", type=typed_path, metavar="FOLDER",
+                     help="leave out runs whose finished record is in one of these folders (openmix zoo --collect)")
     run.add_argument("--failed", action="store_true", help="also start again what failed or diverged")
     local = run.add_argument_group("this machine")
     local.add_argument("--gpus", metavar="0,1", help="GPUs to use (default: all)")
@@ -76,6 +78,13 @@ def run(args) -> int:
         raise ValueError(f"--retries must be at least 0, got {args.retries}")
     name, jobs, problems = prepare(args.grid)
     jobs = select(jobs, args.only)
+    if args.records:
+        from ..sweep.recorded import missing
+
+        every, jobs = jobs, missing(jobs, args.records)
+        print(f"{len(every) - len(jobs)} of {len(every)} runs have a record", file=sys.stderr)
+        if not jobs:
+            return OK
     if args.engine == "slurm":
         from ..sweep.slurm import submit
 

@@ -3,6 +3,7 @@
     openmix zoo work_dirs                             # Markdown to the screen
     openmix zoo work_dirs --format csv --out zoo.csv
     openmix zoo work_dirs --write                     # docs/ and configs/*/README.md
+    openmix zoo work_dirs --collect results           # the small files of finished runs, to be committed
 """
 import argparse
 import sys
@@ -27,6 +28,9 @@ def make_parser(prog: str | None = None) -> Parser:
                         help="rewrite the tables between markers in docs/ and configs/*/README.md")
     parser.add_argument("--check", action="store_true",
                         help="as --write, but change nothing: list the files that are out of date, and exit with 1")
+    parser.add_argument("--collect", type=typed_path, metavar="FOLDER",
+                        help="copy result, environment and config of each finished run into this folder; refuses runs "
+                             "that have not finished, diverged, or ran with changed files, and then exits with 1")
     parser.add_argument("--files", nargs="+", type=typed_path, metavar="FILE",
                         help="with --write or --check: these files alone")
     parser.add_argument("--root", type=typed_path, default=".", help="folder of docs/ and configs/ (default: this one)")
@@ -44,6 +48,8 @@ def main(args) -> int:
         raise ValueError("--out, --part, --columns and --format are for printing; leave them out with --write and "
                          "--check")
     records = gather(args.runs)
+    if args.collect:
+        return save(records, args.collect)
     cells = make_cells(records)
     for line in damaged(records):
         warn(line)
@@ -52,6 +58,20 @@ def main(args) -> int:
         print(f"{len(lost)} of {len(records)} runs are in no table, their files do not tell which; see --part unplaced",
               file=sys.stderr)
     return update(args, records, cells) if args.write or args.check else show(args, records, cells)
+
+
+def save(records, folder) -> int:
+    """Collect records, and list what was refused."""
+    from ..console import warn
+    from ..results.collect import collect
+
+    written, refused = collect(records, folder)
+    for path in written:
+        print(f"written: {path}")
+    for run, why in refused.items():
+        warn(f"{run} is refused: {why}")
+    print(f"{len(written)} records written, {len(refused)} runs refused")
+    return int(bool(refused))
 
 
 def show(args, records, cells) -> int:

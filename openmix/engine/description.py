@@ -8,7 +8,7 @@ from ..workdir.description import describe
 def description(model: dict, dataset: str) -> dict:
     """See :func:`openmix.workdir.description.describe`; JSON-ready."""
     named = [(MIXUPS, kind) for kind in types(model.get("mixup") or dict(type="Vanilla"))]
-    named += [(BACKBONES, kind) for kind in types(model.get("backbone"))]
+    named += [(BACKBONES, kind) for part in ("backbone", "mixup") for kind in types(model.get(part))]  # (of a teacher)
     return describe(model, dataset, {kind: defaults(registry.get(kind)) for registry, kind in named
                                      if registry.get(kind) is not None})
 

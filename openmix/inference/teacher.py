@@ -12,6 +12,8 @@ from .weights import load_weights
 
 __all__ = ["Teacher"]
 
+PRETRAINED = ("weights", "pretrained")  # options of torchvision's and timm's networks
+
 
 class Teacher(Frozen):
     """A frozen network: in eval mode, without gradients, and not in checkpoints (its config makes it again).
@@ -62,7 +64,7 @@ class Teacher(Frozen):
         """Whether weights come from anywhere."""
         backbone = self.parts["backbone"]
         return self.checkpoint is not None or isinstance(backbone, nn.Module) or any(
-            backbone.get(key) for key in ("weights", "pretrained"))
+            backbone.get(key) for key in PRETRAINED)
 
     @property
     def has_logits(self) -> bool:
@@ -71,10 +73,12 @@ class Teacher(Frozen):
     def load(self):
         if self._hidden:
             return
+        parts, dry = dict(self.parts), torch.get_default_device().type == "meta"  # a dry run: shapes, and no weights
+        if dry and isinstance(parts["backbone"], dict):
+            parts["backbone"] = {k: v for k, v in parts["backbone"].items() if k not in PRETRAINED}
         with torch.random.fork_rng(devices=[]):  # the run's random numbers do not depend on the teacher
-            net = build_net(**self.parts) if self.has_logits else \
-                Net(BACKBONES.build(self.parts["backbone"]), nn.Identity())
-        if self.checkpoint is not None:
+            net = build_net(**parts) if self.has_logits else Net(BACKBONES.build(parts["backbone"]), nn.Identity())
+        if self.checkpoint is not None and not dry:
             load_weights(net, self.checkpoint, new_head=False)
             file = getattr(net, "trained_on", {})
             if None in self.own and None not in (file.get("mean"), file.get("std")):
@@ -85,25 +89,34 @@ class Teacher(Frozen):
         """From here on images come in as ``seen`` and reach the network with this mean and std."""
         if mean is None or self.seen[0] is None:
             return
-        mean, std, seen_mean, seen_std = (torch.tensor(v).view(1, -1, 1, 1) for v in (mean, std, *self.seen))
-        if not len({v.shape for v in (mean, std, seen_mean, seen_std)}) == 1 or not (std > 0).all():
+        every = tuple(tuple(values) for values in (mean, std, *self.seen))
+        if len({len(values) for values in every}) > 1 or min(every[1]) <= 0:
             raise ValueError("mean, std, seen_mean and seen_std are one number a channel, and std is positive, got "
-                             f"{mean.flatten().tolist()}, {std.flatten().tolist()} and {self.seen}")
-        if not (torch.equal(mean, seen_mean) and torch.equal(std, seen_std)):
+                             f"{', '.join(map(str, every))}")
+        if every[:2] != every[2:]:
+            mean, std, seen_mean, seen_std = (torch.tensor(values).view(1, -1, 1, 1) for values in every)
             self.scale, self.shift = seen_std / std, (seen_mean - mean) / std
 
     def view(self, images: Tensor) -> Tensor:
-        """``images`` (N, C, H, W) in the teacher's size and normalisation. Every pass begins here."""
-        if not self.is_trained:
-            raise ValueError("this teacher has random weights; give checkpoint=FILE or a work dir, or a backbone of "
-                             "torchvision or timm with their weights")
+        """``images`` (N, C, H, W) in the teacher's size and normalisation."""
         if self.scale is not None:
             images = torch.addcmul(self.shift.to(images), images, self.scale.to(images))
         if self.size is None or images.shape[-2:] == (self.size, self.size):
             return images
         return F.interpolate(images, size=(self.size, self.size), mode="bilinear")
 
+    def check_trained(self) -> None:
+        """Raise ValueError where the weights are random: a pass would be of no use."""
+        if not self.is_trained:
+            raise ValueError("this teacher has random weights; give checkpoint=FILE or a work dir, or a backbone of "
+                             "torchvision or timm with their weights")
+
+    def features(self, images, batch_statistics=False):
+        self.check_trained()
+        return super().features(images, batch_statistics)
+
     def forward(self, images):
+        self.check_trained()
         if not self.has_logits:
             raise ValueError("this teacher has no classifier; give num_classes, and a checkpoint with its weights")
         return super().forward(images)

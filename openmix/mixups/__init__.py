@@ -4,6 +4,7 @@ Exporting a class here (in ``__all__``) makes it known to configs, contract test
 """
 from .adautomix import AdAutoMix
 from .alignmix import AlignMix
+from .attentivemix import AttentiveMix
 from .augmix import AugMix
 from .automix import AutoMix
 from .base import MixMethod  # noqa: F401
@@ -11,6 +12,8 @@ from .catchupmix import CatchUpMix
 from .choice import RandomChoice
 from .comixup import CoMixup
 from .cutmix import CutMix
+from .distill import Distill
+from .featuremix import FeatureMix
 from .fmix import FMix
 from .gridmix import GridMix, GridMixup
 from .guidedmixup import GuidedMixup
@@ -41,12 +44,15 @@ from .vanilla import Vanilla
 __all__ = [
     "AdAutoMix",
     "AlignMix",
+    "AttentiveMix",
     "AugMix",
     "AutoMix",
     "CatchUpMix",
     "CoMixup",
     "CutMix",
+    "Distill",
     "FMix",
+    "FeatureMix",
     "GridMix",
     "GridMixup",
     "GuidedMixup",

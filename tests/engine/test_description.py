@@ -25,6 +25,13 @@ def test_a_method_of_ones_own_is_named_by_what_differs_from_its_defaults(monkeyp
     assert json.loads(json.dumps(made)) == made
 
 
+def test_a_teacher_is_named_by_its_network():
+    teacher = dict(type="Teacher", backbone=dict(type="CifarResNet", depth=20, shortcut="A"), checkpoint="a/b.pth")
+    mixup = dict(type="Distill", teacher=teacher, method=dict(type="MixUp", alpha=0.2), temperature=4.0)
+    made = description(dict(mixup=mixup, backbone=dict(type="LeNet")), "CIFAR-10")
+    assert made["method"] == "Distill (method=MixUp (alpha=0.2), teacher=CifarResNet-20 (shortcut=A))"
+
+
 @pytest.mark.parametrize("model", [{}, dict(backbone=None, mixup=None), dict(backbone=dict(type="NoSuchNet"))])
 def test_a_model_without_known_parts_is_described_as_far_as_it_goes(model):
     assert description(model, "Birds")["method"] == "Vanilla"

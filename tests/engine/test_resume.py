@@ -10,7 +10,7 @@ from openmix.datasets.loader import ResidentLoader
 from openmix.engine import checkpoint
 from openmix.engine.train_loop import Stopped
 from openmix.registry import BACKBONES
-from tests.engine.tiny import METHODS, assert_equal_state, config, losses, train
+from tests.engine.tiny import METHODS, assert_equal_state, config, losses, spec, train
 
 PARTS = ("state_dict", "optimizer", "ema")
 LAST = "epoch_2.pth"
@@ -53,6 +53,17 @@ def test_cut_and_resumed_run_equals_the_straight_run(tmp_path, method, cut):
         assert_equal_state(whole[part], parts[part])
     assert whole_losses == parts_losses and len(whole_losses) == 4
     assert whole["loop"]["iter"] == parts["loop"]["iter"] == 8
+
+
+@pytest.mark.parametrize("cut", [3, 4, 7])
+def test_a_teacher_and_hints_in_two_stages_over_hidden_mixing_resume_exactly(tmp_path, cut):
+    mixup = dict(spec("Distill"), method=dict(type="ManifoldMix"), hints=[["layer2", "layer2"]], hint_stage=0.4)
+    (whole, whole_losses), (parts, parts_losses) = straight_and_cut(tmp_path, cut, mixup=mixup)
+    for part in PARTS:
+        assert_equal_state(whole[part], parts[part])
+    assert whole_losses == parts_losses
+    assert [key for key in whole["state_dict"] if key.startswith("mixup.")] == [
+        "mixup.hints.regressors.0.weight", "mixup.hints.regressors.0.bias"], "and no teacher"
 
 
 @pytest.fixture

@@ -1,16 +1,21 @@
 """A run of seconds: ResNet-8 on a few embedded shapes, float32, one thread."""
+import atexit
 import copy
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
 
 from openmix.engine.runner import Runner
-from openmix.registry import MIXUPS
+from openmix.models import build_net
+from openmix.registry import MIXUPS, required_keys
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = [name for name in MIXUPS.known()]
@@ -21,6 +26,8 @@ def spec(name: str) -> dict:
     if name == "RandomChoice":
         return dict(type=name, methods=[dict(type="AutoMix"), dict(type="CutMix", per_sample=True, prob=0.7)])
     few = dict(TokenMix=dict(teacher=None, grid=4, extra=1), CoMixup=dict(sweeps=3, part=5))
+    if name not in few and "teacher" in required_keys(MIXUPS.get(name)):
+        return dict(type=name, teacher=teacher())
     return dict(type=name, **few.get(name, {}))
 
 
@@ -30,6 +37,18 @@ def backbone(mixup: dict) -> dict:
         return dict(type="CifarResNet", depth=8)
     return dict(type="TimmModel", name="vit_tiny_patch16_224", img_size=32, patch_size=8, embed_dim=16, depth=2,
                 num_heads=2)
+
+
+@cache
+def teacher() -> dict:
+    """The config of a teacher of ten classes, with its weights in a file that goes when the tests end."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    backbone = dict(type="CifarResNet", depth=8)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        torch.save(build_net(backbone, num_classes=10).state_dict(), f"{folder}/teacher.pth")
+    return dict(type="Teacher", backbone=backbone, num_classes=10, checkpoint=f"{folder}/teacher.pth")
 
 
 def config(work_dir, mixup="MixUp", epochs=2, total_batch=10, images=40, **changes) -> Config:

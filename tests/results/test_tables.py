@@ -419,11 +419,11 @@ def test_links_to_rewritten_files_stay_links(repository):
 
 def test_documents_of_the_repository_have_markers_that_fit():
     files = documents.find_documents(ROOT)
-    own = [ROOT / "configs" / d / "README.md" for d in ("cifar10", "cifar100")]
+    own = [ROOT / "configs" / d / "README.md" for d in ("cifar10", "cifar100", "distill", "feature_mix")]
     assert {*own, ROOT / "docs" / "reference" / "model_zoo.md"} <= set(files)
     names = [name for path in own for name, half in documents.marks_in(path.read_text(), "zoo") if half == "begin"]
-    cnns = {zoo.part_name(*place) for place in published.tables() if place[1][:3] in ("Res", "Wid")}
-    assert set(names) == cnns and len(names) == 5
+    cnns = {zoo.part_name(*place) for place in published.tables() if place[1][:3] in ("Res", "Wid", "LeN")}
+    assert set(names) == cnns and len(names) == 7
     for path in files:
         assert rewrite(path.read_text(), lambda name: "", str(path))
 

@@ -1,0 +1,2 @@
+_base_ = ["./cifar10_kd.py"]
+model = dict(mixup=dict(method=dict(type="MixUp", alpha=0.2)))

@@ -1,0 +1,2 @@
+_base_ = ["../_base_/cifar100_r50.py"]
+model = dict(mixup=dict(type="FeatureMix", alpha=0.2, mix_rate=0.7, layer="input"))
