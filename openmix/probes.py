@@ -355,9 +355,11 @@ def keeping_buffers(*modules: nn.Module):
             buffer.data.copy_(value)  # as batch norm itself writes them: unseen by a backward pass still to come
 
 
-def forward_keeping_buffers(net: nn.Module, images: Tensor) -> Tensor:
-    """``net(images)`` in its own mode, while every buffer stays as it is: batch norm does not count the batch."""
-    return functional_call(net, {name: buffer.clone() for name, buffer in net.named_buffers()}, (images,))
+def on_copies(net) -> Callable[[Tensor], Tensor]:
+    """``net`` with copies of its buffers: a pass in training mode takes the batch's statistics and stores none."""
+    if not isinstance(net, nn.Module):
+        return net
+    return lambda images: functional_call(net, {name: b.clone() for name, b in net.named_buffers()}, (images,))
 
 
 def input_gradient(net, images: Tensor, labels, criterion) -> Tensor:
@@ -377,13 +379,6 @@ def input_gradient(net, images: Tensor, labels, criterion) -> Tensor:
 
 def _magnitude(gradient: Tensor) -> Tensor:
     return gradient.float().square().mean(1).sqrt()
-
-
-def on_copies(net) -> Callable[[Tensor], Tensor]:
-    """``net`` with copies of its buffers: a pass in training mode takes the batch's statistics and stores none."""
-    if not isinstance(net, nn.Module):
-        return net
-    return lambda images: functional_call(net, {name: b.clone() for name, b in net.named_buffers()}, (images,))
 
 
 def clean_pass(net, images: Tensor, labels, criterion) -> tuple[Tensor, Tensor]:

@@ -44,6 +44,7 @@ class AlignMix(MixMethod):
              "arXiv 2103.15375")
     year = 2022
     venue = "CVPR"
+    passes = "none"
     defaults = {"CIFAR": dict(alpha=2.0)}
 
     def __init__(self, alpha: float = 2.0, *, layer: str | None = None, epsilon: float = 0.1, iterations: int = 100,

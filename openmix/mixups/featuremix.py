@@ -27,6 +27,7 @@ class FeatureMix(ManifoldMix):
     paper = 'notes on feature mixup with MXNet, after Verma et al., "Manifold Mixup", arXiv 1806.05236'
     year = 2019
     venue = "ICML"
+    passes = "none"
     defaults = {"CIFAR": dict(alpha=0.2, mix_rate=0.7)}
 
     def __init__(self, alpha: float = 0.2, layer: str = INPUT, *, mix_rate: float = 0.7,

@@ -59,6 +59,7 @@ class PatchUp(MixMethod):
              'Neural Networks", arXiv 2006.07794')
     year = 2022
     venue = "AAAI"
+    passes = "none"
     defaults = {"CIFAR": dict(alpha=2.0, gamma=0.75, block_size=7)}
 
     def __init__(self, alpha: float = 2.0, layers=(INPUT, "layer1", "layer2"), *, hard: bool = False,

@@ -121,7 +121,7 @@ class SnapMix(MixMethod):
         """Class activation of each image's own class, as shares of 1: (N, H, W)."""
         linear = probes.find_classifier(net, self.classifier)[1]
         check_labels(labels, len(images), len(linear.weight))
-        forward = net if self.count_statistics else lambda x: probes.forward_keeping_buffers(net, x)
+        forward = net if self.count_statistics else probes.on_copies(net)
         features = probes.as_map(probes.watch(net, self.watched, lambda: forward(images))).float().relu()
         return proportions(functional.class_activation(features, linear.weight.float(), labels), images.shape[2:])
 

@@ -1,7 +1,6 @@
 """SUMix: Qin et al., "SUMix: Mixup with Semantic and Uncertain Information", ECCV 2024, arXiv 2407.07805."""
 import copy
 from collections.abc import Callable
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -126,7 +125,7 @@ class SUMix(Wrapper):
             return details
         self.check_attached()
         mixed, _ = self.method(images, labels, draws)
-        forward = partial(probes.forward_keeping_buffers, net)
+        forward = probes.on_copies(net)
         _, weight, _ = self.estimate(net, forward, images, mixed, labels, details)
         sources, _, masks = as_sources(details)
         return dict(sources=sources, weights=torch.stack([weight, 1 - weight], 1), masks=masks)
