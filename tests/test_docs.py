@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from openmix import evaluators
 from openmix.cli import ACTIONS, COMMANDS
 from openmix.cli import train as cli
 from openmix.engine import eval_loop as evaluation
@@ -280,8 +281,11 @@ def rows(path: Path, title: str) -> list[list[str]]:
 
 
 def test_the_readme_lists_every_method_with_its_needs_and_every_backbone():
-    listed = {cells[0].strip("`"): cells[2] for cells in rows(ROOT / "README.md", "Methods")}
+    listed = {name: cells[0].strip("`") for cells in rows(ROOT / "README.md", "Methods")
+              for name in re.findall(r"`(\w+)`", cells[2])}
     assert listed == {name: MIXUPS.get(name).needs for name in MIXUPS.known()}
+    papers = {cells[0].strip("`"): cells[2] for cells in rows(ROOT / "docs" / "reference" / "methods.md", "Papers")}
+    assert papers == listed
     assert {cells[0].strip("`") for cells in rows(ROOT / "README.md", "Backbones")} == set(BACKBONES.known())
 
 
@@ -298,9 +302,11 @@ def test_every_config_key_is_described():
     keys = {*rules.TOP_LEVEL, *set().union(*rules.LOADER_KEYS.values()), *rules.AUGMENT_KEYS, *rules.ENV_VALUES,
             *rules.MODEL_PARTS, *optim.WRAPPER_KEYS, *optim.PARAMWISE_KEYS, *schedules.SCHEDULES, *DEFAULT_HOOKS,
             *hooks.__all__, *loops.__all__, *evaluation.__all__, *LOSSES.known(), *BACKBONES.known(),
+            *(set(evaluators.__all__) - {"TopK"}),  # (its old name)
             *(set(DATASETS.known()) - IN_PYTHON)}
     own_hooks = [hook for name in hooks.__all__ if "__init__" in vars(hook := getattr(hooks, name))]
-    for function in (loops.EpochLoop, evaluation.EvalLoop, *own_hooks, *schedules.SCHEDULES.values()):
+    for function in (loops.EpochLoop, evaluation.EvalLoop, *own_hooks, *schedules.SCHEDULES.values(),
+                     *(getattr(evaluators, name) for name in evaluators.__all__)):
         keys |= parameters(function)
     assert keys - words == set(), "docs/reference/configs.md does not describe these"
 

@@ -2,6 +2,7 @@
 are those of its config in configs/cifar100/: weight decay is 5e-4 for CutMix, SaliencyMix, FMix and ResizeMix."""
 base = "configs/cifar100/rx50_{mixup}.py"
 mixups = ["vanilla", "mixup", "cutmix", "manifoldmix", "smoothmix", "saliencymix", "fmix", "puzzlemix", "gridmixup",
-          "gridmix", "resizemix", "automix"]
+          "gridmix", "resizemix", "automix", "attentivemix", "comixup", "samix", "adautomix", "cutmix_sumix",
+          "saliencymix_sumix", "fmix_sumix", "resizemix_sumix"]
 epochs = [200, 400, 800, 1200]
 seeds = 3

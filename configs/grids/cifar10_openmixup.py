@@ -3,6 +3,6 @@
 base = "configs/cifar10/{backbone}_{mixup}.py"
 backbones = ["r18", "rx50"]
 mixups = ["smoothmix_openmixup", "saliencymix_openmixup", "fmix_openmixup", "gridmixup_openmixup",
-          "resizemix_openmixup"]
+          "resizemix_openmixup", "attentivemix_openmixup"]
 epochs = [200, 400, 800, 1200]
 seeds = 3

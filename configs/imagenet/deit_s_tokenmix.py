@@ -5,5 +5,5 @@ model = dict(
     loss=dict(_delete_=True, type="BinaryCrossEntropy"),
     mixup=dict(type="RandomChoice", methods=[
         dict(type="TokenMix", teacher=dict(type="Teacher", backbone=dict(type="ResNet", depth=50, stem="imagenet"),
-                                           num_classes=1000, checkpoint="work_dirs/r50_cutmix")),
+                                           num_classes=1000, checkpoint="work_dirs/imagenet/r50_cutmix/seed0")),
         dict(type="MixUp", alpha=0.8)]))

@@ -1,7 +1,7 @@
 """The description of a run, with the defaults of the classes that its config names."""
 import json
 
-from ..registry import BACKBONES, MIXUPS, default_values
+from ..registry import BACKBONES, LOSSES, MIXUPS, default_values
 from ..workdir.description import describe
 
 
@@ -9,6 +9,7 @@ def description(model: dict, dataset: str) -> dict:
     """See :func:`openmix.workdir.description.describe`; JSON-ready."""
     named = [(MIXUPS, kind) for kind in types(model.get("mixup") or dict(type="Vanilla"))]
     named += [(BACKBONES, kind) for part in ("backbone", "mixup") for kind in types(model.get(part))]  # (of a teacher)
+    named += [(LOSSES, kind) for kind in types(model.get("loss")) if getattr(LOSSES.get(kind), "in_label", False)]
     return describe(model, dataset, {kind: defaults(registry.get(kind)) for registry, kind in named
                                      if registry.get(kind) is not None})
 

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from ..attacks import Pixels, check_eps, ifgsm
 from ..checks import number
+from ..frozen import Frozen
 from .accuracy import Accuracy
 
 LABELS = ("true", "predicted")
@@ -41,6 +42,8 @@ class IFGSM(Accuracy):
         if getattr(loader, "mean", None) is None or getattr(loader, "std", None) is None:
             raise ValueError(f"{type(self).__name__} changes pixels and needs images with mean and std; "
                              f"{loader.data.name} has none")
+        if isinstance(self.source, Frozen):
+            self.source.load()  # before it is moved to the images' device
         self.pixels = Pixels(loader.mean, loader.std, loader.device)
 
     def start(self, images: Tensor) -> Tensor | None:

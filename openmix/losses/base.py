@@ -74,6 +74,8 @@ class Criterion(nn.Module):
         ValueError: shapes that do not fit, a label out of range, a mean over no examples.
     """
 
+    in_label = False  # True: a method of its own, which tables name beside the mixing method
+
     def __init__(self, reduction="mean", class_weight=None):
         super().__init__()
         if reduction not in REDUCTIONS:

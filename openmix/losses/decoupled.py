@@ -31,6 +31,8 @@ class DecoupledCrossEntropy(Criterion):
         ValueError: a parameter out of its range.
     """
 
+    in_label = True
+
     def __init__(self, eta=0.1, mode="both", threshold=0.5, power=0.0, reduction="mean", class_weight=None):
         super().__init__(reduction, class_weight)
         check_choice("mode", mode, MODES)

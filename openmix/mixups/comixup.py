@@ -57,7 +57,7 @@ class CoMixup(Guided):
         part: how many images are mixed with each other at most; the parts of a batch differ by one image at most.
         beta, gamma, eta: weights of label smoothness, of diversity and of the prior.
         threshold: share of an output's cells from which on the use of an input by the other outputs has a cost.
-        omega: weight of the distances between salient places in the compatibility of inputs.
+        omega: weight of the distances between salient cells in the compatibility of inputs.
         sweeps: how often each output is solved.
         clean_weight: weight of the loss of the clean batch; with 0 the saliency is that of eval mode.
 

@@ -89,9 +89,10 @@ class Distill(MixMethod):
     def example(cls):
         from .mixup import MixUp
 
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with torch.random.fork_rng(devices=[]):  # layers draw their weights, which are then set
             teacher = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
+        for weight in teacher.parameters():
+            weight.data = torch.linspace(-0.5, 0.5, weight.numel()).view_as(weight)
         return cls(teacher, MixUp(), hints=[("layer1", "0")])
 
     def attach(self, net):

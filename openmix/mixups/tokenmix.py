@@ -43,8 +43,8 @@ class TokenMix(MixMethod):
     """Scattered rectangles of tokens come from the partner, and labels weigh what a teacher sees in the tokens shown.
 
     The label weight of an image is the share of its activation map of its own class that stays visible, that of the
-    partner the share that is pasted: they need not sum to 1. The map is the teacher's softmax over classes in each
-    place of its last feature map, under its own classifier. The paper trains with binary cross-entropy.
+    partner the share that is pasted: they need not sum to 1. The map is the teacher's softmax over classes at each
+    position of its last feature map, under its own classifier. The paper trains with binary cross-entropy.
 
     Args:
         teacher: a trained network, in a config ``dict(type="Teacher", ...)``; None: labels by area.

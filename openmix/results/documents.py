@@ -30,7 +30,7 @@ def rewrite(text: str, make: Callable[[str], str], where: str = "the file", kind
         raise ValueError(f"{where} needs lines <!-- {kind}:NAME begin --> and <!-- {kind}:NAME end -->, one pair a "
                          f"table and one table a name; it has {there or 'no markers'}")
     pair = re.compile(rf"^(<!-- {kind}:([a-z0-9-]+) begin -->\n).*?^(<!-- {kind}:\2 end -->)$", re.M | re.S)
-    return pair.sub(lambda found: found[1] + make(found[2]) + found[3], text)
+    return pair.sub(lambda match: match[1] + make(match[2]) + match[3], text)
 
 
 def find_documents(root, kind: str = "zoo") -> list[Path]:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from ..moved import renamed
-from ..workdir.description import method_label, network_label
+from ..workdir.description import network_label, training_label
 from ..workdir.json_files import MIB, check_text, read_bytes
 
 LEVELS = 50  # nesting of the values of a config
@@ -84,7 +84,7 @@ def old_defaults() -> dict[str, dict]:
 
 def method_of(config: dict, description: dict) -> str:
     """Label of the mixing method, by the run's description or else its config."""
-    return description.get("method") or method_label(config["model"].get("mixup"), old_defaults())
+    return description.get("method") or training_label(config["model"], old_defaults())
 
 
 def network_of(config: dict, description: dict) -> str:

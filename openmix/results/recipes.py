@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from ..paths import config_root
-from ..workdir.description import FROM_THE_DATA, method_label, network_label
+from ..workdir.description import FROM_THE_DATA, network_label, training_label
 from .cells import recipe_of
 from .labels import dataset_of, read_config
 from .records import Record
@@ -50,7 +50,7 @@ def shipped() -> list[dict]:
 def has_labels(config: dict, record: Record) -> bool:
     """Whether a shipped config has the labels of a record."""
     try:
-        return record.method == method_label(config["model"].get("mixup"), record.defaults) and (
+        return record.method == training_label(config["model"], record.defaults) and (
             record.network == network_label(config["model"]["backbone"], record.defaults)) and (
             record.dataset == dataset_of(config, {}))
     except (KeyError, TypeError, AttributeError):

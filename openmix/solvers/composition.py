@@ -1,6 +1,7 @@
 """Which inputs each cell of each output shows: Co-Mixup's optimum (Kim et al., ICLR 2021, arXiv 2102.03065).
 
-The outputs of a part are found one after the other, all parts of a batch at once, by tensor operations of fixed shapes.
+The outputs of a part are computed one after the other, all parts of a batch at once, by tensor operations of fixed
+shapes.
 """
 import torch
 from torch import Tensor
@@ -72,7 +73,7 @@ def compose(saliency: Tensor, compatibility: Tensor, prior: Tensor, start: Tenso
     An output prefers salient cells, inputs of a high prior, and neighbouring cells of the same input. Where the other
     outputs use an input in more than ``threshold`` of R * C cells, its cost is raised by ``gamma`` times twice that
     number. From the second sweep on a cell may show two of the three inputs that its output uses most, half and half.
-    After the last sweep but one, outputs that use the same inputs are told apart (:func:`resolve`).
+    After the last sweep but one, outputs that use the same inputs are separated (:func:`resolve`).
 
     Args:
         saliency: each input's shares, (P, M, R, C), summing to 1. compatibility: (P, M, M), see
@@ -124,19 +125,19 @@ def compose(saliency: Tensor, compatibility: Tensor, prior: Tensor, start: Tenso
         return shares.view(parts, m, m, rows, columns)
 
 
-def compatibility(place: Tensor, present: Tensor, omega: float = 0.001) -> Tensor:
+def compatibility(position: Tensor, present: Tensor, omega: float = 0.001) -> Tensor:
     """How much the use of one input speaks against another: (P, M, M), mostly against itself.
 
     ``(1 - omega)`` times the identity, and ``omega`` times the distances |rows| + |columns| between the most salient
-    places, scaled to a sum of M.
+    positions, scaled to a sum of M.
 
     Args:
-        place: (P, M, 2) row and column. present: (P, M) bool, False for inputs that are not there.
+        position: (P, M, 2) row and column. present: (P, M) bool, False for inputs that are not there.
     """
-    distance = (place[:, :, None] - place[:, None]).abs().sum(-1).float()
+    distance = (position[:, :, None] - position[:, None]).abs().sum(-1).float()
     distance = distance * (present[:, :, None] & present[:, None])
     scale = present.sum(1) / distance.sum((1, 2)).clamp(min=1)  # of whole numbers
-    eye = torch.eye(place.shape[1], device=place.device)
+    eye = torch.eye(position.shape[1], device=position.device)
     return (1 - omega) * eye + omega * distance * scale[:, None, None]
 
 

@@ -30,22 +30,36 @@ def settings(cls) -> str:
     return "; ".join(each) or "–"
 
 
-TABLES = dict(
+COLUMNS = dict(
     papers=dict(paper=reference, needs=lambda cls: cls.needs),
     costs=dict(idea=idea, weights=lambda cls: cls.weight_from, passes=lambda cls: cls.passes, settings=settings),
 )
 HEADS = dict(weights="label weights from", passes="passes beside the mixture's", settings="settings of paper or tables")
 
 
+TABLES = ("names", *COLUMNS)
+INPUTS = dict(  # what a method needs, in words
+    batch="images and labels", gradient="the gradient of the network at the images", hidden="layers of the network",
+    attention="the attention of a transformer", outputs="predictions for several views of an image",
+    learned="parameters that are trained with the network")
+
+
 def method_table(name: str) -> str:
-    """A Markdown table with a row for each registered method.
+    """A Markdown table of the registered methods.
 
     Args:
-        name: ``"papers"``: reference and what the method needs; ``"costs"``: idea, label weights, passes, settings.
+        name: ``"names"``: a row for each kind of input, with the methods that need it; the others have a row for each
+            method: ``"papers"``: reference and needs; ``"costs"``: idea, label weights, passes, settings.
     """
-    columns = TABLES[name]
-    rows = [["method", *(HEADS.get(column, column) for column in columns)], ["---"] * (len(columns) + 1)]
-    for method in sorted(MIXUPS.known(), key=lambda method: (MIXUPS.get(method).year, method.lower())):
-        cls = MIXUPS.get(method)
-        rows.append([f"`{method}`", *(cell(cls).replace("|", "\\|") for cell in columns.values())])
+    methods = sorted(MIXUPS.known(), key=lambda method: (MIXUPS.get(method).year, method.lower()))
+    if name == "names":
+        rows = [["needs", "which is", "methods"], ["---"] * 3]
+        rows += [[f"`{needs}`", INPUTS.get(needs, needs), ", ".join(
+            f"`{method}`" for method in methods if MIXUPS.get(method).needs == needs)]
+            for needs in dict.fromkeys([*INPUTS, *(MIXUPS.get(method).needs for method in methods)])]
+    else:
+        columns = COLUMNS[name]
+        rows = [["method", *(HEADS.get(column, column) for column in columns)], ["---"] * (len(columns) + 1)]
+        rows += [[f"`{method}`", *(cell(MIXUPS.get(method)).replace("|", "\\|") for cell in columns.values())]
+                 for method in methods]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows).replace("| ---", "|---").replace("--- |", "---|")

@@ -66,7 +66,7 @@ def make_sample(mix: Mix, images: Tensor, names: list[str], index: int, title: s
 
 
 def matplotlib_figure(size):
-    """A figure of ``size`` inches without pyplot's global state. Raises ImportError that says how to get it."""
+    """A figure of ``size`` inches without pyplot's global state. Raises ImportError that names the way to get it."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

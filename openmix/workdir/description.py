@@ -22,8 +22,18 @@ def describe(model: dict, dataset: str, defaults: dict) -> dict:
     Args:
         model: the ``model`` of its config. dataset: name of the training data. defaults: of the classes in ``model``.
     """
-    return dict(method=method_label(model.get("mixup"), defaults), dataset=dataset,
+    return dict(method=training_label(model, defaults), dataset=dataset,
                 network=network_label(model.get("backbone") or {}, defaults), defaults=defaults)
+
+
+def training_label(model: dict, defaults: dict) -> str:
+    """The mixing method, and the loss where it is a method of its own: one that ``defaults`` names.
+
+    ``CutMix (alpha=0.2) + DecoupledCrossEntropy (mode=less)``
+    """
+    method, loss = method_label(model.get("mixup"), defaults), model.get("loss")
+    named = isinstance(loss, dict) and str(loss.get("type")) in defaults
+    return f"{method} + {method_label(loss, defaults)}" if named else method
 
 
 def method_label(mixup: dict | None, defaults: dict) -> str:

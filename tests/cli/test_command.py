@@ -85,9 +85,9 @@ def test_the_list_of_each_kind_is_what_python_lists(kind, names, capsys):
 def test_a_pattern_or_a_part_of_a_name_chooses(capsys):
     main(["list", "mixups", "cut*"])
     assert capsys.readouterr().out.split()[:2] == ["CutMix", "batch"]
-    for pattern in ("r18_mixup", "r18_mixu[p]"):  # also of the last part of a name
+    for pattern in ("r18_puzzlem", "r18_puzzlemi[x]"):  # also of the last part of a name
         main(["list", "configs", pattern])
-        assert capsys.readouterr().out.split() == ["cifar10/r18_mixup", "cifar100/r18_mixup"]
+        assert capsys.readouterr().out.split() == ["cifar10/r18_puzzlemix", "cifar100/r18_puzzlemix"]
 
 
 def test_the_doctor_shows_what_a_bug_report_needs_and_no_secrets(capsys, tmp_path, monkeypatch):

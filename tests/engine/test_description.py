@@ -32,6 +32,15 @@ def test_a_teacher_is_named_by_its_network():
     assert made["method"] == "Distill (method=MixUp (alpha=0.2), teacher=CifarResNet-20 (shortcut=A))"
 
 
+def test_a_loss_that_is_a_method_belongs_to_the_label_and_another_does_not():
+    model = dict(mixup=dict(type="CutMix", alpha=0.2), backbone=dict(type="ResNet", depth=18))
+    decoupled = dict(type="DecoupledCrossEntropy", eta=0.1, mode="less")
+    assert description({**model, "loss": decoupled}, "CIFAR-100")["method"] == (
+        "CutMix (alpha=0.2) + DecoupledCrossEntropy (mode=less)")
+    plain = [description({**model, **more}, "CIFAR-100") for more in ({}, dict(loss=dict(type="SoftmaxBCE")))]
+    assert plain[0] == plain[1] and plain[0]["method"] == "CutMix (alpha=0.2)"
+
+
 @pytest.mark.parametrize("model", [{}, dict(backbone=None, mixup=None), dict(backbone=dict(type="NoSuchNet"))])
 def test_a_model_without_known_parts_is_described_as_far_as_it_goes(model):
     assert description(model, "Birds")["method"] == "Vanilla"

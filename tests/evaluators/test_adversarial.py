@@ -76,6 +76,23 @@ def test_random_starts_repeat_with_their_seed(loader):
     assert make(0) == make(0)
 
 
+def test_a_source_by_config_is_checked_built_and_attacked_in_a_dry_run(tmp_path):
+    from openmix import apis
+    from openmix.engine.config.check import check_config
+    from tests.engine import tiny
+
+    teacher = tiny.teacher()
+    cfg = tiny.config(tmp_path / "run", epochs=1, evals=dict(
+        bb=dict(type="IFGSM", eps=16, steps=2, source=teacher), near=dict(type="PGD", eps=4, steps=1, source=teacher)))
+    check_config(cfg)
+    source = EVALUATORS.build(dict(type="IFGSM", source=teacher)).source
+    assert source.is_trained and not source._hidden, "its file is read at the first use"
+    apis.dry_run(cfg)
+    cfg.evals.bb.source.depht = 8
+    with pytest.raises(ValueError, match="evals.bb.source: Teacher has no key 'depht'"):
+        check_config(cfg)
+
+
 def test_data_without_pixels_are_refused():
     floats = make_loader(Arrays(torch.zeros(4, 3, 2, 2), [0, 1, 0, 1]), train=False)
     with pytest.raises(ValueError, match="mean and std"):

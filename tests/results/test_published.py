@@ -23,7 +23,9 @@ TABLE = {"r18": "ResNet-18", "rx50": "ResNeXt-50", "wrn28": "WideResNet-28-8"}
     ("CIFAR-100", "ResNet-18", "AdAutoMix", 800, 82.32), ("CIFAR-100", "ResNeXt-50", "AdAutoMix", 200, 84.40),
     ("CIFAR-100", "ResNet-18", "SaliencyMix+SUMix", 800, 79.91), ("CIFAR-100", "ResNeXt-50", "FMix+SUMix", 800, 80.79),
     ("CIFAR-100", "WideResNet-28-8", "ResizeMix+SUMix", 400, 84.91),
-    ("CIFAR-100", "PreActResNet-18", "R-Mix", 300, 81.45), ("CIFAR-100", "Swin-T", "Vanilla", 200, 78.41),
+    ("CIFAR-100", "PreActResNet-18", "R-Mix", 300, 81.45),
+    ("CIFAR-10", "PreActResNet-18 (stem_norm=True)", "AlignMix", 2000, 97.05),
+    ("CIFAR-100", "Swin-T", "Vanilla", 200, 78.41),
     ("CIFAR-100", "ConvNeXt-T", "PuzzleMix", 600, 84.17)])
 def test_values_are_those_of_the_source(dataset, network, method, epochs, value):
     assert published.published(dataset, network, method, epochs) == value
@@ -78,9 +80,12 @@ def test_every_config_of_a_published_table_finds_its_row():
         if not file.startswith(tuple(TABLE)):
             continue
         config = load_config(apis.config_root() / name).to_dict()
-        if not file.removesuffix(".py").removesuffix("_openmixup").endswith(config["model"]["mixup"]["type"].lower()):
-            continue  # with another loss, or among other methods: no row of these tables
         made = description(config["model"], dict(cifar10="CIFAR-10", cifar100="CIFAR-100")[dataset])
+        if not file.removesuffix(".py").removesuffix("_openmixup").endswith(config["model"]["mixup"]["type"].lower()):
+            # with another loss, or among other methods: no row of these tables
+            assert published.published_name(made["dataset"], made["network"], made["method"]) is None, name
+            assert "_decouple" not in file or " + DecoupledCrossEntropy (" in made["method"]
+            continue
         where, row = (made["dataset"], made["network"]), made["method"]
         assert where[1] == TABLE[file.split("_")[0]]
         method = published.published_name(*where, row)
@@ -96,6 +101,18 @@ def test_every_config_of_a_published_table_finds_its_row():
     assert ("CIFAR-100", "ResNet-18", "GridMix") in without  # of the paper; what the tables call so is GridMixup
     assert published.published_name("CIFAR-100", "ResNet-18", "GridMixup (alpha=0.2)") == "GridMix"
     assert published.published_name("CIFAR-100", "ResNet-18", "CutMix") is None  # alpha 1 is not the published setting
+
+
+@pytest.mark.parametrize("name, method", [
+    ("cifar100/preact18_comixup", "Co-Mixup"), ("cifar100/preact18_rmix", "R-Mix"),
+    ("cifar10/preact18_alignmix", "AlignMix"), ("cifar100/preact18_alignmix", "AlignMix")])
+def test_the_recipes_of_authors_find_their_values(name, method):
+    config = load_config(apis.config_root() / f"{name}.py").to_dict()
+    made = description(config["model"], "CIFAR-100" if "cifar100" in name else "CIFAR-10")
+    where = made["dataset"], made["network"]
+    assert published.published_name(*where, made["method"]) == method
+    assert published.epochs(*where) == [config["train_cfg"]["max_epochs"]]
+    assert published.is_target(*where, method, config["train_cfg"]["max_epochs"]) == (method != "AlignMix")
 
 
 def test_every_config_of_the_distillation_table_finds_its_row():

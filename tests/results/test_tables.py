@@ -8,11 +8,13 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from openmix import datasets
 from openmix.engine.config.load import load_config
+from openmix.engine.description import description
 from openmix.paths import config_root
 from openmix.results import documents, published
 from openmix.results import recipes as shipped
@@ -228,6 +230,20 @@ def test_shipped_configs_read_as_literals_are_those_that_mmengine_reads():
     assert len(paths) > 50
     for path in paths[::4]:
         assert canonical(shipped.read(path)) == canonical(load_config(path)), path
+
+
+def test_every_shipped_config_is_the_one_of_its_row_and_the_loss_of_a_method_has_rows_of_its_own():
+    """With the labels that a run would write."""
+    rows = {}
+    for path in sorted((config_root() / "cifar100").glob("r18_[cm]*.py")):
+        config = shipped.read(path)
+        made = description(config["model"], "CIFAR-100")
+        assert shipped.differing(SimpleNamespace(config=config, **made)) == [], path
+        rows[path.stem] = made
+    plain, decoupled = rows["r18_cutmix"], rows["r18_cutmix_decouple"]
+    assert decoupled["method"] == plain["method"] + " + DecoupledCrossEntropy (mode=less, power=0.5)"
+    other = SimpleNamespace(config=shipped.read(config_root() / "cifar100/r18_cutmix.py"), **decoupled)
+    assert "model.loss.type" in shipped.differing(other)
 
 
 def test_a_setting_that_was_not_published_has_a_row_without_a_published_value(tmp_path):
