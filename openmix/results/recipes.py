@@ -11,7 +11,7 @@ from .cells import recipe_of
 from .labels import dataset_of, read_config
 from .records import Record
 
-FOLDERS = ("cifar10", "cifar100")  # of configs/: those that published tables are of
+FOLDERS = ("cifar10", "cifar100", "mixup_paper")  # of configs/: those that published tables are of
 LABELLED = ("model.mixup.", "model.backbone.")  # options that labels already contain
 
 
