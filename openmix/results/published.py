@@ -66,19 +66,19 @@ def published_name(dataset: str, network: str, label: str, recipe: dict | None =
 
     Args:
         recipe: {dotted key: value} of the row's config, for tables that hold a method with several settings: there
-            the row must have those of ``only``, where None is a key that is not there. By default the first name.
+            the row must have those of :func:`settings`. By default the first name.
     """
     for name in methods(dataset, network):
-        only = _table(dataset, network).get("only", {}).get(name, {})
+        only = settings(dataset, network, name)
         if label in labels(dataset, network, name) and (
                 recipe is None or all(recipe.get(key) == value for key, value in only.items())):
             return name
     return None
 
 
-def has_settings(dataset: str, network: str, method: str) -> bool:
-    """Whether the label of a published method is not enough to tell its row from others of the table."""
-    return any(_table(dataset, network).get("only", {}).get(method, {}).values())
+def settings(dataset: str, network: str, method: str) -> dict:
+    """{dotted key: value} that the configs of a published row have; None: the key is not there."""
+    return _table(dataset, network).get("only", {}).get(method, {})
 
 
 def reduction(dataset: str, network: str) -> str:
@@ -111,7 +111,7 @@ def caveats(dataset: str, network: str, method: str, epochs: int | None = None) 
 
 def is_target(dataset: str, network: str, method: str, epochs: int) -> bool:
     """Whether there is a value, and nothing known against it that forbids to compare with it."""
-    doubts = _keys(dataset, network, method, epochs)
+    doubts = [*_table(dataset, network).get("caveats", []), *_keys(dataset, network, method, epochs)]
     return published(dataset, network, method, epochs) is not None and not set(doubts) & set(_data()["no_target"])
 
 

@@ -96,7 +96,7 @@ def ordered_rows(cells: list[Cell], dataset: str, network: str) -> list[tuple[st
         own = [row for row, of in names.items() if of == name]
         if not own:  # no run: under our usual label, or the published name where we have none, or several settings
             usual = published.labels(dataset, network, name)
-            own = [name if published.has_settings(dataset, network, name) else next(iter(usual), name)]
+            own = [name if any(published.settings(dataset, network, name).values()) else next(iter(usual), name)]
         ordered += [(row, name) for row in own]
     return ordered + [(row, None) for row, of in names.items() if of is None]
 
@@ -106,9 +106,11 @@ def accuracy_table(cells: list[Cell], dataset: str, network: str, notes: list[st
 
     ``columns`` come behind them, for each number of epochs that was run.
     """
-    own = [(n, column) for n in sorted({c.epochs for c in cells}) for column in columns]
     theirs = published.epochs(dataset, network)
+    own = [(n, column) for n in sorted({c.epochs for c in cells} or theirs) for column in columns]
     epochs = sorted({c.epochs for c in cells} | set(theirs))
+    theirs = [n for n in theirs if any(published.published(dataset, network, name, n) is not None
+                                       for name in published.methods(dataset, network))]
     by_row = {(c.row, c.epochs): c for c in cells}
     head, rows = ["method"], []
     for n in epochs:
@@ -171,19 +173,24 @@ def difference(cell: Cell | None, name: str | None, notes: list[str] | None = No
     key = cell.dataset, cell.network, name, cell.epochs
     if not published.is_target(*key):
         return "-"
-    why = unlike_published(cell)
+    why = unlike_published(cell, published.settings(*key[:3]))
     if why:
         return "-" if notes is None else f"- {_ref(why, notes)}"
     return f"{round(cell.mean - published.published(*key), 2) + 0.0:+.2f}"  # no -0.00
 
 
-def unlike_published(cell: Cell) -> str:
-    """Why the runs of a cell are no repetition of the published one; empty if they are."""
+def unlike_published(cell: Cell, settings=()) -> str:
+    """Why the runs of a cell are no repetition of the published one; empty if they are.
+
+    Args:
+        settings: keys whose values are those of the published row.
+    """
     if any(r.result["data"].get("official") is not True for r in cell.counted):
         return f"{cell.row}: not compared, the data are not known to be those of the official archive"
     keys = recipes.differing(cell.counted[0])
     if keys is None:
         return f"{cell.row}: not compared, no shipped config has these settings"
+    keys = [key for key in keys if key not in settings]
     if not keys:
         return ""
     more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""

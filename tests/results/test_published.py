@@ -33,14 +33,18 @@ def test_where_nothing_was_published_there_is_none(asked):
 def test_every_table_names_its_source_and_every_key_in_the_data_leads_somewhere():
     for dataset, network in published.tables():
         source = published.source(dataset, network)
-        assert source["url"].startswith("https://") and "last 10 epochs" in source["reduction"]
-        assert any("one run" in caveat for caveat in published.general_caveats(dataset, network))
+        if source is None:  # its settings alone
+            continue
+        assert source["url"].startswith("https://") and published.general_caveats(dataset, network)
+        if source["name"].startswith("OpenMixup"):
+            assert "last 10 epochs" in source["reduction"]
+            assert any("one run" in caveat for caveat in published.general_caveats(dataset, network))
         for method in published.methods(dataset, network):
             for epochs in published.epochs(dataset, network):
                 assert "" not in published.caveats(dataset, network, method, epochs)
                 value = published.published(dataset, network, method, epochs)
-                assert value is None or 60 < value < 100
-    assert len(set(published.tables())) == len(published.tables()) == 8
+                assert value is None or 20 < value < 100
+    assert len(set(published.tables())) == len(published.tables()) >= 8
     assert published.source("SVHN", "ResNet-18") is None
 
 
@@ -72,7 +76,7 @@ def test_every_config_of_a_published_table_finds_its_row_and_only_the_papers_gri
         method = published.published_name(*where, row)
         (without if method is None else found).add((*where, row))
     assert {row for *_, row in without} == {"GridMix"}
-    listed = {(d, n, row) for d, n in published.tables() for m in published.methods(d, n)
+    listed = {(d, n, row) for d, n in published.tables() if n in TABLE.values() for m in published.methods(d, n)
               for row in published.labels(d, n, m)}
     assert {(d, n, row.split(" (")[0]) for d, n, row in listed} == {(d, n, row.split(" (")[0]) for d, n, row in found}
     assert found <= listed
