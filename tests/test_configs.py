@@ -58,7 +58,8 @@ def test_the_configs_of_the_tables_exist():
     assert wanted <= shipped
 
 
-@pytest.mark.parametrize("name", [name.removesuffix(".py") for name in apis.list_configs()])
+@pytest.mark.parametrize("name", [name.removesuffix(".py") for name in apis.list_configs()
+                                  if not name.startswith("mixup_paper/")])  # tests/test_configs_mixup_paper.py
 def test_every_config_passes_its_own_check(name):
     check_config(config(name))
     data, _, rest = name.partition("/")

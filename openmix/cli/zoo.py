@@ -23,6 +23,9 @@ def make_parser(prog: str | None = None) -> Parser:
                         help="only this table, e.g. cifar100-resnet-18, with or without runs; may be repeated")
     parser.add_argument("--columns", nargs="+", action="extend", default=[], metavar="NAME[.VALUE]",
                         help="further columns: values of named evaluations (cal.ece) or of the validation (val.top5)")
+    parser.add_argument("--reduction", choices=("median", "last"),
+                        help="one accuracy a run: median of its last 10 epochs, or its last epoch (default: as each "
+                             "table is defined, else the median)")
     parser.add_argument("--out", type=typed_path, metavar="FILE", help="print into this file")
     parser.add_argument("--write", action="store_true",
                         help="rewrite the tables between markers in docs/ and configs/*/README.md")
@@ -44,13 +47,14 @@ def main(args) -> int:
 
     if args.files and not (args.write or args.check):
         raise ValueError("--files belongs to --write or --check")
-    if (args.write or args.check) and (args.out or args.part or args.columns or args.format != "markdown"):
-        raise ValueError("--out, --part, --columns and --format are for printing; leave them out with --write and "
-                         "--check")
+    printing = args.out or args.part or args.columns or args.reduction or args.format != "markdown"
+    if (args.write or args.check) and printing:
+        raise ValueError("--out, --part, --columns, --reduction and --format are for printing; leave them out with "
+                         "--write and --check")
     records = gather(args.runs)
     if args.collect:
         return save(records, args.collect)
-    cells = make_cells(records)
+    cells = make_cells(records, args.reduction)
     for line in damaged(records):
         warn(line)
     lost = [r for r in records if not has_table(r)]

@@ -1,7 +1,7 @@
 """Records to the cells of tables: which runs are repetitions of each other, and their mean.
 
 A cell is the mean and the sample standard deviation, over seeds, of each run's accuracy: the median of exactly the last
-10 epochs of its primary network. Runs are repetitions if they differ in nothing but the seed: equal config, precision,
+10 epochs of its primary network, or where its table asks for it that of the last one. Runs are repetitions if they differ in nothing but the seed: equal config, precision,
 number of processes, data and major version of torch. Others have rows of their own.
 """
 import hashlib
@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from ..moved import renamed
 from ..workdir.description import plain
 from ..workdir.identity import canonical
+from ..workdir.json_files import fits
+from . import published
 from .records import Record
 
 SETTING = ("processes", "precision", "torch", "data")
@@ -28,7 +30,9 @@ class Cell:
         row: label of the row: the method's, and what sets these runs apart from others of that label.
         records: all runs, sorted by seed; repeated: finished runs of a seed that another one counts for already.
         counted: the finished run of each seed.
-        kind: ``median`` (of the last 10 epochs), ``last`` (there are fewer than 10 evaluated epochs), or None.
+        reduction: ``median`` or ``last``, what the values should be.
+        kind: ``median`` (of the last 10 epochs), ``last`` (by ``reduction``, or as there are fewer than 10 evaluated
+            epochs), or None.
         values: accuracies in percent that the mean is over, one a seed.
     """
 
@@ -38,6 +42,7 @@ class Cell:
     dataset: str
     epochs: int
     records: list[Record]
+    reduction: str = "median"
     counted: list[Record] = field(default_factory=list)
     repeated: list[Record] = field(default_factory=list)
     kind: str | None = None
@@ -52,6 +57,7 @@ class Cell:
             seen.add(record.seed)
         medians, lasts = ([value for r in self.counted if (value := r.accuracy(kind)) is not None]
                           for kind in ("median", "last"))
+        medians = medians if self.reduction == "median" else []
         self.kind = "median" if medians else "last" if lasts else None
         self.values = medians or lasts
 
@@ -88,8 +94,12 @@ class Cell:
         return any(r.result["split"] != "test" for r in self.counted)
 
 
-def make_cells(records: list[Record]) -> list[Cell]:
-    """All cells, sorted by data set, network, row and epochs. Runs without a readable config have no cell."""
+def make_cells(records: list[Record], reduction: str | None = None) -> list[Cell]:
+    """All cells, sorted by data set, network, row and epochs. Runs without a readable config have no cell.
+
+    Args:
+        reduction: ``median`` or ``last``; by default that of each table, see :func:`published.reduction`.
+    """
     placed = [r for r in records if has_table(r)]
     by_label = defaultdict(list)
     for record in placed:
@@ -100,7 +110,8 @@ def make_cells(records: list[Record]) -> list[Cell]:
             by_epochs = defaultdict(list)
             for record in runs:
                 by_epochs[record.epochs].append(record)
-            cells += [Cell(row, method, network, dataset, epochs, by_epochs[epochs]) for epochs in sorted(by_epochs)]
+            chosen = reduction or published.reduction(dataset, network)
+            cells += [Cell(row, method, network, dataset, n, by_epochs[n], chosen) for n in sorted(by_epochs)]
     return sorted(cells, key=lambda c: (c.dataset, c.network, c.row, c.epochs))
 
 
@@ -136,8 +147,17 @@ def _leaves(value, key: str = "") -> dict:
 
 def setting(record: Record) -> tuple:
     """Processes, precision, major version of torch, data; None where no file has it yet."""
-    data = (record.result or {}).get("data", {}).get("sha256")
-    return record.processes, record.precision or None, record.torch.split(".")[0] or None, data and data[:8]
+    return record.processes, record.precision or None, record.torch.split(".")[0] or None, _data(record)
+
+
+def _data(record: Record) -> str | None:
+    """The first digits of the data's checksum; of a split that each seed draws anew, of what all the splits share."""
+    data = (record.result or {}).get("data", {})
+    checksum, selection = data.get("sha256"), data.get("selection")
+    if isinstance(selection, dict) and fits(record.seed, int) and selection.get("repetition") == record.seed:
+        shared = [data.get("name"), data.get("size"), {k: v for k, v in selection.items() if k != "repetition"}]
+        checksum = hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()
+    return checksum and checksum[:8]
 
 
 def _variants(method: str, records: list[Record]) -> dict[str, list[Record]]:

@@ -12,11 +12,13 @@ VALIDATION = "val"
 def values_of(record: Record) -> dict[str, dict[str, float]]:
     """{evaluation: {name of a value: number}} of a run's primary network; lists are left out.
 
-    Of the validation they are the values of the last epoch.
+    Of the validation they are the values of the last epoch, and ``best``: the best main value of all epochs.
     """
     result = record.result or {}
-    last = record.primary.get("last") or {}
+    last, best = record.primary.get("last") or {}, record.primary.get("best") or {}
     evaluated = {VALIDATION: {k: v for k, v in last.items() if k not in ("epoch", "split")}}
+    if result.get("main") in best:
+        evaluated[VALIDATION]["best"] = best[result["main"]]
     for name, evaluation in result.get("evals", {}).items():
         evaluated[name] = evaluation["networks"].get(result.get("primary")) or {}
     return {name: {k: v for k, v in values.items() if isinstance(v, (int, float)) and k != "count"}

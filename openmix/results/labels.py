@@ -66,6 +66,9 @@ def literal(node, levels: int = LEVELS):
             return {word.arg: inner(word.value) for word in node.keywords}
         case ast.Call(func=ast.Name(id="float"), args=[ast.Constant(value=str() | float() as value)], keywords=[]):
             return float(value)
+        case ast.BinOp(left=ast.Constant(value=int() as above), op=ast.Div(), right=ast.Constant(value=int() as below)
+                       ) if below:
+            return above / below
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
             return -value
     text = ast.unparse(node)

@@ -61,15 +61,42 @@ def labels(dataset: str, network: str, method: str) -> list[str]:
     return own.get(method, _data()["methods"].get(method, {}).get("labels", []))
 
 
-def published_name(dataset: str, network: str, label: str) -> str | None:
-    """The published name of the method in a row of ours: ``GridMixup (alpha=0.2)`` was published as ``GridMix``."""
-    return next((name for name in methods(dataset, network) if label in labels(dataset, network, name)), None)
+def published_name(dataset: str, network: str, label: str, recipe: dict | None = None) -> str | None:
+    """The published name of the method in a row of ours: ``GridMixup (alpha=0.2)`` was published as ``GridMix``.
+
+    Args:
+        recipe: {dotted key: value} of the row's config, for tables that hold a method with several settings: there
+            the row must have those of :func:`settings`. By default the first name.
+    """
+    for name in methods(dataset, network):
+        only = settings(dataset, network, name)
+        if label in labels(dataset, network, name) and (
+                recipe is None or all(recipe.get(key) == value for key, value in only.items())):
+            return name
+    return None
+
+
+def settings(dataset: str, network: str, method: str) -> dict:
+    """{dotted key: value} that the configs of a published row have; None: the key is not there."""
+    return _table(dataset, network).get("only", {}).get(method, {})
+
+
+def reduction(dataset: str, network: str) -> str:
+    """How a table makes one accuracy of those of a run's epochs: ``median`` of the last 10, or ``last``."""
+    return _table(dataset, network).get("value", "median")
+
+
+def columns(dataset: str, network: str) -> list[tuple[str, str]]:
+    """(evaluation, value) of the further columns that belong to a table."""
+    return [tuple(column.split(".")) for column in _table(dataset, network).get("columns", [])]
 
 
 def source(dataset: str, network: str) -> dict | None:
     """``name``, ``url`` and ``reduction`` (how an accuracy was made of those of the epochs) of a published table."""
     table = _table(dataset, network)
-    return {**_data()["sources"][table["source"]], "reduction": table["reduction"]} if table else None
+    if "source" not in table:  # no table, or one whose settings alone are stated
+        return None
+    return {**_data()["sources"][table["source"]], "reduction": table["reduction"]}
 
 
 def general_caveats(dataset: str, network: str) -> list[str]:
@@ -84,7 +111,7 @@ def caveats(dataset: str, network: str, method: str, epochs: int | None = None) 
 
 def is_target(dataset: str, network: str, method: str, epochs: int) -> bool:
     """Whether there is a value, and nothing known against it that forbids to compare with it."""
-    doubts = _keys(dataset, network, method, epochs)
+    doubts = [*_table(dataset, network).get("caveats", []), *_keys(dataset, network, method, epochs)]
     return published(dataset, network, method, epochs) is not None and not set(doubts) & set(_data()["no_target"])
 
 

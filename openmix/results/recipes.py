@@ -11,7 +11,8 @@ from .cells import recipe_of
 from .labels import dataset_of, read_config
 from .records import Record
 
-FOLDERS = ("cifar10", "cifar100")  # of configs/: those that published tables are of
+FOLDERS = ("cifar10", "cifar100", "mixup_paper")  # of configs/: those that published tables are of
+OF_ALL_METHODS = ("mixup_paper",)  # folders with one config a network, which grids vary
 LABELLED = ("model.mixup.", "model.backbone.")  # options that labels already contain
 
 
@@ -36,21 +37,22 @@ def merged(base: dict, over: dict) -> dict:
 
 
 @cache
-def shipped() -> list[dict]:
-    """The shipped configs; files in their folders that are no literals are left out."""
+def shipped() -> list[tuple[dict, bool]]:
+    """The shipped configs, and whether each is the recipe of all methods; files that are no literals are left out."""
     configs = []
     for path in sorted(path for folder in FOLDERS for path in (config_root() / folder).glob("*.py")):
         try:
-            configs.append(read(path))
+            configs.append((read(path), path.parent.name in OF_ALL_METHODS))
         except (ValueError, OSError):
             continue
     return configs
 
 
-def has_labels(config: dict, record: Record) -> bool:
-    """Whether a shipped config has the labels of a record."""
+def has_labels(config: dict, record: Record, any_method: bool = False) -> bool:
+    """Whether a shipped config has the labels of a record, that of the method too unless it is for all of them."""
     try:
-        return record.method == training_label(config["model"], record.defaults) and (
+        method = any_method or record.method == training_label(config["model"], record.defaults)
+        return method and (
             record.network == network_label(config["model"]["backbone"], record.defaults)) and (
             record.dataset == dataset_of(config, {}))
     except (KeyError, TypeError, AttributeError):
@@ -69,6 +71,6 @@ def differing(record: Record) -> list[str] | None:
     Where several shipped configs have that row, the nearest one counts.
     """
     own, missing = comparable(record.config), object()
-    others = [comparable(config) for config in shipped() if has_labels(config, record)]
+    others = [comparable(config) for config, any_method in shipped() if has_labels(config, record, any_method)]
     return min(([k for k in sorted(own.keys() | other.keys()) if own.get(k, missing) != other.get(k, missing)]
                 for other in others), key=len, default=None)

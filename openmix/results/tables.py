@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..workdir.files import last_checkpoint, last_log
 from . import published, recipes
-from .cells import Cell, has_table
+from .cells import Cell, has_table, recipe
 from .columns import column_text, is_early
 from .costs import Cost, make_costs
 from .labels import part_name
@@ -21,8 +21,9 @@ OVERVIEW = "overview"  # name of the part that counts the runs of all others
 UNPLACED = "unplaced"  # name of the part with the runs whose files do not name their table
 NO_RUN = "no run yet"
 SHAPES = "Shapes"  # the data set that the package draws itself
-CAPTION = ("Top-1 accuracy in % on the test set: mean ± sample standard deviation over seeds of the median of exactly "
-           "the last 10 epochs of each run, in brackets the number of seeds (finished/started, and what became of the "
+REDUCED = dict(median="the median of exactly the last 10 epochs", last="the last epoch")
+CAPTION = ("Top-1 accuracy in % on the test set: mean ± sample standard deviation over seeds of {} "
+           "of each run, in brackets the number of seeds (finished/started, and what became of the "
            "others); one seed has no deviation.")
 LAST = "† a run has fewer than 10 evaluated epochs at its end: accuracy of the last one, not compared."
 EARLY = "§ of weights of an earlier epoch than the last one of some runs"
@@ -54,6 +55,7 @@ def make_part(cells: list[Cell], dataset: str, network: str, base=".", columns=(
         columns: further ones of the accuracy table, see :mod:`openmix.results.columns`.
     """
     cells = [c for c in cells if (c.dataset, c.network) == (dataset, network)]
+    columns = [*dict.fromkeys([*published.columns(dataset, network), *columns])]
     notes: list[str] = []
     tables = [accuracy_table(cells, dataset, network, notes, columns)]
     costs = make_costs(cells)
@@ -65,8 +67,9 @@ def make_part(cells: list[Cell], dataset: str, network: str, base=".", columns=(
 
 
 def _caption(cells: list[Cell], dataset: str, network: str) -> list:
-    lines = [CAPTION]
-    lines += [LAST] if any(c.kind == "last" for c in cells) else []
+    reduction = cells[0].reduction if cells else published.reduction(dataset, network)
+    lines = [CAPTION.format(REDUCED[reduction])]
+    lines += [LAST] if any(_is_short(c) for c in cells) else []
     lines += [HELD_OUT] if any(c.held_out for c in cells) else []
     source = published.source(dataset, network)
     if source:
@@ -85,13 +88,15 @@ def _caption(cells: list[Cell], dataset: str, network: str) -> list:
 
 def ordered_rows(cells: list[Cell], dataset: str, network: str) -> list[tuple[str, str | None]]:
     """(row, published name) in the order of the published table, rows that are not in it behind."""
-    rows = sorted({(c.row, c.method) for c in cells})
-    names = {row: published.published_name(dataset, network, method) for row, method in rows}
+    configs = {c.row: c for c in sorted(cells, key=lambda c: c.row)}
+    names = {row: published.published_name(dataset, network, c.method, recipe(c.records[0]))
+             for row, c in configs.items()}
     ordered = []
     for name in published.methods(dataset, network):
         own = [row for row, of in names.items() if of == name]
-        if not own:  # no run: under our usual label, or the published name where we have none
-            own = [next(iter(published.labels(dataset, network, name)), name)]
+        if not own:  # no run: under our usual label, or the published name where we have none, or several settings
+            usual = published.labels(dataset, network, name)
+            own = [name if any(published.settings(dataset, network, name).values()) else next(iter(usual), name)]
         ordered += [(row, name) for row in own]
     return ordered + [(row, None) for row, of in names.items() if of is None]
 
@@ -101,9 +106,11 @@ def accuracy_table(cells: list[Cell], dataset: str, network: str, notes: list[st
 
     ``columns`` come behind them, for each number of epochs that was run.
     """
-    own = [(n, column) for n in sorted({c.epochs for c in cells}) for column in columns]
     theirs = published.epochs(dataset, network)
+    own = [(n, column) for n in sorted({c.epochs for c in cells} or theirs) for column in columns]
     epochs = sorted({c.epochs for c in cells} | set(theirs))
+    theirs = [n for n in theirs if any(published.published(dataset, network, name, n) is not None
+                                       for name in published.methods(dataset, network))]
     by_row = {(c.row, c.epochs): c for c in cells}
     head, rows = ["method"], []
     for n in epochs:
@@ -139,7 +146,7 @@ def cell_text(cell: Cell, notes: list[str]) -> str:
     """``78.52 ± 0.13 (3)``, ``78.40 (1/3, 1 diverged, 1 running)``, ``- (0/1, 1 broken)``."""
     number = "-" if cell.mean is None else f"{cell.mean:.2f}"
     number += f" ± {cell.std:.2f}" if cell.std is not None else ""
-    number += ("†" if cell.kind == "last" else "") + ("‡" if cell.held_out and cell.values else "")
+    number += ("†" if _is_short(cell) else "") + ("‡" if cell.held_out and cell.values else "")
     n, others = len(cell.values), [f"{count} {state}" for state, count in sorted(cell.others.items())]
     count = str(n) if n == cell.seeds and not others else ", ".join([f"{n}/{cell.seeds}", *others])
     refs = []
@@ -150,30 +157,40 @@ def cell_text(cell: Cell, notes: list[str]) -> str:
     return " ".join([f"{number} ({count})", *refs])
 
 
+def _is_short(cell: Cell) -> bool:
+    """Whether a run has too few epochs for the median that its table takes."""
+    return cell.kind == "last" != cell.reduction
+
+
 def difference(cell: Cell | None, name: str | None, notes: list[str] | None = None) -> str:
     """Ours minus what was published under ``name``, in points; ``-`` where that is no target or another quantity.
 
     Runs with another recipe than the shipped config of their row, or on other data, are not compared; ``notes`` gets
     a line with the reason.
     """
-    if cell is None or cell.kind != "median" or cell.held_out or name is None:
+    if cell is None or cell.kind != cell.reduction or cell.held_out or name is None:
         return "-"
     key = cell.dataset, cell.network, name, cell.epochs
     if not published.is_target(*key):
         return "-"
-    why = unlike_published(cell)
+    why = unlike_published(cell, published.settings(*key[:3]))
     if why:
         return "-" if notes is None else f"- {_ref(why, notes)}"
     return f"{round(cell.mean - published.published(*key), 2) + 0.0:+.2f}"  # no -0.00
 
 
-def unlike_published(cell: Cell) -> str:
-    """Why the runs of a cell are no repetition of the published one; empty if they are."""
+def unlike_published(cell: Cell, settings=()) -> str:
+    """Why the runs of a cell are no repetition of the published one; empty if they are.
+
+    Args:
+        settings: keys whose values are those of the published row.
+    """
     if any(r.result["data"].get("official") is not True for r in cell.counted):
         return f"{cell.row}: not compared, the data are not known to be those of the official archive"
     keys = recipes.differing(cell.counted[0])
     if keys is None:
         return f"{cell.row}: not compared, no shipped config has these settings"
+    keys = [key for key in keys if key not in settings]
     if not keys:
         return ""
     more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
@@ -204,16 +221,16 @@ def cost_table(costs: list[Cost], notes: list[str], baseline: str = "Vanilla") -
 
 def run_table(cells: list[Cell], base=".") -> Table:
     """Every run with its state and where its config, last log and last checkpoint are."""
-    rows = [[cell.row, cell.epochs, "?" if r.seed is None else r.seed, r.state, _accuracy(r), remarks(r),
+    rows = [[cell.row, cell.epochs, "?" if r.seed is None else r.seed, r.state, _accuracy(r, cell.reduction), remarks(r),
              *links(r, base)] for cell in cells for r in cell.records]
     count = "1 run" if len(rows) == 1 else f"{len(rows)} runs"
     return Table(["method", "epochs", "seed", "state", "top-1", "remarks", "config", "log", "checkpoint"], rows,
                  f"{count}: states, configs, logs, checkpoints", folded=True)
 
 
-def _accuracy(record: Record) -> str:
-    median, last = record.accuracy(), record.accuracy("last")
-    return f"{median:.2f}" if median is not None else f"{last:.2f}†" if last is not None else "-"
+def _accuracy(record: Record, reduction: str) -> str:
+    value, last = record.accuracy(reduction), record.accuracy("last")
+    return f"{value:.2f}" if value is not None else f"{last:.2f}†" if last is not None else "-"
 
 
 def remarks(record: Record) -> str:

@@ -1,0 +1,10 @@
+"""Table 1 of the mixup paper, ResNeXt-101: ERM and mixup with alpha 0.4, 90 and 200 epochs, on 8 GPUs."""
+base = "configs/mixup_paper/imagenet_{backbone}.py"
+backbones = ["rx101_32x4d", "rx101_64x4d"]
+mixups = ["Vanilla", dict(type="MixUp", alpha=0.4, pairing="perm")]
+epochs = [90, 200]
+processes = 8
+exclude = [dict(backbone="rx101_64x4d", epochs=200)]
+overrides = [dict(match=dict(epochs=200), set={"param_scheduler": [
+    dict(type="LinearLR", start_factor=0.25, end=5, convert_to_iter_based=True),
+    dict(type="MultiStepLR", milestones=[60, 120, 180], gamma=0.1)]})]

@@ -1,0 +1,4 @@
+# Table 2 of the mixup paper: 50 % of the labels drawn anew among all ten classes
+_base_ = ["../_base_/mixup_paper_noise.py"]
+train_dataloader = dict(dataset=dict(p=0.5))
+evals = dict(real=dict(dataset=dict(p=0.5)), corrupted=dict(dataset=dict(p=0.5)))
