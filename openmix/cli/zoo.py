@@ -22,6 +22,8 @@ def make_parser(prog: str | None = None) -> Parser:
                         help="only this table, e.g. cifar100-resnet-18, with or without runs; may be repeated")
     parser.add_argument("--columns", nargs="+", action="extend", default=[], metavar="NAME[.VALUE]",
                         help="further columns: values of named evaluations (cal.ece) or of the validation (val.top5)")
+    parser.add_argument("--epochs", type=int, nargs="+", action="extend", default=[], metavar="N",
+                        help="only the columns of these numbers of epochs")
     parser.add_argument("--out", type=typed_path, metavar="FILE", help="print into this file")
     parser.add_argument("--write", action="store_true",
                         help="rewrite the tables between markers in docs/ and configs/*/README.md")
@@ -40,8 +42,8 @@ def main(args) -> int:
 
     if args.files and not (args.write or args.check):
         raise ValueError("--files belongs to --write or --check")
-    if (args.write or args.check) and (args.out or args.part or args.columns or args.format != "markdown"):
-        raise ValueError("--out, --part, --columns and --format are for printing; leave them out with --write and "
+    if (args.write or args.check) and (args.out or args.part or args.columns or args.epochs or args.format != "markdown"):
+        raise ValueError("--out, --part, --columns, --epochs and --format are for printing; leave them out with --write and "
                          "--check")
     records = gather(args.runs)
     cells = make_cells(records)
@@ -70,9 +72,10 @@ def show(args, records, cells) -> int:
         if name not in zoo.known_parts(cells):
             raise ValueError(f"no table {name!r}; {did_you_mean(name, zoo.known_parts(cells))}")
     if args.format == "csv":
-        text = layout(flat.flat_table(cells, names, columns), "csv")
+        text = layout(flat.flat_table(cells, names, columns, args.epochs), "csv")
     else:
-        text = "\n".join(render(zoo.any_part(name, records, cells, base, columns), args.format) for name in names)
+        text = "\n".join(render(zoo.any_part(name, records, cells, base, columns, args.epochs), args.format)
+                         for name in names)
     if not names:
         print(f"no runs in {', '.join(args.runs)}", file=sys.stderr)
     if args.out:
