@@ -35,7 +35,7 @@ def list_models(pattern: str = "*") -> list[str]:
     return match(BACKBONES.known(), pattern)
 
 
-def get_model(name: str, /, num_classes: int, pretrained=False, **kwargs):
+def get_model(name: str, /, num_classes: int | None = None, pretrained=False, **kwargs):
     """A classification network (images -> logits), e.g. ``get_model("ResNet", 100, depth=18, stem="cifar")``.
 
     One of another library: ``get_model("TimmModel", 100, name="resnet18")``.
@@ -52,6 +52,8 @@ def get_model(name: str, /, num_classes: int, pretrained=False, **kwargs):
     from .models import build_net
     from .registry import BACKBONES
 
+    if BACKBONES.get(name) is None and (elsewhere := _elsewhere(name)):
+        raise ValueError(f"no backbone {name!r} here; {elsewhere}")
     backbone = dict(type=name, **kwargs)
     if pretrained is True:
         backbone |= _library_weights(BACKBONES.check(backbone, filled=()))
@@ -61,6 +63,15 @@ def get_model(name: str, /, num_classes: int, pretrained=False, **kwargs):
 
         load_weights(net, pretrained)
     return net
+
+
+def _elsewhere(name: str) -> str | None:
+    """How a network of torchvision or timm is asked for by its name there; None where they have none."""
+    from .backbones.external import has_model
+
+    calls = [f"get_model({kind!r}, num_classes, name={name!r})" for kind in ("TorchvisionModel", "TimmModel")
+             if has_model(kind, name)]
+    return f"that of another library: {' or '.join(calls)}" if calls else None
 
 
 def _library_weights(backbone) -> dict:

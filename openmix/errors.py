@@ -34,10 +34,16 @@ def is_input_error(error: BaseException) -> bool:
     return getattr(error, "is_input", isinstance(error, OSError) and error.filename is not None)
 
 
+MOST_NAMES = 60  # that a message lists
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The tail of an error message: the nearest known name, then all of them."""
+    """The tail of an error message: the nearest known name, then all of them; of very many only the nearest few."""
     known = sorted({str(k) for k in known})
     lowered = {k.lower(): k for k in known}  # `MIXUP` for `MixUp`: case is no distance
-    near = difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(name).lower(), lowered, n=5, cutoff=0.5)
     hint = f"did you mean {lowered[near[0]]!r}? " if near else ""
+    if len(known) > MOST_NAMES:
+        some = [lowered[name] for name in near] or known[:5]
+        return f"{hint}{len(known)} names are known, {'the nearest' if near else 'such as'}: {', '.join(some)}"
     return f"{hint}known: {', '.join(known) or 'none'}"

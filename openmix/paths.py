@@ -34,6 +34,20 @@ def find_config(name) -> str:
     return _find(name, "configs")
 
 
+def find_base(folder, name: str) -> Path:
+    """The file that ``_base_`` names in a config in ``folder``: relative to it or, if none is there, a shipped one.
+
+    ``_base_ = "cifar100/r18_mixup.py"`` (the ending may be left out) works in any project; so do the parts,
+    ``_base_ = ["_base_/schedules/cifar_200e.py"]``. A name without a file comes back relative to ``folder``.
+    """
+    own, root = Path(folder, name), config_root().resolve()
+    if not own.is_file() and not os.path.isabs(name):
+        for candidate in (root / name, root / f"{name}.py"):
+            if candidate.resolve().is_relative_to(root) and candidate.is_file():
+                return candidate
+    return own
+
+
 def find_grid(name) -> str:
     """Path of a grid: a file that exists, or ``shapes`` for ``configs/grids/shapes.py`` here or shipped.
 

@@ -15,9 +15,16 @@ from .errors import did_you_mean
 
 
 def unwrap(net: nn.Module) -> tuple[str, nn.Module]:
-    """The network inside DistributedDataParallel and ``torch.compile``, and the prefix of its parameters' names."""
+    """The network inside DistributedDataParallel and ``torch.compile``, and the prefix of its parameters' names.
+
+    Raises:
+        ValueError: DataParallel over several devices, whose copies share hooks and lose what a method changes in them.
+    """
     prefix = ""
     while True:
+        if isinstance(net, DataParallel) and len(net.device_ids) > 1:
+            raise ValueError("a mixing method cannot look into a network in DataParallel, which runs copies of it; "
+                             "use DistributedDataParallel (openmix train ... --gpus N does)")
         if isinstance(net, (DistributedDataParallel, DataParallel)):
             prefix, net = f"{prefix}module.", net.module
         elif "_orig_mod" in getattr(net, "_modules", ()):
@@ -29,18 +36,23 @@ def unwrap(net: nn.Module) -> tuple[str, nn.Module]:
 def find_layer(net: nn.Module, name: str) -> nn.Module:
     """The submodule ``name``, or ``backbone.name`` where the net wraps a backbone.
 
+    A backbone whose layers have other names tells which it means by ``layer1``, ``layer2`` ... in its attribute
+    ``mix_layers``, a dict {name: its own name}.
+
     Raises:
         ValueError: no such layer; the message names the nearest ones.
     """
     _, net = unwrap(net)
-    for candidate in (name, f"backbone.{name}"):
+    other = (getattr(getattr(net, "backbone", net), "mix_layers", None) or {}).get(name, name)
+    for candidate in (name, f"backbone.{name}", other, f"backbone.{other}"):
         try:
             if name:
                 return net.get_submodule(candidate)
         except AttributeError:
             continue
     known = [k.removeprefix("backbone.") for k, _ in net.named_modules() if k and k.count(".") <= 2]
-    raise ValueError(f"{type(net).__name__} has no layer {name!r}; {did_you_mean(name, known)}")
+    raise ValueError(f"{type(net).__name__} has no layer {name!r}; {did_you_mean(name, known)}; the mixing method takes "
+                     "names by its option layer='...' or layers=[...]")
 
 
 def find_classifier(net: nn.Module, name: str | None = None) -> tuple[str, nn.Module]:

@@ -13,4 +13,6 @@ else
   echo "no CIFAR-100 here, training on the embedded shapes instead (${problem##*$'\n'})"
   config=configs/shapes/r20_mixup.py
 fi
-exec "$VENV/bin/python" tools/train.py "$config" --work-dir "work_dirs/quickstart/$(date +%Y%m%d_%H%M%S)" "$@"
+"$VENV/bin/python" tools/train.py "$config" --work-dir "work_dirs/quickstart/$(date +%Y%m%d_%H%M%S)" "$@"
+printf '%s\n' "" "next:" "  source $VENV/bin/activate" "  openmix train ${config#configs/} --seed 1" \
+  "  openmix zoo work_dirs"

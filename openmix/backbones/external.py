@@ -54,6 +54,19 @@ def cut_classifier(model: nn.Module) -> tuple[int, str | None]:
     return (layer.in_features, path) if isinstance(layer, nn.Linear) else (layer.in_channels, None)
 
 
+def mix_layers(model: nn.Module) -> dict[str, str]:
+    """``layer1`` ... ``layer4`` of ResNets, for another network the last layers of the quarters of its depth."""
+    own = dict(model.named_modules())
+    if "layer1" in own:
+        return {name: f"model.{name}" for name in ("layer1", "layer2", "layer3", "layer4") if name in own}
+    info = getattr(model, "feature_info", None)
+    ends = [entry["module"] for entry in info if isinstance(entry, dict)] if isinstance(info, list) else []
+    for holder in ("features", "encoder.layers"):  # torchvision
+        ends = ends or [f"{holder}.{name}" for name, _ in own[holder].named_children()] if holder in own else ends
+    ends = [name for name in ends if name in own]
+    return {f"layer{k}": f"model.{ends[k * len(ends) // 4 - 1]}" for k in range(1, 5)} if len(ends) >= 4 else {}
+
+
 def as_net(weights: dict, classifier: str | None, without=()) -> dict:
     """A state dict of the library's whole network, renamed for our backbone and head.
 
@@ -99,6 +112,7 @@ class TorchvisionModel(nn.Module):
             for head in AUXILIARY & dict(self.model.named_children()).keys():
                 setattr(self.model, head, None)
         self.out_channels, self.classifier = cut_classifier(self.model)
+        self.mix_layers = mix_layers(self.model)
 
     @classmethod
     def config_keys(cls, cfg: dict) -> set[str]:
@@ -164,6 +178,15 @@ def timm_network(name: str, pretrained: bool, options: dict) -> nn.Module:
         raise ValueError(f"timm's {name} has no option {wrong[2]!r}; {did_you_mean(wrong[2], known)}") from error
 
 
+def has_model(kind: str, name) -> bool:
+    """Whether the library of ``kind`` ("TorchvisionModel" or "TimmModel") has a network ``name``; imports it."""
+    try:
+        torchvision_builder(name) if kind == "TorchvisionModel" else check_timm_name(name)
+    except (ValueError, ImportError):
+        return False
+    return True
+
+
 class TimmModel(nn.Module):
     """A timm network without its classifier.
 
@@ -186,6 +209,7 @@ class TimmModel(nn.Module):
             raise ValueError("TimmModel has no option 'num_classes': the head knows the classes")
         self.model = timm_network(name, pretrained, options)
         self.out_channels = getattr(self.model, "head_hidden_size", None) or self.model.num_features
+        self.mix_layers = mix_layers(self.model)
 
     def translate(self, weights: dict) -> dict:
         """timm's own state dict of this network in our names; see :func:`as_net`."""

@@ -222,7 +222,8 @@ def _test(cfg, args) -> int:
         for evaluation, measured in results.items():
             data = measured["data"]
             head = "data" if evaluation == "test" else f"{evaluation}, data"
-            print(f"{head}: {data['name']}, split {data['split']}, SHA-256 {data.get('sha256')}")
+            print(f"{head}: {data['name']}, split {data['split']}, SHA-256 {data.get('sha256')}"
+                  f"{', the official files' if data.get('official') else ''}")
             for name, values in measured["networks"].items():
                 print(f"{name}: {in_words(values)}  {values.get('count')} images")
         if args.out:

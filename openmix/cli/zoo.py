@@ -26,6 +26,8 @@ def make_parser(prog: str | None = None) -> Parser:
     parser.add_argument("--reduction", choices=("median", "last"),
                         help="one accuracy a run: median of its last 10 epochs, or its last epoch (default: as each "
                              "table is defined, else the median)")
+    parser.add_argument("--epochs", type=int, nargs="+", action="extend", default=[], metavar="N",
+                        help="only the columns of these numbers of epochs")
     parser.add_argument("--out", type=typed_path, metavar="FILE", help="print into this file")
     parser.add_argument("--write", action="store_true",
                         help="rewrite the tables between markers in docs/ and configs/*/README.md")
@@ -47,10 +49,10 @@ def main(args) -> int:
 
     if args.files and not (args.write or args.check):
         raise ValueError("--files belongs to --write or --check")
-    printing = args.out or args.part or args.columns or args.reduction or args.format != "markdown"
+    printing = args.out or args.part or args.columns or args.reduction or args.epochs or args.format != "markdown"
     if (args.write or args.check) and printing:
-        raise ValueError("--out, --part, --columns, --reduction and --format are for printing; leave them out with "
-                         "--write and --check")
+        raise ValueError("--out, --part, --columns, --reduction, --epochs and --format are for printing; leave them "
+                         "out with --write and --check")
     records = gather(args.runs)
     if args.collect:
         return save(records, args.collect)
@@ -94,9 +96,10 @@ def show(args, records, cells) -> int:
         if name not in zoo.known_parts(cells):
             raise ValueError(f"no table {name!r}; {did_you_mean(name, zoo.known_parts(cells))}")
     if args.format == "csv":
-        text = layout(flat.flat_table(cells, names, columns), "csv")
+        text = layout(flat.flat_table(cells, names, columns, args.epochs), "csv")
     else:
-        text = "\n".join(render(zoo.any_part(name, records, cells, base, columns), args.format) for name in names)
+        text = "\n".join(render(zoo.any_part(name, records, cells, base, columns, args.epochs), args.format)
+                         for name in names)
     if not names:
         print(f"no runs in {', '.join(args.runs)}", file=sys.stderr)
     if args.out:

@@ -12,6 +12,7 @@ from .streaming import StreamingLoader as StreamingLoader
 from .streaming import make_loader as make_loader
 from .subset import Subset
 from .table import TableData
+from .torch_data import TorchData
 
 __all__ = ["ArrayData", "ArrayFile", "Arrays", "CIFAR10", "CIFAR100", "ImageFolderData", "LabelNoise", "Shapes",
-           "SpeechCommands", "Subset", "TableData"]
+           "SpeechCommands", "Subset", "TableData", "TorchData"]

@@ -289,4 +289,11 @@ def evaluated_on(loader) -> str:
     facts = loader.describe()
     hashed = f", SHA-256 {facts['sha256'][:16]}" if facts.get("sha256") else ""
     return (f"{facts.get('name')}, split {facts.get('split')}, {len(loader.data)} images of "
-            f"{len(loader.data.classes)} classes{hashed}")
+            f"{len(loader.data.classes)} classes{hashed}{of_official(loader.data)}")
+
+
+def of_official(data) -> str:
+    """Whether a published set was read from the published files, in words for logs; empty for other sets."""
+    if getattr(data, "official", False):
+        return ", the official files"
+    return ", not the official files" if hasattr(data, "published") else ""

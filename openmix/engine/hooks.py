@@ -177,37 +177,50 @@ class MixPreviewHook(Hook):
 
 
 class ProgressHook(Hook):
-    """A progress bar on standard error, where a terminal watches.
+    """A progress bar on standard output, where a terminal watches, with the main value of the last evaluation.
 
     Args:
-        enabled: True or False to decide yourself; by default only if standard error is a terminal.
+        enabled: True or False to decide yourself; by default only if standard output is a terminal.
     """
 
     observer = False
 
     def __init__(self, enabled: bool | None = None):
-        self.enabled, self.bar = enabled, None
+        self.enabled, self.bar, self.streams, self.values = enabled, None, [], ""
 
     def before_train_epoch(self, runner):
-        enabled = sys.stderr.isatty() if self.enabled is None else self.enabled
+        enabled = sys.stdout.isatty() if self.enabled is None else self.enabled  # the bar is drawn on stdout
         if enabled and runner.rank == 0:
-            from rich.progress import Progress  # mmengine depends on rich
+            from rich.console import Console  # mmengine depends on rich
+            from rich.progress import Progress, TextColumn
 
-            self.bar = Progress(transient=True)
+            self.bar = Progress(*Progress.get_default_columns(), TextColumn("{task.fields[values]}"), transient=True,
+                                console=Console())
             steps = runner.train_loop.steps
             done = runner.iter - runner.epoch * steps
-            self.task = self.bar.add_task(f"epoch {runner.epoch + 1}/{runner.max_epochs}", total=steps, completed=done)
+            self.task = self.bar.add_task(f"epoch {runner.epoch + 1}/{runner.max_epochs}", total=steps, completed=done,
+                                          values=self.values)
             atexit.register(self.bar.stop)  # give the cursor back however the run ends
             self.bar.start()
+            self.streams = [(handler, handler.stream) for handler in runner.logger.handlers
+                            if getattr(handler, "stream", None) is sys.__stdout__]
+            for handler, _ in self.streams:  # log lines go above the bar, which now stands in for sys.stdout
+                handler.setStream(sys.stdout)
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         if self.bar is not None:
             self.bar.advance(self.task)
+
+    def after_val_epoch(self, runner, metrics=None):
+        main = runner.val_loop.main
+        self.values = f"{main} {metrics[main]:.4g}" if metrics and main in metrics else ""
 
     def after_train_epoch(self, runner):
         self.after_run(runner)
 
     def after_run(self, runner):
         if self.bar is not None:
+            for handler, stream in self.streams:
+                handler.setStream(stream)
             self.bar.stop()
             self.bar = None

@@ -1,4 +1,5 @@
 """What turns features into logits."""
+from .identity import IdentityHead
 from .linear import LinearHead
 
-__all__ = ["LinearHead"]
+__all__ = ["IdentityHead", "LinearHead"]

@@ -111,3 +111,26 @@ class Criterion(nn.Module):
         label, weight = as_target(target)
         each = self.each(logits, Target(label.long(), weight.to(logits.dtype)))
         return each.mean() if self.reduction == "mean" else each
+
+
+class ProbabilityLoss(nn.Module):
+    """A loss of logits and class probabilities, both (N, C), as a criterion: every target is handed to it in that form.
+
+    Args:
+        loss: a module or function, e.g. ``torch.nn.CrossEntropyLoss(label_smoothing=0.1)``.
+    """
+
+    def __init__(self, loss):
+        super().__init__()
+        if not callable(loss):
+            raise TypeError(f"a loss must be a module or a function of (logits, target), got {loss!r}")
+        self.loss = loss
+
+    def forward(self, logits: Tensor, target: Tensor | Target) -> Tensor:
+        check_target(logits, target)
+        return self.loss(logits, as_target(target).dense(logits.shape[1]).to(logits.dtype))
+
+
+def as_criterion(loss) -> nn.Module:
+    """``loss`` itself if it is a :class:`Criterion`, any other as a :class:`ProbabilityLoss`."""
+    return loss if isinstance(loss, (Criterion, ProbabilityLoss)) else ProbabilityLoss(loss)

@@ -3,6 +3,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from ..checks import check_classes, count_classes
+from ..losses.base import as_criterion
 from ..mixups.base import touch_parameters
 from ..registry import LOSSES, MIXUPS
 from .net import build_net
@@ -13,7 +14,8 @@ class Classifier(BaseModel):
 
     Args:
         backbone, head, mixup, loss: configs (``dict(type=...)``) or modules; the defaults are
-            ``LinearHead``, ``Vanilla`` and ``SoftCrossEntropy``.
+            ``LinearHead``, ``Vanilla`` and ``SoftCrossEntropy``. A loss that is no
+            :class:`~openmix.losses.base.Criterion` gets class probabilities (N, classes): torch's own do.
         num_classes: sizes the head.
         data_preprocessor: mmengine's, used by ``train_step``, ``val_step`` and ``test_step`` alone.
 
@@ -25,7 +27,8 @@ class Classifier(BaseModel):
         super().__init__(data_preprocessor)
         # the small parts first: wrong values are refused before a large network is built
         mixup = MIXUPS.build_part("model.mixup", dict(type="Vanilla") if mixup is None else mixup)
-        criterion = LOSSES.build_part("model.loss", dict(type="SoftCrossEntropy") if loss is None else loss)
+        loss = dict(type="SoftCrossEntropy") if loss is None else loss
+        criterion = as_criterion(LOSSES.build_part("model.loss", loss))
         self.net = build_net(backbone, head, num_classes)
         self.mixup, self.criterion = mixup, criterion
         self.num_classes = count_classes(head, num_classes)

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from ..escape import printable
 from .curves import Curve
 
-HEIGHT, WIDTH = 380, 560  # pixels: of a plot, without its legend; of the narrowest it is made for
+HEIGHT, WIDTH = 380, 310  # pixels: of a plot, without its legend; of the narrowest it is made for, a telephone's
+CHARACTER = 6.6  # pixels of a letter of a legend
 UNITS = ((1.0, "s"), (60.0, "min"), (3600.0, "h"))
+BASELINE = "Vanilla"
+LAST_PART = 0.75  # a chart of curves shows the values after this share of the epochs
 DASHES = ("solid", "dashed", "dotted")
 MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "plus", "star")
 
@@ -38,8 +41,11 @@ def colours(rows: Iterable[str]) -> dict[str, tuple[str, str]]:
     from bokeh.palettes import Category10, Category20
 
     rows = sorted(set(rows))
+    first = [row for row in rows if row == BASELINE]  # black: all others are read against it
+    rows = [row for row in rows if row != BASELINE]
     palette = Category10[10] if len(rows) <= 10 else Category20[20][::2] + Category20[20][1::2]  # the strong ones first
-    return {row: (palette[i % len(palette)], DASHES[i // len(palette) % len(DASHES)]) for i, row in enumerate(rows)}
+    styles = {row: (palette[i % len(palette)], DASHES[i // len(palette) % len(DASHES)]) for i, row in enumerate(rows)}
+    return {**{row: ("black", "solid") for row in first}, **styles}
 
 
 def new_figure(x: str, y: str, tooltips, **options):
@@ -60,7 +66,7 @@ def curve_chart(y: str, curves: list[Curve], style: dict):
         drawn = []
         if curve.x:
             if curve.n > 1:
-                drawn.append(figure.varea(curve.x, curve.low, curve.high, fill_color=colour, fill_alpha=0.3))
+                drawn.append(figure.varea(curve.x, curve.low, curve.high, fill_color=colour, fill_alpha=0.12))
             ranges = [f"{low:.3f} to {high:.3f}" for low, high in zip(curve.low, curve.high, strict=True)]
             drawn += _line(figure, curve.label, curve.x, curve.mean, ranges if curve.n > 1 else None, curve.n,
                            color=colour, line_dash=dash, line_width=2)
@@ -74,6 +80,40 @@ def curve_chart(y: str, curves: list[Curve], style: dict):
             entries.append((curve.label, drawn))
     figure.hover.renderers = [r for _, drawn in entries for r in drawn if "name" in r.data_source.data]
     _legend(figure, entries)
+    if shown := last_values(curves):
+        low, high = shown
+        figure.y_range = bokeh().models.Range1d(low, high)
+    return figure
+
+
+def last_values(curves: list[Curve]) -> tuple[float, float] | None:
+    """Range of the means and bands in the last quarter of the epochs, with a margin; None where nothing is there."""
+    end = max((curve.x[-1] for curve in curves if curve.x), default=0)
+    values = [value for curve in curves for x, low, high in zip(curve.x, curve.low, curve.high, strict=True)
+              if x >= LAST_PART * end for value in (low, high)]
+    if not values:
+        return None
+    margin = 0.08 * (max(values) - min(values)) or 0.5
+    return min(values) - margin, max(values) + margin
+
+
+def dot_chart(points: list[Point], style: dict):
+    """Accuracies of the methods, the best on top: a dot each with its standard deviation, and a line at Vanilla's."""
+    points = sorted(points, key=lambda p: p.top1)
+    tips = [("method", "@name"), ("top-1", "@x{0.00} @std"), ("seeds", "@n")]
+    figure = new_figure("top-1 accuracy (%)", "", tips, y_range=[p.row for p in points])
+    figure.height = 90 + 24 * len(points)
+    for point in points:
+        if point.row == BASELINE:
+            figure.add_layout(bokeh().models.Span(location=point.top1, dimension="height", line_dash="dotted",
+                                                  line_color="black"))
+        if point.std is not None:
+            figure.segment([point.top1 - point.std], [point.row], [point.top1 + point.std], [point.row],
+                           color=style[point.row][0], line_width=2)
+    source = bokeh().models.ColumnDataSource(dict(
+        x=[p.top1 for p in points], name=[p.row for p in points], n=[p.n for p in points],
+        std=["" if p.std is None else f"± {p.std:.2f}" for p in points], color=[style[p.row][0] for p in points]))
+    figure.hover.renderers = [figure.scatter("x", "name", source=source, size=9, color="color")]
     return figure
 
 
@@ -88,12 +128,13 @@ def _line(figure, name, x, y, ranges, n, *, line_width, line_dash, color) -> lis
 
 
 def _legend(figure, entries: list) -> None:
-    """Below the plot, in as many columns as fit into half a page."""
+    """Below the plot, in as many columns as fit into a narrow page."""
     if not entries:
         return
-    columns = max(1, WIDTH // (7 * max(len(label) for label, _ in entries) + 40))
+    width = int(CHARACTER * max(len(label) for label, _ in entries))
+    columns = max(1, WIDTH // (width + 26))
     legend = bokeh().models.Legend(items=entries, click_policy="hide", label_text_font_size="12px", spacing=0,
-                                   padding=4, ncols=columns, border_line_color=None, location="top_left")
+                                   padding=4, label_width=width, ncols=columns, border_line_color=None, location="top_left")
     figure.add_layout(legend, "below")
     figure.height = HEIGHT + 22 * -(-len(entries) // columns)
 

@@ -15,7 +15,7 @@ from ..workdir.files import write_atomic
 from ..workdir.json_files import read_bytes
 from . import charts
 from .curves import METRICS, make_curve, read_run
-from .tables import CELL_HEAD, RUN_HEAD, cell_rows, run_row
+from .tables import CELL_HEAD, RUN_HEAD, cell_rows, run_row, without_constants
 
 DATA_URI = "data:image/png;base64,"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -35,7 +35,8 @@ def write_report(roots, path, *, title: str = "openmix report", pictures: bool =
     """
     records = gather([roots] if isinstance(roots, (str, Path)) else list(roots))
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} for the report {path.name}; make it first")
     write_atomic(path, page(records, title, pictures, columns).encode())
     return path
 
@@ -63,13 +64,15 @@ def page(records: list[Record], title: str, pictures: bool = True, columns=()) -
     for name, figure in cost_charts(cells, style):
         target = f"chart{len(items)}"
         items[target], costs[target] = charts.as_item(figure, target), name
+    cell_head, rows, same = without_constants(
+        (*CELL_HEAD, *map(".".join, columns)), cell_rows(cells, columns), ("network", "data", "epochs", "published", "hardware"))
     template = environment().get_template("report.html")
     states = defaultdict(int)
     for record in records:
         states[record.state] += 1
     return template.render(
         title=title, states=sorted(states.items()), runs=len(records), sections=sections, costs=costs, items=items,
-        cell_head=(*CELL_HEAD, *map(".".join, columns)), cell_rows=cell_rows(cells, columns), run_head=RUN_HEAD,
+        cell_head=cell_head, cell_rows=rows, same=same, run_head=RUN_HEAD,
         run_rows=[run_row(r, runs[r.folder]) for r in records],
         pictures=newest_pictures(cells) if pictures else None, script=charts.script())
 
@@ -95,8 +98,13 @@ def grouped(cells: list[Cell]) -> list[tuple[list[Cell], str]]:
     groups = defaultdict(list)
     for cell in cells:
         groups[cell.dataset, cell.network, cell.epochs].append(cell)
-    return [(cells_of, f"{network} on {dataset}, {epochs} epochs") for (dataset, network, epochs), cells_of
+    return [(cells_of, f"{network} on {dataset}, {in_words(epochs)}") for (dataset, network, epochs), cells_of
             in sorted(groups.items())]
+
+
+def in_words(epochs: int) -> str:
+    """``1 epoch``, ``200 epochs``."""
+    return "1 epoch" if epochs == 1 else f"{epochs} epochs"
 
 
 # -- charts ----------------------------------------------------------------------------------------------------
@@ -110,8 +118,10 @@ class Chart:
 
 
 def curve_charts(cells: list[Cell], runs: dict, style: dict) -> list[Chart]:
-    """Accuracy and loss of the cells of one group."""
-    drawn = []
+    """Accuracies as dots, then the curves of accuracy and loss, of the cells of one group."""
+    points = [charts.Point(cell.row, "", 0.0, cell.mean, cell.std, len(cell.values)) for cell in cells
+              if cell.mean is not None]
+    drawn = [Chart(charts.dot_chart(points, style), [])] if len(points) > 1 else []
     for metric, axis in METRICS.items():
         curves = [make_curve(cell, runs, metric) for cell in cells]
         shown = [c for c in curves if c.x or c.singles]
@@ -130,11 +140,17 @@ def cost_charts(cells: list[Cell], style: dict) -> list[tuple]:
         where = {hardware_of(r) for r in cell.counted}
         if cell.mean is None or len(timed) < len(cell.counted) or len(where) != 1:
             continue
-        seconds = statistics.median(r.epochs * r.result["data"]["images"] / r.result["img_s"] for r in timed)
+        seconds = statistics.median(r.epochs * images_an_epoch(r) / r.result["img_s"] for r in timed)
         by_hardware[cell.dataset, next(iter(where))].append(charts.Point(
-            cell.row, f"{cell.network}, {cell.epochs} epochs", seconds, cell.mean, cell.std, len(cell.values)))
+            cell.row, f"{cell.network}, {in_words(cell.epochs)}", seconds, cell.mean, cell.std, len(cell.values)))
     return [(f"{dataset}, {show_hardware(spot)}", charts.cost_chart(points, style))
             for (dataset, spot), points in sorted(by_hardware.items(), key=str)]
+
+
+def images_an_epoch(record: Record) -> int:
+    """Images that an epoch trains on: all of the set, or those of as many batches as ``train_cfg.limit`` allows."""
+    images, limit = record.result["data"]["images"], (record.config or {}).get("train_cfg", {}).get("limit")
+    return min(images, limit * record.result["total_batch"]) if limit and record.result.get("total_batch") else images
 
 
 # -- pictures --------------------------------------------------------------------------------------------------

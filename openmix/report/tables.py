@@ -2,6 +2,7 @@
 import statistics
 from collections import defaultdict
 
+from ..results import published
 from ..results.cells import REDUCTIONS, Cell, has_table
 from ..results.columns import column_text, mean_and_std
 from ..results.costs import Cost, hardware_of, make_costs, show_hardware
@@ -18,8 +19,9 @@ def text(value) -> tuple:
     return str(value), str(value)
 
 
-CELL_HEAD = ("method", "network", "data", "epochs", "top-1 (%)", "std", "n", "not counted", "img/s", "cost",
-             "memory (MiB)", "hours", "hardware")
+CELL_HEAD = ("method", "network", "data", "epochs", "top-1 (%)", "std", "n", "to Vanilla", "published", "not counted",
+             "img/s", "cost", "memory (MiB)", "hours", "hardware")
+BASELINE = "Vanilla"
 
 
 def cell_rows(cells: list[Cell], columns=()) -> list[list[tuple]]:
@@ -39,12 +41,39 @@ def cell_rows(cells: list[Cell], columns=()) -> list[list[tuple]]:
         rows.append([
             text(cell.row), text(cell.network), text(cell.dataset), (str(cell.epochs), cell.epochs),
             (mean[0] + reduction, mean[1]), number(cell.std, 2),
-            (f"{len(cell.values)}/{cell.seeds}", len(cell.values)), text(", ".join(cell.not_counted)),
+            (f"{len(cell.values)}/{cell.seeds}", len(cell.values)), to_baseline(cell, cells), as_published(cell),
+            text(", ".join(cell.not_counted)),
             number(cost and cost.img_s, 0), ("-", "") if not cost or cost.relative is None else (
                 f"{cost.relative:.2f}x", cost.relative), number(cost and cost.memory_mib, 0),
             number(statistics.median(seconds) / 3600 if seconds and cost else None, 2), text(where),
             *((column_text(cell, column), mean_and_std(cell, column)[0] or "") for column in columns)])
     return rows
+
+
+def to_baseline(cell: Cell, cells: list[Cell]) -> tuple:
+    """Difference in points to the one cell of Vanilla of the same data, network, epochs and reduction."""
+    same = [c for c in cells if c.row == BASELINE and c.mean is not None and (c.dataset, c.network, c.epochs, c.kind) ==
+            (cell.dataset, cell.network, cell.epochs, cell.kind)]
+    if len(same) != 1 or cell.mean is None or cell.row == BASELINE:
+        return "-", ""
+    return f"{cell.mean - same[0].mean:+.2f}", cell.mean - same[0].mean
+
+
+def as_published(cell: Cell) -> tuple:
+    """The published accuracy of the method with this network and data after as many epochs."""
+    name = published.published_name(cell.dataset, cell.network, cell.row)
+    return number(name and published.published(cell.dataset, cell.network, name, cell.epochs), 2)
+
+
+def without_constants(head, rows: list[list[tuple]], names) -> tuple[tuple, list[list[tuple]], dict]:
+    """A table of several rows without those of the columns ``names`` that are the same in all, and these by name.
+
+    A column of ``-`` is no information and goes, too.
+    """
+    values = {name: {row[head.index(name)][0] for row in rows if row[head.index(name)][0] != "-"} for name in names}
+    same = {name: next(iter(texts), "-") for name, texts in values.items() if len(rows) > 1 and len(texts) < 2}
+    left = [i for i, name in enumerate(head) if name not in same]
+    return tuple(head[i] for i in left), [[row[i] for i in left] for row in rows], same
 
 
 def by_network(cells: list[Cell]) -> list[list[Cell]]:

@@ -7,12 +7,13 @@ from .render import Table
 from .tables import difference, ordered_rows, parts
 
 
-def flat_table(cells: list[Cell], names=None, columns=()) -> Table:
+def flat_table(cells: list[Cell], names=None, columns=(), only=()) -> Table:
     """One row a cell, for CSV, with numbers to 4 digits; also cells that were published and have no run yet.
 
     Args:
         names: of the parts to list; all by default.
         columns: further ones, see :mod:`openmix.results.columns`; each has its deviation beside it.
+        only: numbers of epochs; all without any.
     """
     head = ["dataset", "network", "method", "epochs", "top1", "std", "seeds", "started", "others", "reduction",
             "published", "difference", "source", "img_s", "memory_mib", "relative_time", "hardware",
@@ -27,6 +28,8 @@ def flat_table(cells: list[Cell], names=None, columns=()) -> Table:
         source = (published.source(dataset, network) or {}).get("url", "")
         for row, of in ordered_rows(own, dataset, network):
             for n in sorted({c.epochs for c in own} | set(theirs)):
+                if only and n not in only:
+                    continue
                 cell, value = by_row.get((row, n)), of and published.published(dataset, network, of, n)
                 if cell or value:
                     rows.append([dataset, network, row, n, *_flat(cell), _digits(value),

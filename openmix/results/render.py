@@ -18,6 +18,10 @@ class Link(NamedTuple):
     path: str
 
 
+class Best(str):
+    """A text that is the best of its column: bold in LaTeX, as it is elsewhere."""
+
+
 @dataclass
 class Table:
     """``head`` names the columns, ``rows`` hold texts and :class:`Link` objects; the first column is left-aligned."""
@@ -76,13 +80,20 @@ def layout(table: Table, style: str) -> str:
     if style == "csv":
         return drawn.get_csv_string(lineterminator="\n")
     if style == "latex":
-        return drawn.get_latex_string()
+        return booktabs(drawn.field_names, drawn.rows)
     if style == "html":
         return drawn.get_html_string(escape_header=False, escape_data=False)
     drawn.set_style(TableStyle.MARKDOWN)
     drawn.align = "r"
     drawn.align[drawn.field_names[0]] = "l"
     return drawn.get_string()
+
+
+def booktabs(head: list[str], rows: list[list[str]]) -> str:
+    r"""A ``tabular`` of cells that are LaTeX already, with the rules of the package booktabs (``\\usepackage{booktabs}``)."""
+    lines = [" & ".join(row) + r" \\" for row in (head, *rows)]
+    return "\n".join([rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", lines[0], r"\midrule", *lines[1:],
+                      r"\bottomrule", r"\end{tabular}"])
 
 
 def _paragraph(escaped: str, style: str) -> str:
@@ -92,6 +103,8 @@ def _paragraph(escaped: str, style: str) -> str:
 def _cell(value, style: str) -> str:
     """A text or a link with the escapes of a format: everything that is written comes through here."""
     escape = ESCAPES[style]
+    if isinstance(value, Best) and style == "latex":
+        return rf"\textbf{{{escape(value)}}}"
     if not isinstance(value, Link):
         return escape(value)
     text, path = escape(value.text), _address(value.path)

@@ -15,7 +15,7 @@ from .columns import column_text, is_early
 from .costs import Cost, make_costs
 from .labels import part_name
 from .records import Record
-from .render import Link, Part, Table
+from .render import Best, Link, Part, Table
 
 OVERVIEW = "overview"  # name of the part that counts the runs of all others
 UNPLACED = "unplaced"  # name of the part with the runs whose files do not name their table
@@ -46,18 +46,19 @@ def _hashed(pair: tuple[str, str]) -> str:
     return f"{part_name(*pair)}-{hashlib.sha256(json.dumps(pair).encode()).hexdigest()[:6]}"
 
 
-def make_part(cells: list[Cell], dataset: str, network: str, base=".", columns=()) -> Part:
+def make_part(cells: list[Cell], dataset: str, network: str, base=".", columns=(), only=()) -> Part:
     """The tables of a network on a data set.
 
     Args:
         cells: of any networks and data sets.
         base: folder of the file that the links are for.
         columns: further ones of the accuracy table, see :mod:`openmix.results.columns`.
+        only: numbers of epochs; all without any.
     """
-    cells = [c for c in cells if (c.dataset, c.network) == (dataset, network)]
+    cells = [c for c in cells if (c.dataset, c.network) == (dataset, network) and (not only or c.epochs in only)]
     columns = [*dict.fromkeys([*published.columns(dataset, network), *columns])]
     notes: list[str] = []
-    tables = [accuracy_table(cells, dataset, network, notes, columns)]
+    tables = [accuracy_table(cells, dataset, network, notes, columns, only)]
     costs = make_costs(cells)
     if costs:
         tables.append(cost_table(costs, notes))
@@ -101,14 +102,15 @@ def ordered_rows(cells: list[Cell], dataset: str, network: str) -> list[tuple[st
     return ordered + [(row, None) for row, of in names.items() if of is None]
 
 
-def accuracy_table(cells: list[Cell], dataset: str, network: str, notes: list[str], columns=()) -> Table:
+def accuracy_table(cells: list[Cell], dataset: str, network: str, notes: list[str], columns=(), only=()) -> Table:
     """Rows methods; for each number of epochs our accuracy and, if there is one, the published and the difference.
 
     ``columns`` come behind them, for each number of epochs that was run.
     """
-    theirs = published.epochs(dataset, network)
+    theirs = [n for n in published.epochs(dataset, network) if not only or n in only]
     own = [(n, column) for n in sorted({c.epochs for c in cells} or theirs) for column in columns]
     epochs = sorted({c.epochs for c in cells} | set(theirs))
+    best = {n: max((c.mean for c in cells if c.epochs == n and c.mean is not None), default=None) for n in epochs}
     theirs = [n for n in theirs if any(published.published(dataset, network, name, n) is not None
                                        for name in published.methods(dataset, network))]
     by_row = {(c.row, c.epochs): c for c in cells}
@@ -120,7 +122,8 @@ def accuracy_table(cells: list[Cell], dataset: str, network: str, notes: list[st
         line = [row]
         for n in epochs:
             cell = by_row.get((row, n))
-            line.append(cell_text(cell, notes) if cell else NO_RUN)
+            text = cell_text(cell, notes) if cell else NO_RUN
+            line.append(Best(text) if cell and cell.mean is not None and cell.mean == best[n] else text)
             if n in theirs:
                 value = name and published.published(dataset, network, name, n)
                 refs = [_ref(text, notes) for text in published.caveats(dataset, network, name, n)] if value else []
@@ -273,8 +276,8 @@ def known_parts(cells: list[Cell]) -> list[str]:
     return [*parts(cells), OVERVIEW, UNPLACED]
 
 
-def any_part(name: str, records: list[Record], cells: list[Cell], base=".", columns=()) -> Part:
+def any_part(name: str, records: list[Record], cells: list[Cell], base=".", columns=(), only=()) -> Part:
     """The part of that name, one of :func:`known_parts`. Raises KeyError for another."""
     if name in (OVERVIEW, UNPLACED):
         return overview_part(cells) if name == OVERVIEW else unplaced_part(records, base)
-    return make_part(cells, *parts(cells)[name], base, columns)
+    return make_part(cells, *parts(cells)[name], base, columns, only)

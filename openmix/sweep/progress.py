@@ -178,12 +178,14 @@ class LiveProgress(PlainProgress):
             self._try(lambda: self.live.update(self._draw(pool), refresh=True))
 
     def _draw(self, pool):
-        from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
 
         running = Table.grid(padding=(0, 2))
+        for _ in range(3):
+            running.add_column(overflow="fold")  # a long name goes on in the next line
+        screen = Table.grid()  # a row each: the bar alone would end without a line break
         for a in pool.running:
             running.add_row(Text(", ".join(d for d in a.devices if d) or "cpu"), Text(a.job.name),
                             Text(where(job_status(a.job)) if a.begun else "starting"))
@@ -192,7 +194,9 @@ class LiveProgress(PlainProgress):
                 f"{len(pool.failed)} failed; {clock(pool.time_left())} to go")
         failed = [Text(printable(f"failed: {name}: {why}")[:300], style="red")
                   for name, why in list(pool.failed.items())[-5:]]
-        return Group(Text(head), ProgressBar(total=max(1, pool.total), completed=pool.done, width=60), running, *failed)
+        for part in (Text(head), ProgressBar(total=max(1, pool.total), completed=pool.done, width=60), running, *failed):
+            screen.add_row(part)
+        return screen
 
 
 __getattr__ = renamed(__name__, Standing="JobStatus", stand="job_status", Lines="PlainProgress", Screen="LiveProgress")

@@ -1,8 +1,12 @@
 """What a training run does and leaves behind."""
 import copy
+import io
 import json
+import logging
 import math
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +15,7 @@ from mmengine.hooks import Hook
 
 from openmix import apis
 from openmix.engine import checkpoint
-from openmix.engine.hooks import EMAHook
+from openmix.engine.hooks import EMAHook, ProgressHook
 from openmix.engine.resume import load_weights
 from openmix.engine.step.eager import Diverged, EagerStep
 from openmix.engine.train_loop import Stopped
@@ -349,6 +353,29 @@ def test_progress_bar_advances_and_closes(tmp_path):
     runner = train(cfg)
     hook = next(h for h in runner.hooks if type(h).__name__ == "ProgressHook")
     assert hook.bar is None and hook.task is not None
+    assert hook.values.startswith("top1 "), "what the bar of the next epoch shows"
+
+
+def test_log_lines_go_above_the_bar_and_to_the_screen_itself_after_it(tmp_path, monkeypatch):
+    hook, screen = ProgressHook(enabled=True), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr(sys, "__stdout__", screen)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal for rich
+    handler = logging.StreamHandler(screen)
+    logger = logging.Logger("bar")
+    logger.addHandler(handler)
+    loop = SimpleNamespace(steps=4)
+    runner = SimpleNamespace(rank=0, train_loop=loop, iter=0, epoch=0, max_epochs=1, logger=logger)
+    hook.before_train_epoch(runner)
+    assert handler.stream is not screen and handler.stream is sys.stdout, "rich draws the bar below what is printed"
+    hook.after_train_epoch(runner)
+    assert handler.stream is screen
+
+
+def test_a_line_of_a_limited_epoch_counts_the_steps_that_it_has(tmp_path):
+    train(config(tmp_path, epochs=1, **{"train_cfg.limit": 2, "default_hooks.logger.interval": 1}))
+    log = next(tmp_path.glob("*/*.log")).read_text()
+    assert "[1][1/2]" in log and "[1][2/2]" in log
 
 
 def test_two_runs_in_one_process_log_into_folders_of_their_own(tmp_path):

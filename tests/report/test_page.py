@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from openmix.report import write_report
+from openmix.report import charts, write_report
+from openmix.report.curves import Curve
+from openmix.report.page import gather, images_an_epoch
 from tests.results.fake_runs import png, write_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -127,12 +129,60 @@ def objects(value):
 def test_charts_hold_the_curves_and_their_bands(page):
     items = json.loads(page.json)
     assert set(items) == {attrs["id"] for tag, attrs in page.elements if tag == "div" and "id" in attrs}
-    accuracy = json.dumps(items["chart0"])
+    accuracy = json.dumps(items["chart1"])
     for label in ("Vanilla (n = 3)", "MixUp (n = 1 of 2)", "MixUp, seed 1, diverged", "CutMix (n = 1)"):
         assert label in accuracy
-    drawn = [d["attributes"]["glyph"]["name"] for d in objects(items["chart0"]) if d.get("name") == "GlyphRenderer"]
+    drawn = [d["attributes"]["glyph"]["name"] for d in objects(items["chart1"]) if d.get("name") == "GlyphRenderer"]
     assert drawn.count("VArea") == 1, "only three seeds make a band"
     assert drawn.count("Line") == 5, "four means, and the diverged run"
+
+
+def test_accuracies_are_dots_with_bars_in_their_order(page):
+    dots = json.dumps(json.loads(page.json)["chart0"])
+    order = ["Vanilla", "CutMix", "MixUp"]
+    shown = next(d["attributes"]["factors"] for d in objects(json.loads(dots)) if d.get("name") == "FactorRange")
+    assert [row for row in shown if row in order] == ["CutMix", "Vanilla", "MixUp"]
+    drawn = [d["attributes"]["glyph"]["name"] for d in objects(json.loads(dots)) if d.get("name") == "GlyphRenderer"]
+    assert drawn.count("Segment") == 1, "only Vanilla has three seeds"
+
+
+def test_a_chart_of_curves_shows_the_values_of_the_last_quarter(page):
+    ranges = [d["attributes"] for d in objects(json.loads(page.json)["chart1"]) if d.get("name") == "Range1d"]
+    assert len(ranges) == 1 and ranges[0]["start"] < 5.0 and ranges[0]["end"] > 73.0
+    curve = Curve("a", "a", 1, [1, 2, 3, 4], [10.0, 50.0, 70.0, 72.0], [10.0, 50.0, 69.0, 71.0], [10.0, 50.0, 71.0, 73.0])
+    low, high = charts.last_values([curve])
+    assert (low, high) == pytest.approx((69 - 0.32, 73 + 0.32)) and charts.last_values([]) is None
+
+
+def test_the_difference_to_vanilla_is_that_of_the_means(page):
+    rows = {row["method"]: row["to Vanilla"] for row in page.table("cells")}
+    assert rows["MixUp"] == f"{73 - (70 + 71 + 72.5) / 3:+.2f}" and rows["Vanilla"] == rows["CutMix"] == "-"
+
+
+def test_what_is_the_same_in_all_rows_is_said_once(tmp_path):
+    for method in ("Vanilla", "MixUp"):
+        write_run(tmp_path / method / "seed0", f"type={method!r}", 0, [50.0] * 11)
+    page = Page(write_report(tmp_path, tmp_path / "r.html").read_text())
+    assert not {"network", "data", "epochs", "hardware", "published"} & page.table("cells")[0].keys()
+    words = " ".join(" ".join(page.words).split())
+    assert "All rows: network CifarResNet-20 , data CIFAR-100 , epochs 11 , hardware 1 x GPU A" in words.replace(
+        ",", " ,").replace("  ", " ")
+
+
+def test_a_limited_run_is_charged_the_batches_that_it_trained_on(tmp_path):
+    folder = write_run(tmp_path / "a" / "seed0", "type='Vanilla'", 0, [50.0] * 11)
+    record = next(iter(gather([tmp_path])))
+    assert images_an_epoch(record) == 50000
+    record.config["train_cfg"]["limit"] = 7
+    assert images_an_epoch(record) == 700 and folder.is_dir()
+
+
+def test_one_epoch_is_no_epochs_and_a_folder_that_is_not_there_is_not_made(tmp_path):
+    write_run(tmp_path / "a" / "seed0", "type='Vanilla'", 0, [50.0])
+    assert "CIFAR-100, 1 epoch<" in write_report(tmp_path, tmp_path / "r.html").read_text()
+    with pytest.raises(FileNotFoundError, match="no folder .*nope for the report x.html"):
+        write_report(tmp_path, tmp_path / "nope" / "x.html")
+    assert not (tmp_path / "nope").exists()
 
 
 def test_what_a_chart_lacks_stands_below_it(page):

@@ -42,6 +42,7 @@ TOP_LEVEL = {
     "default_scope", "randomness", "experiment_name", "work_dir", "auto_scale_lr", "custom_imports", "sync_bn",
     "find_unused_parameters", "config_name", "evals",
 }
+SAME = dict(batch_size="total_batch", epochs="max_epochs", learning_rate="lr", wd="weight_decay")  # of other libraries
 TOGETHER = (  # of each of these, all or none
     ("train_dataloader", "train_cfg", "optim_wrapper"),
     ("val_dataloader", "val_cfg", "val_evaluator"),
@@ -71,7 +72,7 @@ def check_config(cfg, values: bool = True) -> None:
     from ..optim.optimizers import check_optimizer
     from ..optim.schedules import check_schedule
 
-    check_keys("config", {k: v for k, v in cfg.items() if not k.startswith("_")}, TOP_LEVEL)
+    check_top_level(cfg)
     refuse_secrets(cfg)
     for key in ("model", "work_dir"):
         if key not in cfg:
@@ -101,6 +102,28 @@ def check_config(cfg, values: bool = True) -> None:
     check_preprocessor(cfg.get("data_preprocessor") or {})
     check_data(cfg)
     check_logging(cfg)
+
+
+def check_top_level(cfg) -> None:
+    """The keys of the config itself; where one has its place further inside, the message names that."""
+    keys = {key: value for key, value in cfg.items() if not key.startswith("_")}
+    for key in keys.keys() - TOP_LEVEL:
+        places = [place for name in (SAME.get(key, key), key) for place in places_of(name, keys)]
+        if places:
+            raise ValueError(f"config: unknown key {key!r}; did you mean {' or '.join(dict.fromkeys(places))}?")
+    check_keys("config", keys, TOP_LEVEL)
+
+
+def places_of(key: str, inside, prefix: str = "") -> list[str]:
+    """Dotted names of the entries ``key`` below the top of a config."""
+    items = inside.items() if isinstance(inside, Mapping) else enumerate(inside)
+    places = []
+    for name, value in items:
+        if name == key and prefix:
+            places.append(f"{prefix}{name}")
+        if isinstance(value, (Mapping, list, tuple)):
+            places += places_of(key, value, f"{prefix}{name}.")
+    return places
 
 
 def check_model(model, values: bool = True) -> None:

@@ -44,7 +44,7 @@ def check_json(path, above: tuple = ()) -> None:
     Raises:
         ValueError: the message names the key and what to do. FileNotFoundError: a ``_base_`` that is not there.
     """
-    from ...paths import config_root
+    from ...paths import config_root, find_base
 
     path = os.path.abspath(os.path.expanduser(path))
     if path in above:
@@ -66,7 +66,7 @@ def check_json(path, above: tuple = ()) -> None:
     for base in bases if isinstance(bases, list) else [bases]:
         if not isinstance(base, str):
             raise ValueError(f"{path}: _base_ must be a path or a list of paths, got {base!r}")
-        file = os.path.join(os.path.dirname(path), base)
+        file = str(find_base(os.path.dirname(path), base))
         if os.path.splitext(file)[1] == ".json" and "::" not in base:
             check_json(file, (*above, path))
         elif os.path.splitext(file)[1] != ".py" or not Path(file).resolve().is_relative_to(config_root().resolve()):

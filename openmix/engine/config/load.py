@@ -9,6 +9,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ...errors import did_you_mean
+from ...paths import find_base
 from .foreign import check_json
 from .options import merge_options, parse_options
 from .plain import plain_config
@@ -36,7 +37,7 @@ def load_config(path, options: dict | None = None) -> Config:
     if data:
         check_json(path)
     try:
-        with _without_mark(any(text.startswith(MARK) for text in texts.values())):
+        with _bases_by_name(), _without_mark(any(text.startswith(MARK) for text in texts.values())):
             config = read_json(path) if data else Config.fromfile(str(path), lazy_import=False)
     except (OSError, ImportError):  # these name the file that is missing
         raise
@@ -57,7 +58,7 @@ def read_json(path: Path) -> Config:
     config = json.loads(path.read_text(encoding="utf-8-sig"))
     names, merged = config.pop("_base_", []), {}
     for name in names if isinstance(names, list) else [names]:
-        base = path.parent / name
+        base = find_base(path.parent, name)
         part = read_json(base) if base.suffix == ".json" else Config.fromfile(str(base), lazy_import=False)
         if twice := merged.keys() & part.keys():
             raise KeyError(f"{', '.join(sorted(twice))} in two of its _base_ files")
@@ -99,9 +100,10 @@ def chain(path: Path, above: tuple = ()) -> Iterator[tuple[Path, str]]:
                          "save it as UTF-8") from error
     yield path, text
     for name in bases(path, text):
-        base = path.parent / name
+        base = find_base(path.parent, name)
         if not base.is_file():
-            raise FileNotFoundError(f"{path} is based on {name}, but there is no file {base}")
+            raise FileNotFoundError(f"{path} is based on {name}, but there is no file {base}, and no shipped config of "
+                                    "that name (openmix list configs)")
         yield from chain(base, (*above, path.resolve()))
 
 
@@ -117,6 +119,21 @@ def bases(path: Path, text: str) -> list[str]:
                           and isinstance(line.targets[0], ast.Name) and line.targets[0].id == "_base_"), [])
     names = names if isinstance(names, (list, tuple)) else [names]
     return [name for name in names if isinstance(name, str) and "::" not in name and "{{" not in name]
+
+
+@contextlib.contextmanager
+def _bases_by_name():
+    """Let mmengine find the shipped configs that ``_base_`` names: see :func:`openmix.paths.find_base`."""
+    find = Config._get_cfg_path
+
+    def by_name(name: str, filename: str):
+        return find(name, filename) if "::" in name else (str(find_base(Path(filename).parent, name)), None)
+
+    Config._get_cfg_path = staticmethod(by_name)
+    try:
+        yield
+    finally:
+        Config._get_cfg_path = staticmethod(find)
 
 
 @contextlib.contextmanager

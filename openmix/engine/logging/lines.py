@@ -43,7 +43,7 @@ def is_plain(processor) -> bool:
 def train_line(runner, batch_idx: int, scalars: dict) -> tuple[dict, str]:
     """What ``LogProcessor.get_log_after_iter(runner, batch_idx, "train")`` gives for the scalars of one interval."""
     processor, loop = runner.log_processor, runner.train_loop
-    digits, steps = processor.num_digits, len(loop.dataloader)
+    digits, steps = processor.num_digits, loop.steps
     tag = {**scalars, "epoch": runner.epoch + 1, "iter": runner.iter + 1}
     epoch = f"[{tag['epoch']}]".rjust(len(str(loop.max_epochs)) + 3)
     parts = [f"Epoch(train){epoch}[{batch_idx + 1:>{len(str(steps))}}/{steps}]", f"lr: {scalars['lr']:.{digits}e}",

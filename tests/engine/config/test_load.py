@@ -5,6 +5,7 @@ import pytest
 
 from openmix.engine.config import load as reading
 from openmix.engine.config.load import load_config
+from openmix.paths import find_config
 
 BASE = "model = dict(head=dict(type='LinearHead'), stages=[dict(a=1)])\n"
 
@@ -94,3 +95,26 @@ def test_an_empty_config_and_one_based_on_two_files_that_share_a_base_are_read_a
     write("_base_ = 'base.py'\nwork_dir = 'x'", "b.py")
     write("lr = 1", "c.py")
     assert load_config(write("_base_ = ['b.py', 'c.py']\nmodel = dict(a=_base_.lr)")).model.a == 1
+
+
+@pytest.mark.parametrize("suffix", [".py", ".json"])
+@pytest.mark.parametrize("name", ["shapes/r20_mixup.py", "shapes/r20_mixup"])
+def test_a_base_may_be_a_shipped_config_by_its_name(tmp_path, name, suffix):
+    file, options = tmp_path / f"own{suffix}", dict(model=dict(mixup=dict(alpha=0.25)))
+    text = f"_base_ = {name!r}\nmodel = {options['model']}"
+    if suffix == ".json":
+        text = json.dumps(dict(_base_=name, **options))
+    file.write_text(text)
+    cfg, shipped = load_config(file), load_config(find_config("shapes/r20_mixup"))
+    assert cfg.model.mixup.alpha == 0.25 and cfg.model.backbone == shipped.model.backbone
+    assert cfg.train_dataloader == shipped.train_dataloader
+
+
+def test_a_base_that_is_there_comes_before_a_shipped_one_and_none_leaves_the_configs(tmp_path):
+    (tmp_path / "shapes").mkdir()
+    (tmp_path / "shapes" / "r20_mixup.py").write_text("model = dict(a=1)")
+    (tmp_path / "own.py").write_text("_base_ = 'shapes/r20_mixup.py'")
+    assert load_config(tmp_path / "own.py").model == dict(a=1)
+    (tmp_path / "out.py").write_text("_base_ = '../pyproject.py'")
+    with pytest.raises(FileNotFoundError, match="and no shipped config of that name"):
+        load_config(tmp_path / "out.py")
