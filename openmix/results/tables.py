@@ -224,8 +224,8 @@ def cost_table(costs: list[Cost], notes: list[str], baseline: str = "Vanilla") -
 
 def run_table(cells: list[Cell], base=".") -> Table:
     """Every run with its state and where its config, last log and last checkpoint are."""
-    rows = [[cell.row, cell.epochs, "?" if r.seed is None else r.seed, r.state, _accuracy(r, cell.reduction), remarks(r),
-             *links(r, base)] for cell in cells for r in cell.records]
+    rows = [[cell.row, cell.epochs, "?" if r.seed is None else r.seed, r.state, _accuracy(r, cell.reduction),
+             remarks(r), *links(r, base)] for cell in cells for r in cell.records]
     count = "1 run" if len(rows) == 1 else f"{len(rows)} runs"
     return Table(["method", "epochs", "seed", "state", "top-1", "remarks", "config", "log", "checkpoint"], rows,
                  f"{count}: states, configs, logs, checkpoints", folded=True)
