@@ -1,4 +1,4 @@
-"""The configs and grids of the mixup paper: they pass their checks, and are the experiments that the paper describes."""
+"""The configs and grids of the mixup paper: they pass their checks and are the paper's experiments."""
 from functools import cache
 
 import pytest
@@ -119,7 +119,7 @@ def test_the_small_corrupted_run_evaluates_the_images_that_it_trains_on():
 def test_the_ablation_has_the_layers_and_partners_of_the_table_with_both_decays():
     rows = read_grid(apis.config_root() / "grids/mixup_paper_ablation.py").rows
     layers = [row.method["layers"] for row in rows if row.method["type"] == "ManifoldMix"]
-    assert sorted(set(layers)) == ["layer1", "layer2", "layer3", "layer4", "stem"]  # their outputs, the inputs of 1 to 5
+    assert sorted(set(layers)) == ["layer1", "layer2", "layer3", "layer4", "stem"]  # outputs: inputs of stages 1 to 5
     methods = [MIXUPS.build(row.method) for row in rows if row.method["type"] != "Vanilla"]
     assert all(method.alpha == 1 and method.pairing == "perm" for method in methods)
     assert {row.changes["optim_wrapper"]["optimizer"]["weight_decay"] for row in rows} == {1e-4, 5e-4}

@@ -45,7 +45,8 @@ class SpeechCommands(ArrayData):
             images, labels, words = read_packed(root, split, words)
         else:
             images, labels, words = read_folder(root, split, words)
-        super().__init__(images, labels, words, name=f"{self.name} ({len(words)} words)", split=split, where=printable(root), channels_last=False)
+        super().__init__(images, labels, words, name=f"{self.name} ({len(words)} words)", split=split,
+                         where=printable(root), channels_last=False)
         self.mean = self.std = None
 
 

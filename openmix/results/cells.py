@@ -1,8 +1,9 @@
 """Records to the cells of tables: which runs are repetitions of each other, and their mean.
 
 A cell is the mean and the sample standard deviation, over seeds, of each run's accuracy: the median of exactly the last
-10 epochs of its primary network, or where its table asks for it that of the last one. Runs are repetitions if they differ in nothing but the seed: equal config, precision,
-number of processes, data and major version of torch. Others have rows of their own.
+10 epochs of its primary network, or where its table asks for it that of the last one. Runs are repetitions if they
+differ in nothing but the seed: equal config, precision, number of processes, data and major version of torch. Others
+have rows of their own.
 """
 import hashlib
 import json

@@ -96,7 +96,8 @@ def ordered_rows(cells: list[Cell], dataset: str, network: str) -> list[tuple[st
         own = [row for row, of in names.items() if of == name]
         if not own:  # no run: under our usual label, or the published name where we have none, or several settings
             usual = published.labels(dataset, network, name)
-            own = [name if any(published.settings(dataset, network, name).values()) else next(iter(usual), name)]
+            chosen = any(published.settings(dataset, network, name).values())
+            own = [name if chosen else next(iter(usual), name)]
         ordered += [(row, name) for row in own]
     return ordered + [(row, None) for row, of in names.items() if of is None]
 
@@ -221,8 +222,8 @@ def cost_table(costs: list[Cost], notes: list[str], baseline: str = "Vanilla") -
 
 def run_table(cells: list[Cell], base=".") -> Table:
     """Every run with its state and where its config, last log and last checkpoint are."""
-    rows = [[cell.row, cell.epochs, "?" if r.seed is None else r.seed, r.state, _accuracy(r, cell.reduction), remarks(r),
-             *links(r, base)] for cell in cells for r in cell.records]
+    rows = [[cell.row, cell.epochs, "?" if r.seed is None else r.seed, r.state, _accuracy(r, cell.reduction),
+             remarks(r), *links(r, base)] for cell in cells for r in cell.records]
     count = "1 run" if len(rows) == 1 else f"{len(rows)} runs"
     return Table(["method", "epochs", "seed", "state", "top-1", "remarks", "config", "log", "checkpoint"], rows,
                  f"{count}: states, configs, logs, checkpoints", folded=True)
