@@ -1,4 +1,4 @@
-"""The configs and grids of the mixup paper: they pass their checks, and are the experiments that the paper describes."""
+"""The configs and grids of the mixup paper: they pass their checks and are the paper's experiments."""
 from functools import cache
 
 import pytest
@@ -16,13 +16,15 @@ PARAMETERS = dict(  # as the codes that the paper names have them
     cifar10_preact18=11_171_146, cifar100_preact18=11_217_316, cifar10_wrn28_10=36_479_194,
     cifar100_wrn28_10=36_536_884, cifar10_densenet190=25_624_430, cifar100_densenet190=25_821_620,
     noise20_preact18=11_171_146, noise50_preact18=11_171_146, noise80_preact18=11_171_146,
-    cifar10_preact18_smoothing=11_171_146, cifar10_preact18_between=11_171_146,
+    cifar10_preact18_smoothing=11_171_146, cifar10_preact18_gaussian=11_171_146,
+    cifar10_preact18_between=11_171_146,
     imagenet_r50=25_557_032, imagenet_r101=44_549_160, imagenet_rx101_32x4d=44_177_704,
     imagenet_rx101_64x4d=83_455_272, imagenet_r101_attacked=44_549_160, speech_lenet=16_321_570,
     speech_vgg11=13_172_894, table_abalone=21_532, table_arcene=1_296_898, table_arrhythmia=54_029, table_htru2=17_922,
     table_iris=17_539, table_phishing_1353=18_179, table_phishing_11055=20_738)
-RUNS = dict(cifar=12, between=2, ablation=18, smoothing=14, noise=15, noise_dropout=12, noise_both=40, noise_small=3,
-            imagenet=8, imagenet_resnext=6, attacks=2, speech=6, speech3=6, tables=21)  # rows of each grid
+RUNS = dict(cifar=12, between=2, ablation=18, smoothing=14, gaussian=6, noise=15, noise_dropout=12, noise_both=40,
+            noise_small=3, imagenet=8, imagenet_resnext=6, attacks=2, speech=6, speech3=6,
+            tables=21)  # rows of each grid
 
 
 @cache
@@ -119,7 +121,7 @@ def test_the_small_corrupted_run_evaluates_the_images_that_it_trains_on():
 def test_the_ablation_has_the_layers_and_partners_of_the_table_with_both_decays():
     rows = read_grid(apis.config_root() / "grids/mixup_paper_ablation.py").rows
     layers = [row.method["layers"] for row in rows if row.method["type"] == "ManifoldMix"]
-    assert sorted(set(layers)) == ["layer1", "layer2", "layer3", "layer4", "stem"]  # their outputs, the inputs of 1 to 5
+    assert sorted(set(layers)) == ["layer1", "layer2", "layer3", "layer4", "stem"]  # outputs: inputs of stages 1 to 5
     methods = [MIXUPS.build(row.method) for row in rows if row.method["type"] != "Vanilla"]
     assert all(method.alpha == 1 and method.pairing == "perm" for method in methods)
     assert {row.changes["optim_wrapper"]["optimizer"]["weight_decay"] for row in rows} == {1e-4, 5e-4}

@@ -367,7 +367,8 @@ PLAIN_ROOMS = sorted({path.parent.name for path in (ROOT / "openmix").glob("*/__
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of paragraphs and lists; code counts as one word, tables and titles do not count."""
+    """The sentences of paragraphs and lists; code counts as one word, tables, their captions and titles do not."""
+    text = re.sub(r"<!-- zoo:(\S+) begin -->.*?<!-- zoo:\1 end -->", "", text, flags=re.S)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.S)
     text = re.sub(r"`[^`]*`", "code", text)
     text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text)

@@ -19,7 +19,7 @@ def defocus_blur(images, strength, u):
 
 @family((0.05, 1), (0.25, 1), (0.4, 1), (0.25, 2), (0.4, 2), draws=lambda c, h, w: 2 * 2 * h * w)
 def glass_blur(images, strength, u):
-    """Between two blurs, each pixel takes the place of one up to a pixel above and left, so many times."""
+    """Between two blurs, each pixel takes the value of one up to a pixel above and left, so many times."""
     sigma, times = strength
     steps = (u.view(-1, 2, 2, *images.shape[2:]) * 2).long() - 1
     images, (y, x) = blur(images, sigma), grid(images)
@@ -53,8 +53,8 @@ def elastic_transform(images, strength, u):
     points = images.new_tensor([[middle[0] + a * third, middle[1] + b * third] for a, b in ((1, 1), (1, -1), (-1, -1))])
     moved = points + (2 * u[:, :6].view(-1, 3, 2) - 1) * reach * side
     back = torch.linalg.solve(torch.cat([moved, torch.ones_like(moved[:, :, :1])], 2), points.expand_as(moved))
-    places = back[:, 0, :, None, None] * y + back[:, 1, :, None, None] * x + back[:, 2, :, None, None]  # (N, 2, H, W)
-    images = sample(images, *places.unbind(1))
+    positions = back[:, 0, :, None, None] * y + back[:, 1, :, None, None] * x + back[:, 2, :, None, None]  # (N, 2, H, W)
+    images = sample(images, *positions.unbind(1))
     if not size:
         return images
     noise = 2 * u[:, 6:].view(-1, 2, height, width) - 1

@@ -48,8 +48,8 @@ def take(images: Tensor, y: Tensor, x: Tensor) -> Tensor:
 def sample(images: Tensor, y: Tensor, x: Tensor) -> Tensor:
     """Bilinear values at rows and columns (N, H, W), mirrored at the edges."""
     height, width = images.shape[2:]
-    places = torch.stack([2 * x / (width - 1) - 1, 2 * y / (height - 1) - 1], -1)
-    return F.grid_sample(images, places, mode="bilinear", padding_mode="reflection", align_corners=True)
+    positions = torch.stack([2 * x / (width - 1) - 1, 2 * y / (height - 1) - 1], -1)
+    return F.grid_sample(images, positions, mode="bilinear", padding_mode="reflection", align_corners=True)
 
 
 def zoom(images: Tensor, factor: float) -> Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from ..checks import number
 from ..plan import Plan, PlanRow, check_batch, epoch_plan, no_draws
 from .arrays import ArrayData
 from .augment import check_padding, crop_flip, mirror, normalise, per_channel, standardise
@@ -29,6 +30,9 @@ class Loader:
         batch_size: images of one evaluation batch of one process; by default 100 on a CPU, more elsewhere.
         padding, mode, flip: random crop with this border (``"reflect"`` or ``"zeros"``) and chance of mirroring. By
             default uint8 images have 4 and 0.5, float data are not augmented.
+        noise: standard deviation of Gaussian noise on training values, in units of the data before normalisation: for
+            uint8 images of pixels in [0, 1]; for sets that standardise each example, after that. The default
+            generator of the device draws it, which a training step has seeded.
         mean, std: per channel, or one number for all; for uint8 of pixels in [0, 1]. Those of ``data`` by default;
             if it has none either, values are not normalised.
         dtype: of the images handed out.
@@ -43,9 +47,9 @@ class Loader:
     gpu_batch = 1000  # default batch_size on a GPU
 
     def __init__(self, data: ArrayData, total_batch: int = 100, *, batch_size: int | None = None,
-                 padding: int | None = None, mode: str = "reflect", flip: float | None = None, mean=None, std=None,
-                 device="cpu", dtype=torch.float32, seed: int = 0, rank: int = 0, world: int = 1, train: bool = True,
-                 draw: Callable | None = None, method=None):
+                 padding: int | None = None, mode: str = "reflect", flip: float | None = None, noise: float = 0.0,
+                 mean=None, std=None, device="cpu", dtype=torch.float32, seed: int = 0, rank: int = 0, world: int = 1,
+                 train: bool = True, draw: Callable | None = None, method=None):
         self.data, self.total_batch, self.seed, self.train = data, total_batch, seed, train
         self.device, self.dtype, self.rank, self.world = torch.device(device), dtype, rank, world
         if method is not None:
@@ -70,6 +74,7 @@ class Loader:
                                  "train_dataloader.augment=None (padding=0 and flip=0)")
         self.mean = self.per_channel("mean", mean)
         self.std = self.per_channel("std", std)
+        self.noise = number("noise", noise, 0)
         self.first, self.last = (0, len(data)) if train else (len(data) * r // world for r in (rank, rank + 1))
 
     def per_channel(self, name: str, values) -> Tensor | None:
@@ -110,7 +115,10 @@ class Loader:
             images = crop_flip(images, row.crop, row.flip, self.padding, self.mode)
         elif self.flip:
             images = mirror(images, row.flip)
-        return self.normalise(images), labels
+        images = self.normalise(images)
+        if self.noise:
+            images += torch.randn_like(images) * (self.noise if self.std is None else self.noise / self.std)
+        return images, labels
 
     def normalise(self, images: Tensor) -> Tensor:
         """Raw images as the network takes them."""
@@ -140,6 +148,7 @@ class Loader:
     def describe(self) -> dict:
         """What a result records: the data's name, SHA-256 and sizes, and how its batches are formed."""
         facts = dict(total_batch=self.total_batch, padding=self.padding, mode=self.mode, flip=self.flip)
+        facts |= dict(noise=self.noise) if self.noise else {}
         return {**self.data.describe(), **(facts if self.train else {})}
 
 

@@ -97,7 +97,10 @@ def network_of(config: dict, description: dict) -> str:
 
 def dataset_of(config: dict, description: dict) -> str:
     """``CIFAR-100``; of a folder or an array file its ``name``, or that of the path."""
-    return description.get("dataset") or _dataset_name(config["train_dataloader"]["dataset"])
+    name = description.get("dataset") or _dataset_name(config["train_dataloader"]["dataset"])
+    if name in ("SpeechCommands", "Speech Commands"):  # earlier runs did not name their count
+        name = f"Speech Commands ({config['model'].get('num_classes')} words)"
+    return name
 
 
 def _dataset_name(dataset: dict) -> str:

@@ -97,7 +97,8 @@ def ordered_rows(cells: list[Cell], dataset: str, network: str) -> list[tuple[st
         own = [row for row, of in names.items() if of == name]
         if not own:  # no run: under our usual label, or the published name where we have none, or several settings
             usual = published.labels(dataset, network, name)
-            own = [name if any(published.settings(dataset, network, name).values()) else next(iter(usual), name)]
+            chosen = any(published.settings(dataset, network, name).values())
+            own = [name if chosen else next(iter(usual), name)]
         ordered += [(row, name) for row in own]
     return ordered + [(row, None) for row, of in names.items() if of is None]
 

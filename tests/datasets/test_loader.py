@@ -176,3 +176,28 @@ def test_describe_tells_what_was_used(data):
 def test_impossible_settings_are_refused(data, settings, message):
     with pytest.raises(ValueError, match=message):
         ResidentLoader(data, **settings)
+
+
+@pytest.mark.parametrize("std", [None, (0.25, 0.5, 0.2)])
+def test_noise_has_mean_0_and_its_deviation_in_pixels_and_training_alone_has_it(std):
+    images = torch.full((64, 3, 16, 16), 128, dtype=torch.uint8)
+    mean = None if std is None else (0.1, 0.2, 0.3)
+
+    def make(**options):
+        data = Arrays(images, torch.arange(64) % 2)
+        return make_loader(data, total_batch=64, padding=0, flip=0.0, mean=mean, std=std, **options)
+    noisy, plain = make(noise=0.1), make()
+    row = next(iter(noisy.rows()))
+    torch.manual_seed(0)
+    first = noisy.batch(row)[0]
+    clean = plain.batch(row)[0]
+    added = (first - clean) * noisy.std
+    for channel in added.unbind(1):
+        assert channel.std().item() == pytest.approx(0.1, rel=0.02) and abs(channel.mean().item()) < 4 * 0.1 / 128
+    torch.manual_seed(0)
+    assert torch.equal(noisy.batch(row)[0], first), "the seeded generator draws it"
+    assert noisy.describe()["noise"] == 0.1 and "noise" not in plain.describe()
+    evaluated = [next(iter(make(train=False, **options)))[0] for options in (dict(noise=0.1), {})]
+    assert torch.equal(*evaluated)
+    with pytest.raises(ValueError, match="noise"):
+        make(noise=-1)

@@ -56,7 +56,8 @@ def test_networks_see_the_corrupted_pixels_whatever_the_batch_size(name):
 def baseline(folder, errors, kind="Corruptions"):
     run = make_run(folder, curve=last_ten(80.0, epochs=10), epochs=10, files=False)
     record = json.loads((run / "result.json").read_text())
-    record["evals"] = dict(c=dict(type=kind, main="mean_error", epoch=10, data={}, networks={record["primary"]: errors}))
+    networks = {record["primary"]: errors}
+    record["evals"] = dict(c=dict(type=kind, main="mean_error", epoch=10, data={}, networks=networks))
     (run / "result.json").write_text(json.dumps(record))
     return run
 

@@ -19,7 +19,8 @@ NOISE = "CIFAR-10 ({}% uniform noise)"
 
 @pytest.mark.parametrize("dataset, network, method, epochs, error", [
     ("CIFAR-10", PREACT, "ERM", 200, 5.53), ("CIFAR-10", PREACT, "mixup, weight decay 5e-4", 200, 4.68),
-    ("CIFAR-10", PREACT, "mixup at the input of stage 4", 200, 5.95), ("CIFAR-10", "DenseNet-190-40", "mixup", 200, 2.7),
+    ("CIFAR-10", PREACT, "mixup at the input of stage 4", 200, 5.95),
+    ("CIFAR-10", "DenseNet-190-40", "mixup", 200, 2.7),
     ("CIFAR-100", PREACT, "mixup", 200, 21.1), ("imagenet", "ResNet-101 (stem=imagenet)", "mixup", 200, 20.8),
     ("imagenet", "ResNeXt-101 (groups=64, stem=imagenet)", "mixup", 90, 19.8),
     ("Speech Commands (30 words)", "SpeechVGG11", "mixup, alpha 0.2", 30, 3.4),

@@ -51,7 +51,7 @@ TOGETHER = (  # of each of these, all or none
 LOADER_KEYS = dict(train_dataloader={"total_batch", "dataset", "augment", "num_workers"},
                    val_dataloader={"batch_size", "dataset", "num_workers", "allow"},
                    test_dataloader={"batch_size", "dataset", "num_workers", "allow"})
-AUGMENT_KEYS = {"padding", "mode", "flip", "scale", "ratio"}
+AUGMENT_KEYS = {"padding", "mode", "flip", "noise", "scale", "ratio"}
 ENV_VALUES = dict(amp=AMP, step=MODES, channels_last=("auto", True, False), cudnn_benchmark=(True, False),
                   num_threads=None)
 MODEL_PARTS = dict(backbone=BACKBONES, head=HEADS, mixup=MIXUPS, loss=LOSSES)
