@@ -32,8 +32,9 @@ from openmix.engine.config.load import load_config
 from openmix.engine.hooks import DEFAULT_HOOKS
 from openmix.engine.optim import optimizers as optim
 from openmix.engine.optim import schedules
-from openmix.registry import BACKBONES, DATASETS, LOSSES, MIXUPS
+from openmix.registry import BACKBONES, DATASETS, EVALUATORS, HOOKS, LOSSES, MIXUPS
 
+REGISTRIES = (BACKBONES, DATASETS, EVALUATORS, HOOKS, LOSSES, MIXUPS)
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINKED = [*DOCS, *sorted((ROOT / "configs").glob("*/README.md"))]  # documents whose links are checked
@@ -76,13 +77,14 @@ def folder(tmp_path, monkeypatch):
         (tmp_path / "configs" / child.name).symlink_to(child)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    modules, names = set(sys.modules), set(MIXUPS.known())
+    modules, names = set(sys.modules), {registry: set(registry.known()) for registry in REGISTRIES}
     yield tmp_path
     for name in set(sys.modules) - modules:
         if name.startswith("my_"):
             del sys.modules[name]
-    for name in set(MIXUPS.known()) - names:  # other tests are not to see the methods of the documents
-        del MIXUPS._module_dict[name]
+    for registry, before in names.items():  # other tests are not to see the parts of the documents
+        for name in set(registry.known()) - before:
+            del registry._module_dict[name]
 
 
 def write_files(path: Path, folder: Path) -> None:
