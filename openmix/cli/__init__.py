@@ -15,6 +15,7 @@ COMMANDS = dict(
     compare="compare two sets of runs",
     rerun="repeat a run and compare the outcomes",
     publish="write the weights of a run for others to use",
+    show="pictures of what mixing methods do to images",
     data="turn a data set into array files: prepare",
     config="print a config as a run would read it",
     list="mixing methods, backbones, losses, data sets, configs, grids",
