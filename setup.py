@@ -15,6 +15,7 @@ extras = dict(
     slurm=["submitit>=1.5"],
     report=["bokeh>=3.4", "scipy>=1.11"],
     show=["matplotlib>=3.8"],
+    docs=["sphinx>=8.1", "furo>=2024.8.6", "myst-parser>=4.0", "matplotlib>=3.8", "timm>=1.0"],
     bench=["timm>=1.0", "kornia>=0.8", "scipy>=1.11"],
     dev=["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.17,<0.18", "import-linter>=2.1", "scipy>=1.11", "timm>=1.0", "tensorboard>=2.16",
          "setuptools>=70.1", "bokeh>=3.4", "submitit>=1.5", "safetensors>=0.4",

@@ -20,8 +20,8 @@ BLOCK = 512  # waveforms of one Fourier transform
 class SpeechCommands(ArrayData):
     """Spoken words as spectrograms (1, 161, 101): 161 frequencies, 101 frames of 10 ms.
 
-    Each is log(1 + |STFT|), see :func:`log_spectrogram`. A loader gives each mean 0 and standard deviation 1, padding
-    included. Use ``augment=None``. All 64,727 utterances of version 0.01 need 4.2 GB of memory.
+    Each is ``log(1 + |STFT|)``, see :func:`log_spectrogram`. A loader gives each mean 0 and standard deviation 1,
+    padding included. Use ``augment=None``. All 64,727 utterances of version 0.01 need 4.2 GB of memory.
 
     Args:
         data_root: the unpacked archive, a folder of words with WAV files and the two official lists; or a packed file

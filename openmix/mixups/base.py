@@ -106,7 +106,7 @@ class MixMethod(nn.Module):
         """The small random things of ``steps`` batches of ``n`` images of ``size`` (H, W).
 
         Returns:
-            dict of tensors (*steps, n or 1, ...), of Python ints (nested in lists for ``steps``) for choices
+            dict of tensors ``(*steps, n or 1, ...)``, of Python ints (nested in lists for ``steps``) for choices
             between programs, and of dicts of the same. Pure functions of these and the images do the rest.
         """
         rows = (*steps, n if self.per_sample else 1)
