@@ -53,7 +53,7 @@ def elastic_transform(images, strength, u):
     points = images.new_tensor([[middle[0] + a * third, middle[1] + b * third] for a, b in ((1, 1), (1, -1), (-1, -1))])
     moved = points + (2 * u[:, :6].view(-1, 3, 2) - 1) * reach * side
     back = torch.linalg.solve(torch.cat([moved, torch.ones_like(moved[:, :, :1])], 2), points.expand_as(moved))
-    positions = back[:, 0, :, None, None] * y + back[:, 1, :, None, None] * x + back[:, 2, :, None, None]  # (N, 2, H, W)
+    positions = back[:, 0, :, None, None] * y + back[:, 1, :, None, None] * x + back[:, 2, :, None, None]
     images = sample(images, *positions.unbind(1))
     if not size:
         return images
