@@ -6,7 +6,8 @@ from openmix.paths import config_root
 from openmix.registry import MIXUPS, required_keys
 
 VIT = dict(type="TimmModel", name="vit_tiny_patch16_224", img_size=32, patch_size=4, embed_dim=96, depth=4, num_heads=3)
-HOLDER = dict(methods=[dict(type="MixUp"), dict(type="CutMix")], method=dict(type="MixUp"))
+TEACHER = dict(type="Teacher", backbone=dict(type="CifarResNet", depth=20), num_classes=100)  # of random weights
+HOLDER = dict(methods=[dict(type="MixUp"), dict(type="CutMix")], method=dict(type="MixUp"), teacher=TEACHER)
 
 
 def without_downloads(value):

@@ -23,7 +23,6 @@ from openmix.apis import list_mixups
 from openmix.registry import MIXUPS
 from openmix.results import documents
 
-TRANSFORMERS = {*list_mixups(needs="attention"), "TokenMix"}  # methods that the networks here cannot have
 DEFAULT_GOAL = 1.03
 GOALS = dict(SaliencyMix=1.08, ManifoldMix=1.05, PuzzleMix=2.3, AutoMix=3.2)
 
@@ -32,7 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     gpu = torch.cuda.is_available()
     parser.add_argument("--backbone", choices=BACKBONES, default="r18" if gpu else "r20")
-    every = [name for name in list_mixups() if name not in TRANSFORMERS]
+    every = list_mixups()
     parser.add_argument("--methods", choices=every, nargs="+", default=every)
     parser.add_argument("--form", choices=FORMS, default="auto")
     parser.add_argument("--steps", type=int, default=STEPS if gpu else 3, help=f"measured of an epoch's {STEPS}")
