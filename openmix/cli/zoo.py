@@ -42,9 +42,10 @@ def main(args) -> int:
 
     if args.files and not (args.write or args.check):
         raise ValueError("--files belongs to --write or --check")
-    if (args.write or args.check) and (args.out or args.part or args.columns or args.epochs or args.format != "markdown"):
-        raise ValueError("--out, --part, --columns, --epochs and --format are for printing; leave them out with --write and "
-                         "--check")
+    printing = args.out or args.part or args.columns or args.epochs or args.format != "markdown"
+    if (args.write or args.check) and printing:
+        raise ValueError("--out, --part, --columns, --epochs and --format are for printing; leave them out with "
+                         "--write and --check")
     records = gather(args.runs)
     cells = make_cells(records)
     for line in damaged(records):
