@@ -51,8 +51,8 @@ def find_layer(net: nn.Module, name: str) -> nn.Module:
         except AttributeError:
             continue
     known = [k.removeprefix("backbone.") for k, _ in net.named_modules() if k and k.count(".") <= 2]
-    raise ValueError(f"{type(net).__name__} has no layer {name!r}; {did_you_mean(name, known)}; the mixing method takes "
-                     "names by its option layer='...' or layers=[...]")
+    raise ValueError(f"{type(net).__name__} has no layer {name!r}; {did_you_mean(name, known)}; the mixing method "
+                     "takes names by its option layer='...' or layers=[...]")
 
 
 def find_classifier(net: nn.Module, name: str | None = None) -> tuple[str, nn.Module]:

@@ -18,8 +18,9 @@ def log_plan(runner) -> None:
     scale = runner.cfg.get("auto_scale_lr") or {}
     base = scale.get("base_batch_size", loader.total_batch)
     lr = loop.optimizer.param_groups[0]["base_lr"]
-    message = (f"{loader.describe()['name']}{agreement.of_official(loader.data)}: {loop.steps} steps of {loader.total_batch} images (base "
-               f"{base}) an epoch, {loop.max_epochs} epochs, lr {lr:g}, {count_parameters(runner):,} parameters")
+    message = (f"{loader.describe()['name']}{agreement.of_official(loader.data)}: {loop.steps} steps of "
+               f"{loader.total_batch} images (base {base}) an epoch, {loop.max_epochs} epochs, lr {lr:g}, "
+               f"{count_parameters(runner):,} parameters")
     runner.logger.info(message)
     if runner.val_loop is not None:
         runner.logger.info(f"validating on {agreement.evaluated_on(runner.val_loop.dataloader)}")

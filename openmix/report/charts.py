@@ -134,7 +134,8 @@ def _legend(figure, entries: list) -> None:
     width = int(CHARACTER * max(len(label) for label, _ in entries))
     columns = max(1, WIDTH // (width + 26))
     legend = bokeh().models.Legend(items=entries, click_policy="hide", label_text_font_size="12px", spacing=0,
-                                   padding=4, label_width=width, ncols=columns, border_line_color=None, location="top_left")
+                                   padding=4, label_width=width, ncols=columns, border_line_color=None,
+                                   location="top_left")
     figure.add_layout(legend, "below")
     figure.height = HEIGHT + 22 * -(-len(entries) // columns)
 

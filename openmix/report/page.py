@@ -64,8 +64,8 @@ def page(records: list[Record], title: str, pictures: bool = True, columns=()) -
     for name, figure in cost_charts(cells, style):
         target = f"chart{len(items)}"
         items[target], costs[target] = charts.as_item(figure, target), name
-    cell_head, rows, same = without_constants(
-        (*CELL_HEAD, *map(".".join, columns)), cell_rows(cells, columns), ("network", "data", "epochs", "published", "hardware"))
+    cell_head, rows, same = without_constants((*CELL_HEAD, *map(".".join, columns)), cell_rows(cells, columns),
+                                              ("network", "data", "epochs", "published", "hardware"))
     template = environment().get_template("report.html")
     states = defaultdict(int)
     for record in records:

@@ -40,8 +40,8 @@ def baseline_part(records: list[Record], baseline: str, where: str) -> Part:
     if len(groups) > 1:
         tables.append(mean_rank_table(ranked))
     caption = (f"Runs of {where}. Top-1 in percent, mean ± sample standard deviation over seeds; differences to "
-               f"{baseline} in points. p is two-sided and adjusted for the number of tests after Benjamini and Hochberg; "
-               f"* marks p < {LEVEL}. Rank 1 is the best")
+               f"{baseline} in points. p is two-sided and adjusted for the number of tests after Benjamini and "
+               f"Hochberg; * marks p < {LEVEL}. Rank 1 is the best")
     return Part(f"All methods and {baseline}", caption, tables)
 
 

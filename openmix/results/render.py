@@ -90,7 +90,7 @@ def layout(table: Table, style: str) -> str:
 
 
 def booktabs(head: list[str], rows: list[list[str]]) -> str:
-    r"""A ``tabular`` of cells that are LaTeX already, with the rules of the package booktabs (``\\usepackage{booktabs}``)."""
+    """A ``tabular`` of cells that are LaTeX already, with the rules of LaTeX's package booktabs."""
     lines = [" & ".join(row) + r" \\" for row in (head, *rows)]
     return "\n".join([rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", lines[0], r"\midrule", *lines[1:],
                       r"\bottomrule", r"\end{tabular}"])

@@ -194,7 +194,8 @@ class LiveProgress(PlainProgress):
                 f"{len(pool.failed)} failed; {clock(pool.time_left())} to go")
         failed = [Text(printable(f"failed: {name}: {why}")[:300], style="red")
                   for name, why in list(pool.failed.items())[-5:]]
-        for part in (Text(head), ProgressBar(total=max(1, pool.total), completed=pool.done, width=60), running, *failed):
+        bar = ProgressBar(total=max(1, pool.total), completed=pool.done, width=60)
+        for part in (Text(head), bar, running, *failed):
             screen.add_row(part)
         return screen
 

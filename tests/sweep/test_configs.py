@@ -388,3 +388,21 @@ def test_a_sweep_of_real_trainings_with_one_command_and_once_more():
     assert workdir.read_status("work_dirs/sweeps/g/r20_vanilla_ep2/seed0") == status
     assert read_list("g")["jobs"][0].config_hash == json.loads(
         Path("work_dirs/sweeps/g/r20_vanilla_ep2/seed0/result.json").read_text())["config_hash"]
+
+
+def test_the_bar_has_a_line_of_its_own_and_long_names_go_on_in_the_next_one(tmp_path):
+    import io
+    from types import SimpleNamespace
+
+    from rich.console import Console
+
+    screen = LiveProgress(Console(file=io.StringIO(), force_terminal=True, width=60))
+    job = SimpleNamespace(name="a" * 80, work_dir=str(tmp_path), config_hash="", epochs=1)
+    pool = SimpleNamespace(running=[SimpleNamespace(devices=[], job=job, begun=False)], elsewhere=[], waiting=[], done=1,
+                           total=2, failed={}, time_left=lambda: None)
+    out = io.StringIO()
+    Console(file=out, width=60).print(screen._draw(pool))
+    lines = [line.strip() for line in out.getvalue().splitlines()]
+    bar = next(i for i, line in enumerate(lines) if "━" in line)
+    assert set(lines[bar]) <= set("━╸╺ ") and lines[bar - 1].endswith("to go")
+    assert sum(line.count("a") for line in lines[bar + 1:]) >= 80, "nothing of the name is cut"
