@@ -11,8 +11,8 @@ from ..functional import constant
 NEVER = 1e3  # cost of an input that is not there
 HALF_BONUS = 5e-4  # what two inputs in one cell cost less than their mean
 HALF_AFFINITY = 0.75  # of a cell with one input and a neighbour that shows half of it
-TEMPERATURES = (0.32, 0.149, 0.069, 0.032)  # of the mean field, in units of 1 / cells
-LABELS = 4  # so many of the labels that are the cheapest everywhere are starts
+TEMPERATURES = (0.32, 0.1, 0.032)  # of the mean field, in units of 1 / cells: for black, white and black cells
+LABELS = 4  # so many of the labels that are the cheapest everywhere are starts beside it
 
 
 def checkerboard(rows: int, columns: int, device) -> tuple[Tensor, Tensor]:
@@ -54,30 +54,25 @@ def potts(unary: Tensor, affinity: Tensor, beside: Tensor, rounds: int = 2) -> T
     Both treat black and white cells in turn, as cells of one colour do not touch.
     """
     (parts, cells, kinds), split = unary.shape, beside.shape
-    near = [each.expand(parts, -1, -1) for each in (beside.mT, beside)]  # of white cells, of black ones
-    colours = unary.split(split, 1)
-    field = torch.softmax(colours[0] * (-cells / TEMPERATURES[0]), 2)
-    for step, temperature in enumerate(TEMPERATURES[1:]):
-        scale, white = cells / temperature, 1 - step % 2
-        seen = torch.baddbmm(colours[white], near[1 - white], torch.bmm(field, affinity), beta=-scale, alpha=scale)
-        field = torch.softmax(seen, 2)
-    cheapest = unary.sum(1).topk(min(LABELS, kinds), 1, largest=False).indices
-    labels = torch.cat([field.argmax(2)[None], cheapest.mT[..., None].expand(-1, -1, split[1])])
-    starts = len(labels)
-    total = starts * parts
-    first = (torch.arange(parts, device=unary.device) * kinds).repeat(starts)[:, None]
-    toward_white, toward_black = (each.expand(total, -1, -1) for each in (beside.mT, beside))
-    black_cost, white_cost = unary.expand(starts, -1, -1, -1).flatten(0, 1).split(split, 1)
-    rows, white = affinity.flatten(0, 1), labels.flatten(0, 1)
-    for _ in range(rounds):
-        shown = rows.index_select(0, (white + first).flatten()).view(total, split[1], kinds)
-        black = torch.baddbmm(black_cost, toward_black, shown, alpha=-1).argmin(2)
-        shown = rows.index_select(0, (black + first).flatten()).view(total, split[0], kinds)
-        cost = torch.baddbmm(white_cost, toward_white, shown, alpha=-1)
-        white = cost.argmin(2)
-    energy = black_cost.gather(2, black[..., None]).sum((1, 2)) + cost.amin(2).sum(1)
+    costs, near = unary.split(split, 1), [each.expand(parts, -1, -1) for each in (beside, beside.mT)]
+    cost = costs[0]
+    for step, temperature in enumerate(TEMPERATURES, 1):
+        field = torch.softmax(cost * (-cells / temperature), 2)
+        cost = torch.baddbmm(costs[step % 2], near[step % 2], torch.bmm(field, affinity), alpha=-1)
+    cheapest = unary.sum(1).topk(min(LABELS, kinds), 1, largest=False).indices.mT[..., None].expand(-1, -1, split[1])
+    white = torch.cat([cost.argmin(2)[None], cheapest])
+    starts, total = len(white), len(white) * parts
+    labels = [None, white.view(total, split[1])]
+    costs = unary.expand(starts, -1, -1, -1).reshape(total, cells, kinds).split(split, 1)
+    near = [each.expand(total, -1, -1) for each in (beside, beside.mT)]
+    rows, first = affinity.flatten(0, 1), (torch.arange(parts, device=unary.device) * kinds).repeat(starts)[:, None]
+    for colour in (0, 1) * rounds:
+        alike = rows.index_select(0, (labels[1 - colour] + first).flatten()).view(total, split[1 - colour], kinds)
+        cost = torch.baddbmm(costs[colour], near[colour], alike, alpha=-1)
+        labels[colour] = cost.argmin(2)
+    energy = costs[0].gather(2, labels[0][..., None]).sum((1, 2)) + cost.amin(2).sum(1)
     best = energy.view(starts, parts).argmin(0)[None, :, None].expand(1, -1, cells)
-    return torch.cat([black, white], 1).view(starts, parts, cells).gather(0, best)[0]
+    return torch.cat(labels, 1).view(starts, parts, cells).gather(0, best)[0]
 
 
 def with_halves(counts: Tensor, wish: Tensor) -> tuple[Tensor, Tensor, Tensor]:
