@@ -76,7 +76,7 @@ def potts(unary: Tensor, affinity: Tensor, beside: Tensor, rounds: int = 2) -> T
 
 
 def with_halves(counts: Tensor, wish: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Labels of M inputs and of three pairs, from the inputs that each output uses: ``counts`` (P, O, M), ``wish`` (P, M).
+    """Labels of M inputs and three pairs, by what each output used: ``counts`` (P, O, M), ``wish`` (P, M) in ties.
 
     Returns:
         What each label shows of each input, (O, P, M + 3, M); how much neighbouring labels agree, (O, P, M + 3, M + 3);
@@ -86,7 +86,7 @@ def with_halves(counts: Tensor, wish: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     pairs = constant(pairs_of_three, counts, min(3, m))
     most = (counts + wish[:, None]).transpose(0, 1).topk(len(pairs[0]), 2)
     alone = torch.eye(m, device=counts.device)
-    chosen = alone[most.indices] * (most.values >= 0.25)[..., None]  # zeros for inputs that are not used
+    chosen = alone[most.indices] * (most.values > 0)[..., None]  # zeros for inputs that are not used
     pair = pairs @ chosen  # (O, P, 3, M), two ones a row, fewer where fewer inputs are used
     table = torch.cat([alone.expand(outputs, parts, -1, -1), 0.5 * pair], 2)
     affinity = torch.eye(m + 3, device=counts.device).repeat(outputs, parts, 1, 1)
@@ -121,7 +121,8 @@ def compose(saliency: Tensor, compatibility: Tensor, prior: Tensor, start: Tenso
         order, beside = constant(checkerboard, saliency, rows, columns)
         beta, gamma, eta, threshold = beta / cells, gamma / cells, eta / cells, threshold * cells
         cost = torch.where(present[:, None], (-saliency - eta * prior[..., None, None]).flatten(2).mT, NEVER)[:, order]
-        wish = cost.mean(1) * -1e-3  # of inputs that an output uses equally often, those of higher priors come first
+        # of inputs that an output uses equally often, those of higher priors come first
+        wish = cost.mean(1).argsort(stable=True).argsort() * (-0.5 / m)
         table = torch.eye(m, device=device).repeat(m, parts, 1, 1)  # (O, P, K, M): what each label shows
         affinity, unary = table, cost.expand(m, -1, -1, -1)
         others = (present * ~torch.eye(m, dtype=torch.bool, device=device)[:, None]).float()[:, :, None].unbind()

@@ -154,6 +154,11 @@ def test_one_and_two_inputs_make_compositions():
     assert torch.equal(compose(**problem(2, 2)).sum(2), torch.ones(2, 2, 4, 4))
 
 
+def test_a_grid_of_one_cell_shows_one_input_or_two_halves():
+    found = compose(**problem(2, 6, grid=1))
+    assert torch.equal(found.sum(2), torch.ones(2, 6, 1, 1)) and set(found.unique().tolist()) <= {0, 0.5, 1}
+
+
 def test_outputs_of_the_same_inputs_are_told_apart_as_pair_by_pair():
     g = torch.Generator().manual_seed(1)
     used = torch.rand(4, 9, 4, generator=g) < 0.5
