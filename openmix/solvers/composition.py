@@ -5,21 +5,28 @@ shapes.
 """
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..functional import constant
 
 NEVER = 1e3  # cost of an input that is not there
 HALF_BONUS = 5e-4  # what two inputs in one cell cost less than their mean
-TEMPERATURES = (0.32, 0.149, 0.069, 0.032)  # of the mean field, in units of 1 / cells
 HALF_AFFINITY = 0.75  # of a cell with one input and a neighbour that shows half of it
+TEMPERATURES = (0.32, 0.1, 0.032)  # of the mean field, in units of 1 / cells: for black, white and black cells
+LABELS = 4  # so many of the labels that are the cheapest everywhere are starts beside it
 
 
-def neighbours(rows: int, columns: int, device) -> tuple[Tensor, Tensor]:
-    """Which cells share a side, (L, L) float32, and the black ones of a checkerboard, (L,) bool; L = rows * columns."""
-    row = torch.arange(rows, device=device).repeat_interleave(columns)
-    column = torch.arange(columns, device=device).repeat(rows)
+def checkerboard(rows: int, columns: int, device) -> tuple[Tensor, Tensor]:
+    """Cells with the black ones first, (L,) int64, and which black and white ones share a side, (black, white) float32.
+
+    L = rows * columns.
+    """
+    cell = torch.arange(rows * columns, device=device)
+    row, column = cell // columns, cell % columns
+    order = ((row + column) % 2).argsort(stable=True)
     distance = (row[:, None] - row).abs() + (column[:, None] - column).abs()
-    return (distance == 1).float(), (row + column) % 2 == 0
+    black = (rows * columns + 1) // 2
+    return order, (distance == 1).float()[order[:black, None], order[black:]]
 
 
 def pairs_of_three(count: int, device) -> Tensor:
@@ -39,35 +46,59 @@ def resolve(used: Tensor) -> Tensor:
     return ((rank == 1) & is_first[..., None]).float() + ((rank == 2) & is_second[..., None]).float()
 
 
-def potts(unary: Tensor, affinity: Tensor, beside: Tensor, black: Tensor, rounds: int = 2) -> Tensor:
-    """Labels (P, L) of low energy on grids of L cells.
+def potts(unary: Tensor, affinity: Tensor, beside: Tensor, rounds: int = 2) -> Tensor:
+    """Labels (P, L) of low energy on grids of L cells, the black ones of a checkerboard first.
 
-    The energy is the sum of ``unary`` (P, K, L) at the labels, less ``affinity`` (P, K, K) of each two neighbours.
-    ``beside`` and ``black`` are those of :func:`neighbours`. There are two starts: the mean field at falling
-    temperatures, and the one label that is the cheapest everywhere. Iterated conditional modes, black and white cells
-    in turn, improve both, and the better result is taken.
+    The energy is the sum of ``unary`` (P, L, K) at the labels, less ``affinity`` (P, K, K) of each two neighbours.
+    ``beside`` is that of :func:`checkerboard`. There are several starts: the mean field at falling temperatures, and
+    the labels that are the cheapest everywhere. Iterated conditional modes improve all, and the best result is taken.
+    Both treat black and white cells in turn, as cells of one colour do not touch.
     """
-    parts, kinds, cells = unary.shape
-    field = torch.softmax(unary * (-cells / TEMPERATURES[0]), 1)
-    for temperature in TEMPERATURES[1:]:
-        scale = cells / temperature
-        field = torch.softmax(torch.baddbmm(unary, affinity, field @ beside, beta=-scale, alpha=scale), 1)
-    labels = torch.cat([torch.baddbmm(unary, affinity, field @ beside, alpha=-1).argmin(1),
-                        unary.sum(2).argmin(1, keepdim=True).expand(-1, cells)])
-    unary, affinity = torch.cat([unary, unary]), torch.cat([affinity, affinity])
-    known = torch.arange(kinds, device=unary.device)[:, None]
-    for colour in (black, ~black) * rounds:
-        near = (labels[:, None] == known).to(unary.dtype) @ beside
-        labels = torch.where(colour, torch.baddbmm(unary, affinity, near, alpha=-1).argmin(1), labels)
-    shown = (labels[:, None] == known).to(unary.dtype)
-    energy = (shown * torch.baddbmm(unary, affinity, shown @ beside, alpha=-0.5)).sum((1, 2))
-    better = energy[:parts] <= energy[parts:]
-    return torch.where(better[:, None], labels[:parts], labels[parts:])
+    (parts, cells, kinds), split = unary.shape, beside.shape
+    costs, near = unary.split(split, 1), [each.expand(parts, -1, -1) for each in (beside, beside.mT)]
+    cost = costs[0]
+    for step, temperature in enumerate(TEMPERATURES, 1):
+        field = torch.softmax(cost * (-cells / temperature), 2)
+        cost = torch.baddbmm(costs[step % 2], near[step % 2], torch.bmm(field, affinity), alpha=-1)
+    cheapest = unary.sum(1).topk(min(LABELS, kinds), 1, largest=False).indices.mT[..., None].expand(-1, -1, split[1])
+    white = torch.cat([cost.argmin(2)[None], cheapest])
+    starts, total = len(white), len(white) * parts
+    labels = [None, white.view(total, split[1])]
+    costs = unary.expand(starts, -1, -1, -1).reshape(total, cells, kinds).split(split, 1)
+    near = [each.expand(total, -1, -1) for each in (beside, beside.mT)]
+    rows, first = affinity.flatten(0, 1), (torch.arange(parts, device=unary.device) * kinds).repeat(starts)[:, None]
+    for colour in (0, 1) * rounds:
+        alike = rows.index_select(0, (labels[1 - colour] + first).flatten()).view(total, split[1 - colour], kinds)
+        cost = torch.baddbmm(costs[colour], near[colour], alike, alpha=-1)
+        labels[colour] = cost.argmin(2)
+    energy = costs[0].gather(2, labels[0][..., None]).sum((1, 2)) + cost.amin(2).sum(1)
+    best = energy.view(starts, parts).argmin(0)[None, :, None].expand(1, -1, cells)
+    return torch.cat(labels, 1).view(starts, parts, cells).gather(0, best)[0]
+
+
+def with_halves(counts: Tensor, wish: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Labels of M inputs and three pairs, by what each output used: ``counts`` (P, O, M), ``wish`` (P, M) in ties.
+
+    Returns:
+        What each label shows of each input, (O, P, M + 3, M); how much neighbouring labels agree, (O, P, M + 3, M + 3);
+        costs of the labels beside those of what they show, (O, P, 1, M + 3).
+    """
+    parts, outputs, m = counts.shape
+    pairs = constant(pairs_of_three, counts, min(3, m))
+    most = (counts + wish[:, None]).transpose(0, 1).topk(len(pairs[0]), 2)
+    alone = torch.eye(m, device=counts.device)
+    chosen = alone[most.indices] * (most.values > 0)[..., None]  # zeros for inputs that are not used
+    pair = pairs @ chosen  # (O, P, 3, M), two ones a row, fewer where fewer inputs are used
+    table = torch.cat([alone.expand(outputs, parts, -1, -1), 0.5 * pair], 2)
+    affinity = torch.eye(m + 3, device=counts.device).repeat(outputs, parts, 1, 1)
+    affinity[..., m:, :m], affinity[..., :m, m:] = HALF_AFFINITY * pair, HALF_AFFINITY * pair.mT
+    offset = torch.where(pair.sum(3) > 1.5, -HALF_BONUS, NEVER)
+    return table, affinity, F.pad(offset, (m, 0))[:, :, None]
 
 
 @torch.no_grad()
 def compose(saliency: Tensor, compatibility: Tensor, prior: Tensor, start: Tensor, present: Tensor, beta: float = 0.32,
-            gamma: float = 1.0, eta: float = 0.05, threshold: float = 0.83, sweeps: int = 4, rounds: int = 2) -> Tensor:
+            gamma: float = 1.0, eta: float = 0.05, threshold: float = 0.83, sweeps: int = 4) -> Tensor:
     """Compositions of P parts, each of M inputs and M outputs on a grid of R x C cells.
 
     An output prefers salient cells, inputs of a high prior, and neighbouring cells of the same input. Where the other
@@ -80,7 +111,7 @@ def compose(saliency: Tensor, compatibility: Tensor, prior: Tensor, start: Tenso
             :func:`compatibility`. prior: logarithms of the inputs' shares, (P, M). start: inputs that the cells of
             each output show at first, (P, M, R, C) int64.
         present: (P, M) bool, False for inputs and outputs that are not there.
-        beta, eta: weights of smoothness and prior. sweeps: over the outputs. rounds: of :func:`potts`.
+        beta, eta: weights of smoothness and prior. sweeps: over the outputs.
 
     Returns:
         (P, M, M, R, C): of cell (r, c) of output o, the share of input i at [:, o, i, r, c]; sums to 1 over i.
@@ -88,41 +119,33 @@ def compose(saliency: Tensor, compatibility: Tensor, prior: Tensor, start: Tenso
     with torch.autocast(saliency.device.type, enabled=False):
         parts, m, rows, columns = saliency.shape
         cells, device = rows * columns, saliency.device
-        beside, black = constant(neighbours, saliency, rows, columns)
-        pairs = constant(pairs_of_three, saliency, min(3, m))
+        order, beside = constant(checkerboard, saliency, rows, columns)
         beta, gamma, eta, threshold = beta / cells, gamma / cells, eta / cells, threshold * cells
-        cost = torch.where(present[..., None], (-saliency - eta * prior[..., None, None]).flatten(2), NEVER)
-        wish = cost.mean(2) * -1e-3  # of inputs that an output uses equally often, those of higher priors come first
-        inputs = torch.arange(m, device=device)
-        alone = torch.eye(m + 3, device=device).expand(parts, -1, -1)
-        shares = (start.flatten(2)[:, :, None] == inputs[:, None]).float() * present[:, :, None, None]
-        counts = shares.sum(3)
-        total, extra = counts.sum(1), None
+        cost = torch.where(present[:, None], (-saliency - eta * prior[..., None, None]).flatten(2).mT, NEVER)[:, order]
+        # of inputs that an output uses equally often, those of higher priors come first
+        wish = cost.mean(1).argsort(stable=True).argsort() * (-0.5 / m)
+        table = torch.eye(m, device=device).repeat(m, parts, 1, 1)  # (O, P, K, M): what each label shows
+        affinity, unary = table, cost.expand(m, -1, -1, -1)
+        others = (present * ~torch.eye(m, dtype=torch.bool, device=device)[:, None]).float()[:, :, None].unbind()
+        counts = (start.flatten(2)[..., None] == torch.arange(m, device=device)).sum(2).float()
         for sweep in range(sweeps):
-            for o in range(m):
-                others = total - counts[:, o]
-                use = (compatibility @ others[..., None])[..., 0]
-                rise = torch.where(use > threshold, 2 * gamma * use, 0)
-                unary = cost + (rise if extra is None else rise + gamma * extra[:, o])[..., None]
-                if sweep == 0:
-                    labels = potts(unary, beta * alone[:, :m, :m], beside, black, rounds)
-                    shown = (labels[:, None] == inputs[:, None]).float()
-                else:
-                    most = (counts[:, o] + wish).topk(len(pairs[0]), 1).indices
-                    chosen = (most[..., None] == inputs) & (counts[:, o, None] > 0)
-                    pair = pairs @ chosen.float()  # (P, 3, M), two ones a row, fewer where fewer inputs are used
-                    half = torch.where(pair.sum(2, keepdim=True) > 1.5, 0.5 * pair @ unary - HALF_BONUS, NEVER)
-                    affinity = alone.clone()
-                    affinity[:, m:, :m], affinity[:, :m, m:] = HALF_AFFINITY * pair, HALF_AFFINITY * pair.mT
-                    labels = potts(torch.cat([unary, half], 1), beta * affinity, beside, black, rounds)
-                    one = (labels[:, None] == torch.arange(m + 3, device=device)[:, None]).float()
-                    shown = one[:, :m] + 0.5 * pair.mT @ one[:, m:]
-                shares[:, o] = shown * present[:, o, None, None]
-                counts[:, o] = shares[:, o].sum(2)
-                total = others + counts[:, o]
-            if sweep == sweeps - 2:
-                extra = resolve(counts > 0)
-        return shares.view(parts, m, m, rows, columns)
+            if sweep > 0:  # what an output uses does not change until its turn: one call for all
+                table, affinity, offset = with_halves(counts, wish)
+                unary = cost @ table.mT + offset
+            if sweep > 0 and sweep == sweeps - 1:
+                extra = resolve((counts > 0) & present[..., None]).transpose(0, 1)[:, :, None]
+                unary = unary + gamma * extra @ table.mT
+            first = torch.arange(parts, device=device)[:, None] * table.shape[2]
+            each = zip(others, unary, beta * affinity, table.mT.contiguous(), table.flatten(1, 2), strict=True)
+            labels = []
+            for o, (other, costs, alike, columns_of, rows_of) in enumerate(each):
+                rise = F.threshold(torch.bmm(torch.bmm(other, counts), compatibility), threshold, 0)
+                label = potts(torch.add(costs, torch.bmm(rise, columns_of), alpha=2 * gamma), alike, beside)
+                counts[:, o] = rows_of.index_select(0, (label + first).flatten()).view(parts, cells, m).sum(1)
+                labels.append(label)
+        shown = torch.stack(labels)[..., None] == torch.arange(table.shape[2], device=device)
+        shares = (shown.float() @ table).transpose(0, 1) * present[..., None, None]
+        return shares[:, :, order.argsort()].mT.contiguous().view(parts, m, m, rows, columns)
 
 
 def compatibility(position: Tensor, present: Tensor, omega: float = 0.001) -> Tensor:

@@ -5,7 +5,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from openmix.solvers import composition
-from openmix.solvers.composition import compatibility, compose, neighbours, pairs_of_three, potts, resolve
+from openmix.solvers.composition import checkerboard, compatibility, compose, pairs_of_three, potts, resolve
 
 
 def problem(parts=2, m=5, grid=4, seed=0, peaky=3):
@@ -26,6 +26,12 @@ def energy(labels, unary, affinity, beside):
     return total - sum(affinity[labels[p]][labels[q]] for p in cells for q in cells if p < q and beside[p][q])
 
 
+def sides(rows, columns):
+    """Which cells, row by row, share a side: (L, L) float32."""
+    places = list(itertools.product(range(rows), range(columns)))
+    return torch.tensor([[float(abs(y - v) + abs(x - u) == 1) for v, u in places] for y, x in places])
+
+
 # -- single labellings ----------------------------------------------------------------------------------------------
 
 
@@ -33,26 +39,36 @@ def energy(labels, unary, affinity, beside):
 def test_labels_are_those_of_brute_force_in_most_grids_and_near_them_in_all(rows, columns, kinds, exact):
     """Costs and smoothness as in training. Iterated conditional modes alone, from the least costs, miss the bounds."""
     g, count, cells = torch.Generator().manual_seed(0), 100, rows * columns
-    beside, black = neighbours(rows, columns, "cpu")
+    order, beside = checkerboard(rows, columns, "cpu")
     saliency = torch.rand(count, kinds, cells, generator=g) ** 3
     unary = -saliency / saliency.sum(2, keepdim=True)
     affinity = 0.32 / cells * torch.eye(kinds).expand(count, -1, -1)
-    labels = potts(unary, affinity, beside, black)
-    found = torch.tensor([energy(*one, beside.tolist()) for one in
+    labels = potts(unary[:, :, order].mT, affinity, beside)[:, order.argsort()]
+    touch = sides(rows, columns)
+    found = torch.tensor([energy(*one, touch.tolist()) for one in
                           zip(labels.tolist(), unary.tolist(), affinity.tolist(), strict=True)])
     every = torch.tensor(list(itertools.product(range(kinds), repeat=cells)))
     one_hot = torch.nn.functional.one_hot(every, kinds).float()  # (A, L, K)
-    smooth = 0.32 / cells * (one_hot.mT @ beside @ one_hot).diagonal(dim1=1, dim2=2).sum(1) / 2
+    smooth = 0.32 / cells * (one_hot.mT @ touch @ one_hot).diagonal(dim1=1, dim2=2).sum(1) / 2
     best = (torch.einsum("alk,nkl->na", one_hot, unary) - smooth).amin(1)
     gap = (found - best) / best.abs()
     assert (gap > -1e-5).all() and (gap < 1e-5).float().mean() >= exact and gap.mean() <= 0.005
 
 
+@pytest.mark.parametrize("rows, columns", [(1, 1), (1, 4), (3, 3), (4, 4), (2, 5)])
+def test_black_and_white_cells_come_apart_and_touch_each_other_alone(rows, columns):
+    order, beside = checkerboard(rows, columns, "cpu")
+    black = len(beside)
+    touch = sides(rows, columns)[order][:, order]
+    assert torch.equal(touch[:black, black:], beside) and order.sort().values.tolist() == [*range(rows * columns)]
+    assert not touch[:black, :black].any() and not touch[black:, black:].any()
+
+
 def test_cells_of_equal_cost_join_their_neighbours():
-    beside, black = neighbours(3, 3, "cpu")
-    unary = torch.zeros(1, 2, 9)
-    unary[0, 0, 4], unary[0, 1] = 0.1, 0.05  # the middle alone would rather have label 1
-    assert potts(unary, 0.2 * torch.eye(2)[None], beside, black).tolist() == [[0] * 9]
+    order, beside = checkerboard(3, 3, "cpu")
+    unary = torch.zeros(1, 9, 2)
+    unary[0, 4, 0], unary[0, :, 1] = 0.1, 0.05  # the middle alone would rather have label 1
+    assert potts(unary[:, order], 0.2 * torch.eye(2)[None], beside).tolist() == [[0] * 9]
 
 
 # -- compositions ---------------------------------------------------------------------------------------------------
@@ -136,6 +152,11 @@ def test_an_empty_slot_shows_nowhere(m):
 def test_one_and_two_inputs_make_compositions():
     assert (compose(**problem(2, 1)) == 1).all()
     assert torch.equal(compose(**problem(2, 2)).sum(2), torch.ones(2, 2, 4, 4))
+
+
+def test_a_grid_of_one_cell_shows_one_input_or_two_halves():
+    found = compose(**problem(2, 6, grid=1))
+    assert torch.equal(found.sum(2), torch.ones(2, 6, 1, 1)) and set(found.unique().tolist()) <= {0, 0.5, 1}
 
 
 def test_outputs_of_the_same_inputs_are_told_apart_as_pair_by_pair():
