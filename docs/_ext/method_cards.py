@@ -65,7 +65,7 @@ def gallery(pictures: dict[str, str | None]) -> str:
     """The page of all pictures, each a link to its card."""
     tiles = "\n\n".join(f"[![{name}]({picture})]({name}.myst)" if picture else f"[{name}]({name}.myst)"
                         for name, picture in pictures.items())
-    intro = ("Each row shows an image, its partner, the mask of the image and the mixture with the weights of its labels. "
+    intro = ("Each row shows an image, its partner, the mask of the image, the mixture and the weights of its labels. "
              "Networks are small and untrained here, so masks that depend on one mean little. `openmix show` draws the "
              "same with your images and a trained network. A click opens the card of a method.")
     names = "\n".join(pictures)
