@@ -25,6 +25,7 @@ napoleon_use_ivar = True  # the fields of a named tuple are members already
 
 html_theme = "furo"
 html_static_path = ["_static"]
+html_favicon = "_static/favicon.svg"
 html_css_files = ["site.css"]
 html_show_copyright = html_show_sphinx = html_copy_source = False
 linkcheck_anchors = False

@@ -159,6 +159,8 @@ def understand(words: list[str]) -> None:
         understand_command(TOOLS.get(command, command), rest)
     elif words[1] == "tests/browser/run.sh":
         assert not rest
+    elif script == "build_docs.sh":
+        assert rest in ([], ["--links"])
     elif script == "run_tests.sh":
         missing = [word for word in rest if word.endswith(".py") and not Path(word).is_file()]
         assert not missing, f"no such tests: {missing}"

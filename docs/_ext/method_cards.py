@@ -65,11 +65,12 @@ def gallery(pictures: dict[str, str | None]) -> str:
     """The page of all pictures, each a link to its card."""
     tiles = "\n\n".join(f"[![{name}]({picture})]({name}.myst)" if picture else f"[{name}]({name}.myst)"
                         for name, picture in pictures.items())
-    return ("# Gallery of methods\n\nEach row shows an image, its partner, the mask of the image and the mixture with "
-            "the weights of its labels. Networks are small and untrained here, so masks that depend on one mean little. "
-            "`openmix show` draws the same with your images and a trained network. A click opens the card of a method."
-            f"\n\n:::{{container}} gallery\n{tiles}\n:::\n\n```{{toctree}}\n:hidden:\n\n"
-            + "\n".join(pictures) + "\n```\n")
+    intro = ("Each row shows an image, its partner, the mask of the image, the mixture and the weights of its labels. "
+             "Networks are small and untrained here, so masks that depend on one mean little. `openmix show` draws the "
+             "same with your images and a trained network. A click opens the card of a method.")
+    names = "\n".join(pictures)
+    return (f"# Gallery of methods\n\n{intro}\n\n:::{{container}} gallery\n{tiles}\n:::\n\n"
+            f"```{{toctree}}\n:hidden:\n\n{names}\n```\n")
 
 
 def draw(name: str, path: Path) -> bool:

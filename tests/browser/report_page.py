@@ -3,22 +3,17 @@
 Leaves the pictures ``report_wide.png`` and ``report_narrow.png`` in work_dirs/browser/.
 """
 import math
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 from openmix.report import write_report
 from tests.results.fake_runs import png, write_run
 
 SHOTS = Path("work_dirs", "browser")
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-         "--hide-scrollbars", "--host-resolver-rules=MAP * ~NOTFOUND", "--window-size=1300,900")
 HOSTILE = "<script>window.fallen = true</script>"
 
 
@@ -35,18 +30,6 @@ def runs(tmp_path_factory):
                       status="done" if epochs == 20 else "diverged", img_s=[900, 1000, 80, 950][i])
     write_run(home / "run9" / "seed0", "type='FMix'", 0, [], epochs=20, status="interrupted")
     return home
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", dict(browser="ALL"))
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module")

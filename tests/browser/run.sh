@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# bash tests/browser/run.sh [pytest arguments]: opens a report in a headless Chromium, which is installed if there is none
+# bash tests/browser/run.sh [pytest arguments]: opens a report and the site of the documents in a headless Chromium, which is
+# installed if there is none
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 if ! command -v chromium > /dev/null || ! command -v chromedriver > /dev/null; then
@@ -12,4 +13,5 @@ make_environment dev
 "$VENV/bin/python" -c "import selenium" 2> /dev/null ||
   "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "selenium>=4.20"
 export OMP_NUM_THREADS=1
-exec "$VENV/bin/python" -m pytest tests/browser/report_page.py "$@"
+bash tools/build_docs.sh
+exec "$VENV/bin/python" -m pytest tests/browser/report_page.py tests/browser/site_page.py "$@"
