@@ -398,9 +398,9 @@ def test_the_bar_has_a_line_of_its_own_and_long_names_go_on_in_the_next_one(tmp_
 
     screen = LiveProgress(Console(file=io.StringIO(), force_terminal=True, width=60))
     job = SimpleNamespace(name="a" * 80, work_dir=str(tmp_path), config_hash="", epochs=1)
-    running = [SimpleNamespace(devices=[], job=job, begun=False)]
-    pool = SimpleNamespace(running=running, elsewhere=[], waiting=[], done=1,
-                           total=2, failed={}, time_left=lambda: None)
+    child = SimpleNamespace(devices=[], job=job, begun=False)
+    pool = SimpleNamespace(running=[child], elsewhere=[], waiting=[], done=1, total=2, failed={},
+                           time_left=lambda: None)
     out = io.StringIO()
     Console(file=out, width=60).print(screen._draw(pool))
     lines = [line.strip() for line in out.getvalue().splitlines()]
