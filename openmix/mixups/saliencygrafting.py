@@ -16,7 +16,7 @@ class SaliencyGrafting(MixMethod):
     The saliency of a cell is the length of the network's features there, from a forward pass of the clean batch without
     gradient. A cell is salient where its softmax over the cells exceeds their mean. A salient cell of the partner shows
     with a chance of 1 - lam. With B the shown cells, s and s' the saliency of image and partner, the label weight is
-    |s (1 - B)| / (|s (1 - B)| + |s' B|), Euclidean norms over the cells.
+    ``|s (1 - B)| / (|s (1 - B)| + |s' B|)``, Euclidean norms over the cells.
 
     Made after the paper's description; no code of the authors was at hand. The Euclidean norm over channels, and the
     softmax of the saliency over its mean at temperature 1, are choices of this library.
