@@ -7,4 +7,4 @@ make_environment dev
 export OMP_NUM_THREADS=1
 "$VENV/bin/python" -m ruff check openmix tools tests benchmarks configs docs
 "$VENV/bin/lint-imports" --no-cache --no-logo
-exec "$VENV/bin/python" -m pytest -n "${TEST_WORKERS:-auto}" "$@"
+exec "$VENV/bin/python" -m pytest -n "${TEST_WORKERS:-auto}" --dist worksteal "$@"

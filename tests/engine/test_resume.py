@@ -30,25 +30,26 @@ class DropoutNet(nn.Module):
         return self.layer3(self.layer2(self.layer1(images)))
 
 
-def straight_and_cut(tmp_path, cut, **options):
-    """Final checkpoints and logged losses of a straight run and of one cut after iteration ``cut``."""
+def straight_and_cut(tmp_path, *cuts, **options):
+    """Final checkpoints and logged losses of a straight run and of one cut after each of the iterations ``cuts``."""
     whole = config(tmp_path / "whole", **options)
     train(whole)
     parts = config(tmp_path / "parts", **options)
-    parts.train_cfg.stop_after = cut
-    with pytest.raises(Stopped):
-        train(parts)
+    for cut in cuts:
+        parts.train_cfg.stop_after = cut
+        with pytest.raises(Stopped):
+            train(parts)
+        parts.resume = True
     parts.train_cfg.pop("stop_after")
-    parts.resume = True
     train(parts)
     found = [(checkpoint.load(tmp_path / name / LAST), losses(tmp_path / name)) for name in ("whole", "parts")]
     return found[0], found[1]
 
 
-@pytest.mark.parametrize("cut", [4, 6, 7], ids=["epoch_end", "mid_epoch", "last_step"])
 @pytest.mark.parametrize("method", METHODS)
-def test_cut_and_resumed_run_equals_the_straight_run(tmp_path, method, cut):
-    (whole, whole_losses), (parts, parts_losses) = straight_and_cut(tmp_path, cut, mixup=method)
+def test_a_run_cut_at_the_end_of_an_epoch_in_its_middle_and_before_the_last_step_equals_the_straight_one(
+        tmp_path, method):
+    (whole, whole_losses), (parts, parts_losses) = straight_and_cut(tmp_path, 4, 6, 7, mixup=method)
     for part in PARTS:
         assert_equal_state(whole[part], parts[part])
     assert whole_losses == parts_losses and len(whole_losses) == 4
