@@ -14,6 +14,7 @@ from openmix.datasets import ResidentLoader, Shapes
 from openmix.engine.hooks import EMAHook
 from openmix.engine.optim.optimizers import build_optimizer
 from openmix.engine.step.eager import EagerStep, NonFiniteGuard
+from openmix.frozen import Frozen
 from openmix.models import Classifier
 from openmix.plan import Plan
 from tests.engine.tiny import METHODS, backbone, spec
@@ -41,7 +42,8 @@ def fake(tree):
 
 
 def fake_module(module: nn.Module) -> None:
-    for part in module.modules():
+    hidden = [net for part in module.modules() if isinstance(part, Frozen) for net in part._hidden]  # of teachers
+    for part in [*module.modules(), *(part for net in hidden for part in net.modules())]:
         for name, value in part._parameters.items():
             if value is not None:
                 part._parameters[name] = nn.Parameter(fake(value), value.requires_grad)
