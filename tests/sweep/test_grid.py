@@ -154,8 +154,11 @@ def test_the_shipped_grids_start_from_shipped_configs(path):
     root = path.parents[2]
     grid = read_grid(path)
     assert grid.rows and [row.base for row in grid.rows if not (root / row.base).is_file()] == []
-    repetitions = dict(mixup_paper_tables=10)  # of its splits, 5 x 2-fold
-    assert {row.seeds for row in grid.rows} == {tuple(range(repetitions.get(path.stem, 3)))}
+    repetitions = dict(mixup_paper_tables=10, mixup_paper_speech=3, mixup_paper_speech3=3)  # of splits; of small runs
+    rest = 1 if path.stem.startswith("mixup_paper") else 3  # the paper has one run behind each value
+    seeds = {row.seeds for row in grid.rows}
+    assert len(seeds) == 1 and len(min(seeds)) >= repetitions.get(path.stem, rest)
+    assert rest == 1 or seeds == {(0, 1, 2)}
 
 
 @pytest.mark.parametrize("name, backbones, epochs", [
