@@ -70,7 +70,8 @@ def test_memory_freed_by_a_step_serves_the_next_without_page_faults():
         step()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     step()
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 2_000
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    assert faults < 5_000, "a quarter: one block may have been cut up by what ran before"
 
 
 def test_synchronised_batchnorm_in_one_process_is_batchnorm():
