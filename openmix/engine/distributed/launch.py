@@ -1,6 +1,7 @@
 """Where a run executes: processes, device, threads, precision, and the signals that end it."""
 import contextlib
 import ctypes
+import gc
 import os
 import signal
 from datetime import timedelta
@@ -104,10 +105,15 @@ def _die_with_parent() -> None:
 
 
 def leave_distributed() -> None:
-    """Orderly end of the process group; without the barrier gloo sometimes aborts at exit."""
+    """Orderly end of the process group; without the barrier gloo sometimes aborts at exit.
+
+    Networks in DistributedDataParallel are parts of cycles and hold the group: its threads would run on until the
+    interpreter is taken down, and abort the process where they need it then.
+    """
     wait_for_all()
     if dist.is_initialized():
         dist.destroy_process_group()
+        gc.collect()
 
 
 def average_buffers(model: nn.Module) -> None:

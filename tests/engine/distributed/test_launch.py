@@ -3,9 +3,11 @@ import argparse
 import os
 import resource
 import signal
+from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 
 from openmix import workdir
@@ -107,3 +109,17 @@ def test_what_has_ended_for_good_is_not_repeated_by_torchrun(monkeypatch, tmp_pa
     args = cli.train_parser(argparse.ArgumentParser()).parse_args(
         ["configs/shapes/r20_mixup.py", "--work-dir", str(tmp_path)])
     assert cli.run("train", args) == (code or 0) and len(trained) == (code is None)
+
+
+def test_no_thread_of_the_process_group_outlives_it_though_a_network_in_a_cycle_holds_it(variables, tmp_path):
+    def threads():
+        return sum("gloo" in name.read_text() for name in Path("/proc/self/task").glob("*/comm"))
+
+    before = threads()
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    net = nn.parallel.DistributedDataParallel(nn.Linear(2, 2))
+    net.cycle = [net]
+    assert threads() > before
+    del net
+    launch.leave_distributed()
+    assert threads() == before
