@@ -1,7 +1,6 @@
 """A network that is used and never trained: the teacher of a mixing method."""
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from . import probes
 
@@ -63,10 +62,10 @@ class Frozen(nn.Module):
         with torch.no_grad():
             if not batch_statistics:
                 return probes.as_map(probes.watch(net, self.layer, lambda: net(images)))
-            copies = {name: value.clone() for name, value in net.named_buffers()}
+            forward = probes.on_copies(net)
             net.train()
             try:
-                return probes.as_map(probes.watch(net, self.layer, lambda: functional_call(net, copies, (images,))))
+                return probes.as_map(probes.watch(net, self.layer, lambda: forward(images)))
             finally:
                 net.eval()
 

@@ -10,8 +10,8 @@ import pytest
 import openmix
 
 ROOT = Path(openmix.__file__).parent
-ROOMS = [*sorted(ROOT.glob("mixups/*.py")), *(ROOT / f"{name}.py" for name in (
-    "functional", "saliency", "fine_grained", "attention", "sampling", "plan", "probes", "target", "momentum",
+ROOMS = [*sorted(ROOT.glob("mixups/*.py")), *sorted(ROOT.glob("probes/*.py")), *(ROOT / f"{name}.py" for name in (
+    "functional", "saliency", "fine_grained", "attention", "sampling", "plan", "target", "momentum",
     "solvers/gridcut", "solvers/transport"))]
 FORBIDDEN = (".item(", ".tolist(", ".cuda(", ".cpu(", ".numpy(", ".backward(", "np.random", "random.seed(",
              "manual_seed(", "nonzero(", ".unique(", "masked_select(", "importnumpy", "fromnumpy", "importmmengine",
