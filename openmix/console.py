@@ -7,13 +7,18 @@ import sys
 import threading
 from collections.abc import Callable
 
+from .errors import is_input_error, is_refusal
 from .escape import printable
 
 OK, WRONG_INPUT = 0, 2
 
 
 def run(action: Callable[[], int]) -> int:
-    """The exit status of a tool that does ``action``: its own, or 2 after an error that the input causes."""
+    """The exit status of a tool that does ``action``: its own, or 2 after an error that the input causes.
+
+    Raises:
+        Exception: any other error, a fault; with its traceback it ends Python with status 1.
+    """
     try:
         code = action()
         sys.stdout.flush()
@@ -22,6 +27,8 @@ def run(action: Callable[[], int]) -> int:
         _silence()
         return OK
     except (ValueError, TypeError, OSError, ImportError) as error:
+        if not (is_input_error(error) or is_refusal(error)):
+            raise
         warn(f"error: {error}")
         return WRONG_INPUT
 

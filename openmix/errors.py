@@ -14,7 +14,7 @@ class InputError(ValueError):
 def reading_input():
     """Errors raised in here are about the user's input, unless they are marked otherwise: see :func:`is_input_error`.
 
-    Around everything that reads and checks a config, the files it names, and a checkpoint.
+    Around everything that reads and checks a config, the files it names, and a checkpoint; or as a decorator.
     """
     try:
         yield
@@ -32,6 +32,22 @@ def mark(error: BaseException, is_input: bool) -> None:
 def is_input_error(error: BaseException) -> bool:
     """Whether an error is about the user's input, or names a file that cannot be read; any other is a fault."""
     return getattr(error, "is_input", isinstance(error, OSError) and error.filename is not None)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether a statement ``raise`` of openmix made the error, as each check of the input does.
+
+    Errors that Python, a library or a function of others raises are faults, until openmix has put what they mean for
+    the input into words: ``raise ValueError(...) from error``.
+    """
+    import dis
+
+    entry = error.__traceback__
+    while entry.tb_next is not None:
+        entry = entry.tb_next
+    frame = entry.tb_frame
+    return (str(frame.f_globals.get("__name__")).partition(".")[0] == __name__.partition(".")[0]
+            and dis.opname[frame.f_code.co_code[entry.tb_lasti]] == "RAISE_VARARGS")
 
 
 MOST_NAMES = 60  # that a message lists

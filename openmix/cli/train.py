@@ -138,8 +138,7 @@ def _run(action: str, args) -> int:
             return _start_processes(args)
         from ..engine.config.load import configure
 
-        with reading_input():
-            cfg = configure(args, values=False)  # the run builds what has them, at once
+        cfg = configure(args, values=False)  # the run builds what has them, at once
         if action == "train" and (code := _ended_for_good(cfg.work_dir)):
             return code
         return (_train if action == "train" else _test)(cfg, args)

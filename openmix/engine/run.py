@@ -51,6 +51,7 @@ def finished(cfg) -> bool:
     return False
 
 
+@reading_input()
 def _read(cfg, options: dict | None = None, checked: bool = False):
     """A Config of one's own, from a path, a name or a Config, with ``options`` merged into it; checked once."""
     from mmengine.config import Config
@@ -60,17 +61,16 @@ def _read(cfg, options: dict | None = None, checked: bool = False):
     from .config.options import merge_options
     from .config.plain import plain_config
 
-    with reading_input():
-        if isinstance(cfg, Config):
-            cfg = copy.deepcopy(cfg)
-            merge_options(cfg, options or {})
-            cfg = plain_config(cfg)
-        else:
-            path = find_config(cfg)
-            cfg = load_config(path, options)
-            cfg.setdefault("work_dir", default_work_dir(path, cfg.get("randomness", {}).get("seed", 0)))
-        if not checked:
-            check_config(cfg, values=False)
+    if isinstance(cfg, Config):
+        cfg = copy.deepcopy(cfg)
+        merge_options(cfg, options or {})
+        cfg = plain_config(cfg)
+    else:
+        path = find_config(cfg)
+        cfg = load_config(path, options)
+        cfg.setdefault("work_dir", default_work_dir(path, cfg.get("randomness", {}).get("seed", 0)))
+    if not checked:
+        check_config(cfg, values=False)
     return cfg
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ...errors import did_you_mean
+from ...errors import did_you_mean, reading_input
 from ...paths import find_base
 from .foreign import check_json
 from .options import merge_options, parse_options
@@ -19,6 +19,7 @@ WEIGHTS = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
 MARK = "\ufeff"  # the byte order mark that some editors put before the text
 
 
+@reading_input()
 def load_config(path, options: dict | None = None) -> Config:
     """Read a ``.py`` or ``.json`` config (text style, ``_base_`` inheritance) and merge ``--cfg-options`` into it.
 
@@ -154,6 +155,7 @@ def _without_mark(needed: bool):
         Config._substitute_predefined_vars = staticmethod(copy)
 
 
+@reading_input()
 def configure(args, values: bool = True) -> Config:
     """The config file with the command line merged into it, checked: see ``check_config`` for ``values``."""
     from ...paths import default_work_dir, find_config
