@@ -196,7 +196,7 @@ class Registry(mm.Registry):
         return cls(*args, **{**kwargs, **cfg})
 
     def build_part(self, where: str, cfg):
-        """:meth:`build`; errors in values begin with ``where``, the place of ``cfg`` in the config."""
+        """:meth:`build`; errors in values begin with ``where``, the key of ``cfg`` in the config."""
         try:
             return self.build(cfg)
         except (ValueError, TypeError) as error:

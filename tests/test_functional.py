@@ -113,7 +113,7 @@ def test_a_box_that_is_copied_equals_one_that_is_blended(shrink, dtype, monkeypa
 
 
 @pytest.mark.parametrize("mode", ["nearest", "bilinear"])
-def test_resized_images_are_what_lies_in_the_box(mode):
+def test_resized_images_are_those_of_the_box(mode):
     images = torch.randn(2, 3, 26, 30, generator=torch.Generator().manual_seed(0))
     for box in ([2, 24, 3, 4], [0, 26, 0, 30], [5, 18, 7, 27]):  # 22 of 26 rows is where a float scale rounds otherwise
         inside = functional.resize_into(images, torch.tensor([box]), mode)[..., box[0]:box[1], box[2]:box[3]]

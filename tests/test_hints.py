@@ -55,7 +55,7 @@ class Renamed(nn.Module):
         return self.second(self.first(images))
 
 
-def test_a_backbone_tells_its_layers_to_mix():
+def test_a_backbone_names_its_layers_to_mix():
     images, labels = torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 2, 3])
     for method in (ManifoldMix(layers="layer1"), AutoMix(image_size=8)):
         net = build_net(Renamed(), num_classes=4)

@@ -158,7 +158,7 @@ def free_memory() -> int | None:
 
 
 def room() -> float:
-    """Bytes that one process may hope for: of memory, shared by the processes here, and of its GPU."""
+    """Free bytes for one process: its share of the memory, and those of its GPU."""
     free = free_memory()
     limits = [float("inf") if free is None else free / int(os.environ.get("LOCAL_WORLD_SIZE", 1))]
     if torch.cuda.is_available():
@@ -166,11 +166,11 @@ def room() -> float:
     return min(limits)
 
 
-def check_memory(need: int, what: str) -> None:
+def check_memory(need: int, subject: str) -> None:
     """Raise MemoryError if ``need`` bytes do not fit into the free memory."""
     free = free_memory()
     if free is not None and need > 0.8 * free:
-        raise MemoryError(f"{what} need {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; set resident=False to "
+        raise MemoryError(f"{subject} need {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; set resident=False to "
                           "stream them from their files, lower size, or use fewer images")
 
 

@@ -124,7 +124,7 @@ def part(dataset) -> str:
 
 
 def declared_overlap(train, other) -> bool:
-    """Whether two configs of data in one place name common images: held-out parts of other sizes are nested."""
+    """Whether two configs of the same files name common images: held-out parts of other sizes are nested."""
     if kind_of(train) != kind_of(other) or any(train.get(key) != other.get(key) for key in ("seed", "num_images")):
         return False
     (one, held), (two, held_there) = ((config.get("split", "train"), config.get("val_size") or 0)

@@ -28,7 +28,7 @@ def plain(value, where: str = "checkpoint"):
     """``value`` with numpy turned into tensors and numbers, subclasses of dict, list, str ... into the plain type.
 
     Raises:
-        TypeError: something that ``weights_only=True`` could not read back; names its place.
+        TypeError: something that ``weights_only=True`` could not read back; names its key.
     """
     if value is None or isinstance(value, (bool, torch.dtype, torch.device)):
         return value

@@ -40,7 +40,7 @@ def renamed(weights: dict[str, Tensor], own) -> dict[str, Tensor]:
 
 
 def of_other_classes(own: dict, weights: dict) -> list[str]:
-    """Keys that only the number of classes keeps from fitting: a new head takes their place.
+    """Keys that only the number of classes keeps from fitting: a new head replaces them.
 
     Empty where shapes differ in any other way, or only some weights of the head do.
     """

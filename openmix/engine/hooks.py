@@ -60,13 +60,13 @@ class LoggerHook(mmengine.hooks.LoggerHook):
 
 
 @contextlib.contextmanager
-def unless_disk_full(runner, what: str):
+def unless_disk_full(runner, file: str):
     """Go on after an OSError in here, with a warning on standard error (the log itself may be what fails)."""
     try:
         yield
     except OSError as error:
         if runner.rank == 0:
-            print(f"warning: could not write {what}: {error}", file=sys.stderr)
+            print(f"warning: could not write {file}: {error}", file=sys.stderr)
 
 
 class CheckpointHook(Hook):
@@ -204,7 +204,7 @@ class ProgressHook(Hook):
             self.bar.start()
             self.streams = [(handler, handler.stream) for handler in runner.logger.handlers
                             if getattr(handler, "stream", None) is sys.__stdout__]
-            for handler, _ in self.streams:  # log lines go above the bar, which now stands in for sys.stdout
+            for handler, _ in self.streams:  # log lines go above the bar, which has replaced sys.stdout
                 handler.setStream(sys.stdout)
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):

@@ -194,7 +194,7 @@ class MixMethod(nn.Module):
     def keep_unmixed(self, share: Tensor, draws: dict, whole: bool = True) -> Tensor:
         """``share`` (N or 1, ...) with ``whole`` where ``prob`` or ``mix_rate`` leaves an image alone.
 
-        The one place that reads ``draws["on"]``. ``whole`` is what all of the first image means: 1 of a share.
+        No other code reads ``draws["on"]``. ``whole`` is what all of the first image means: 1 of a share.
         """
         if "on" not in draws:
             return share

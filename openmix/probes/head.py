@@ -36,7 +36,7 @@ def both_heads(net: nn.Module, head: nn.Module, name: str, images: Tensor) -> tu
 class WithHead(nn.Module):
     """A network whose classifier ``name`` is replaced by ``head``, sharing every parameter with its parts.
 
-    Its ``state_dict`` is that of a plain network of the same kind, the head in its place: ready to publish.
+    Its ``state_dict`` is that of a plain network of the same kind, with the head's tensors: ready to publish.
     """
 
     def __init__(self, net: nn.Module, head: nn.Module, name: str):

@@ -268,8 +268,8 @@ def _list(where: str, keys: Mapping, kind=object) -> list:
     value = keys.get(where, [])
     if not isinstance(value, (list, tuple)) or where in keys and not value or any(
             not isinstance(v, kind) for v in value):
-        what = " of names" if kind is str else ""
-        raise TypeError(f"{where} must be a list{what} with something in it, got {value!r}")
+        kinds = " of names" if kind is str else ""
+        raise TypeError(f"{where} must be a list{kinds} with something in it, got {value!r}")
     return list(value)
 
 

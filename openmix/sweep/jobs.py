@@ -53,10 +53,10 @@ def _is_path(value) -> bool:
     return fits(value, str) and value != "" and value.isprintable()
 
 
-def check_name(what: str, name: str) -> str:
+def check_name(subject: str, name: str) -> str:
     """``name``, if it is safe in paths and batch scripts; else ValueError."""
     if not NAME.fullmatch(name):
-        raise ValueError(f"{what} is called {shown(name)}; such names take up to 200 letters (a to z), digits and "
+        raise ValueError(f"{subject} is called {shown(name)}; such names take up to 200 letters (a to z), digits and "
                          ". _ + -, with a letter or digit first")
     return name
 

@@ -22,7 +22,7 @@ from .jobs import DRIVER, OPEN, SWEEPS, Job, check_name, command, record_exit
 from .progress import FAILED, job_status
 
 TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
-VALUE = re.compile(r"[A-Za-z0-9_.,:@%+=/*&|()\[\]!<>~-]+")  # of an option: it stands in a batch script
+VALUE = re.compile(r"[A-Za-z0-9_.,:@%+=/*&|()\[\]!<>~-]+")  # of an option: safe in a batch script
 LOST = ", and without it jobs might be submitted twice; delete it once none of them is in the queue"
 OWN = ("array", "error", "nodes", "ntasks", "ntasks-per-node", "open-mode", "output", "signal", "time")
 

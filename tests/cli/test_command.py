@@ -107,7 +107,7 @@ def test_the_doctor_shows_what_a_bug_report_needs_and_no_secrets(capsys, tmp_pat
     assert "a-secret" not in text and "CIFAR10," not in text
 
 
-def test_the_doctor_tells_of_a_broken_installation(capsys, monkeypatch):
+def test_the_doctor_reports_a_broken_installation(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     assert main(["doctor"]) == 1
     found = capsys.readouterr()

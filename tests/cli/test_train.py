@@ -142,7 +142,7 @@ def test_files_given_in_the_place_of_others_are_named(tiny, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("flag", ["--load-from", "--resume"])
-def test_a_missing_checkpoint_is_told_before_anything_happens(tiny, tmp_path, capsys, flag):
+def test_a_missing_checkpoint_is_reported_before_anything_happens(tiny, tmp_path, capsys, flag):
     assert main("train", tiny, "--work-dir", tmp_path / "run", flag, "nowhere.pth") == 2
     assert "no checkpoint nowhere.pth" in capsys.readouterr().err and not (tmp_path / "run").exists()
 

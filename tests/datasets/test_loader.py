@@ -161,7 +161,7 @@ def test_zeros_and_reflect_differ_at_the_border(data):
     assert not torch.equal(reflect, zeros) and torch.equal(reflect[..., 4:8, 4:8], zeros[..., 4:8, 4:8])
 
 
-def test_describe_tells_what_was_used(data):
+def test_describe_names_data_and_batches(data):
     found = ResidentLoader(data, 10, padding=3, mode="zeros").describe()
     assert found["sha256"] == data.sha256 and found["images"] == 107 and found["size"] == [3, 12, 12]
     assert (found["total_batch"], found["padding"], found["mode"], found["flip"]) == (10, 3, "zeros", 0.5)

@@ -31,7 +31,7 @@ def test_a_held_out_part_can_be_taken():
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_nearly_every_shape_lies_whole_in_its_image(kind):
+def test_nearly_every_shape_is_whole_in_its_image(kind):
     mask = coverage(kind, 200, keyed_generator(0))
     assert 0 <= mask.min() and mask.max() <= 1
     area = mask.sum((1, 2, 3))

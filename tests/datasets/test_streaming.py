@@ -194,7 +194,7 @@ def test_a_set_smaller_than_a_batch_is_refused(pictures):
         StreamingLoader(ImageFolderData(pictures, size=16, resident=False), 27)
 
 
-def test_describe_tells_what_was_used(make_streaming):
+def test_describe_names_data_and_batches(make_streaming):
     padded, resized = make_streaming(padding=3, mode="zeros").describe(), make_streaming(**CROPS).describe()
     assert (padded["total_batch"], padded["padding"], padded["mode"], padded["flip"]) == (4, 3, "zeros", 0.5)
     assert resized["scale"] == [0.2, 1.0] and resized["ratio"] == [0.6, 1.5] and "scale" not in padded

@@ -131,7 +131,7 @@ def coloured(tmp_path, **changes):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A run of three epochs that tells the colours apart."""
+    """A run of three epochs that classifies by colour."""
     folder = tmp_path_factory.mktemp("colours")
     npz(folder / "data/train.npz"), npz(folder / "data/test.npz", seed=1)
     runner = train(coloured(folder, **{"train_cfg.max_epochs": 3}))
@@ -174,7 +174,7 @@ def test_a_start_from_weights_of_other_classes_is_no_fault(finished, tmp_path):
     train(coloured(tmp_path, load_from=str(finished / "run/epoch_3.pth"), **{"train_cfg.limit": 1}))
 
 
-def test_validation_images_that_other_files_train_on_are_refused_and_a_few_are_told(tmp_path):
+def test_validation_images_that_other_files_train_on_are_refused_and_a_few_are_reported(tmp_path):
     npz(tmp_path / "data/train.npz"), npz(tmp_path / "data/test.npz")
     with pytest.raises(ValueError, match="40 of the 40 images of val_dataloader .* are in the training set"):
         train(coloured(tmp_path))

@@ -177,7 +177,7 @@ def test_an_unknown_layer_names_the_nearest_before_data_is_touched(refused, no_d
 
 
 @pytest.mark.parametrize("loop", ["val_cfg", "test_cfg"])
-def test_an_unknown_network_to_report_is_told_before_training(refused, no_data, loop):
+def test_an_unknown_network_to_report_is_refused_before_training(refused, no_data, loop):
     message = refused(config("unused", mixup="AutoMix", **{f"{loop}.network": "mix_kk"}))
     assert f"{loop}.network: no network 'mix_kk'" in message and "did you mean 'mix_k'" in message
     assert "ema" in message  # networks of hooks are known, too
@@ -383,7 +383,7 @@ def test_an_average_starts_from_weights_that_came_without_one(run, tmp_path, cap
     assert found["ema"] == found["net"]
 
 
-def test_a_torn_result_is_told_and_kept(refused, interrupted):
+def test_a_torn_result_is_reported_and_kept(refused, interrupted):
     (interrupted / "result.json").write_text('{"schema": 1, ')
     message = refused(config("unused", epochs=3))
     assert "is no result of a run" in message and "--resume continues the run" in message

@@ -156,7 +156,7 @@ def test_what_may_change_between_a_stop_and_a_resume_changes_no_bit(tmp_path, st
 @pytest.mark.parametrize("change", [
     {"env_cfg.channels_last": True}, {"env_cfg.step": "eager"}, {"env_cfg.num_threads": 1},
     {"env_cfg.cudnn_benchmark": False}])
-def test_other_kernels_are_allowed_and_said_not_to_be_bit_by_bit(tmp_path, stopped, capsys, change):
+def test_other_kernels_are_allowed_with_a_note_that_they_are_not_bit_by_bit(tmp_path, stopped, capsys, change):
     shutil.copytree(stopped[0], tmp_path / "run")
     train(config(tmp_path / "run", mixup="AutoMix", resume=True, **change))
     log = next(p for p in tmp_path.glob("run/*/*.log") if "resumed" in p.read_text()).read_text()

@@ -89,7 +89,7 @@ def test_openmix_test_takes_such_a_file(net, file, tmp_path):
 
 
 @pytest.mark.parametrize("cut", [0, 4, 100, -7])
-def test_a_damaged_file_is_said_to_be_damaged(file, cut):
+def test_a_damaged_file_is_reported_as_damaged(file, cut):
     file.write_bytes(file.read_bytes()[:cut])
     with pytest.raises(ValueError, match="net.safetensors is damaged"):
         checkpoint.load(file)

@@ -52,7 +52,7 @@ def test_a_network_that_cannot_take_the_images_is_named_with_their_size(backbone
         act(model(backbone), size)
 
 
-def test_a_loss_that_cannot_take_the_logits_is_told_too():
+def test_a_loss_that_cannot_take_the_logits_is_reported_too():
     with pytest.raises(ValueError, match="at least 2 classes"):
         act(Classifier(Odd(), num_classes=1, loss=SoftmaxBCE()))
 

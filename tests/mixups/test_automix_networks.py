@@ -61,7 +61,7 @@ def test_a_convolution_can_be_the_classifier(make_batch):
     assert all(p.grad is not None for p in trainable(method, net))
 
 
-def test_mistakes_are_told_with_a_way_out(make_net, make_batch):
+def test_mistakes_are_reported_with_a_way_out(make_net, make_batch):
     images, labels = make_batch(4)
     wrong = dict(momentum=-1, momentum_end=0.5, momentum_warmup=10, mask_loss=-1, margin=2, lam_margin=0.6,
                  upsample="cubic", mask_loss_per="image")

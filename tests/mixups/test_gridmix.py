@@ -15,7 +15,7 @@ def generator(seed=0):
 
 
 def slow_grid_mask(grid, size):
-    """Paint each hole of the crop, patch by patch; what lies beyond crop or image is cut off."""
+    """Paint each hole of the crop, patch by patch; cut off at the border of crop and image."""
     mask = torch.ones(size)
     (top, height, patch_h, hole_h), (left, width, patch_w, hole_w) = grid
     for y in range(0, height, patch_h):

@@ -268,7 +268,7 @@ def test_layers_are_drawn_evenly_on_the_host():
     assert sum(counts) == 3000 and all(abs(count - 1000) < 130 for count in counts)  # 5 standard deviations
 
 
-def test_mistakes_are_told_with_a_way_out(make_net, make_batch, criterion):
+def test_mistakes_are_reported_with_a_way_out(make_net, make_batch, criterion):
     images, labels = make_batch(4)
     for layers in ((), "", ("layer1", 2), ("",)):
         with pytest.raises(ValueError, match="layers must be"):

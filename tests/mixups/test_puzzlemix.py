@@ -275,7 +275,7 @@ def test_blocks_that_do_not_fit_are_refused_before_training_naming_those_that_do
         PuzzleMix(t_size=5).draw(4, (32, 32))
 
 
-def test_door_one_without_saliency_tells_the_way_out(make_batch):
+def test_batch_mixing_without_saliency_is_refused_with_the_way_out(make_batch):
     with pytest.raises(TypeError, match="attach.*loss.*saliency=probes.input_gradient"):
         PuzzleMix()(*make_batch(4))
 

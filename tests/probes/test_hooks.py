@@ -37,7 +37,7 @@ def test_a_point_is_disarmed_after_an_exception(make_net, make_batch):
     assert torch.equal(net(images), make_net().eval()(images))
 
 
-def test_a_layer_that_does_not_run_once_is_an_error_that_says_so(make_net, make_batch):
+def test_a_layer_that_does_not_run_once_is_an_error_with_its_count(make_net, make_batch):
     net, (images, _) = make_net(), make_batch(2)
     probes.plant(net, "layer1")
     for times in (0, 2):
@@ -109,7 +109,7 @@ def test_what_enters_a_layer_is_seen(make_net, make_batch):
     assert probes.hook_point(net.fc).inputs == (), "no batch is held for longer than the pass"
 
 
-def test_a_listener_hears_every_pass_while_it_is_listened_to(make_net):
+def test_a_listener_sees_every_pass_inside_the_context(make_net):
     net, images, heard = make_net(), torch.randn(2, 3, 8, 8), []
     probes.listener(net.layer1)
     assert probes.listener(net.layer1) is probes.listener(net.layer1) and len(net.layer1._forward_hooks) == 1

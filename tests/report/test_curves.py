@@ -70,7 +70,7 @@ def test_losses_are_averaged_within_an_epoch(tmp_path):
     assert (found.x, found.mean) == ([1, 2], [4.0, 2.0])
 
 
-def test_torn_lines_and_losses_that_are_not_finite_are_left_out_and_told(tmp_path):
+def test_torn_lines_and_losses_that_are_not_finite_are_left_out_and_reported(tmp_path):
     run = write_run(tmp_path / "seed0", top1=[10.0, 20.0], losses=[2.0, float("nan")])
     with open(run / "part" / "vis_data" / "scalars.json", "a") as file:
         file.write('{"loss": 3.0, "ep')

@@ -1,4 +1,4 @@
-"""The page of a report: everything in it, nothing outside it, every run told. tests/browser opens one for real."""
+"""The page of a report: everything in it, nothing outside it, every run listed. tests/browser opens one for real."""
 import base64
 import html
 import json

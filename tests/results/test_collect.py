@@ -58,7 +58,7 @@ def test_a_record_has_all_that_tables_need_and_nothing_of_the_machine(tmp_path):
 @pytest.mark.parametrize("options, why", [
     (dict(status="interrupted"), "not finished"), (dict(status="diverged"), "not finished .diverged"),
     (dict(git=("b" * 40, True)), "files that differ from commit bbbbbbbb"), (dict(git=None), "no commit is known")])
-def test_what_tells_nothing_for_good_is_refused(tmp_path, options, why):
+def test_runs_without_a_lasting_result_are_refused(tmp_path, options, why):
     run(tmp_path / "runs", **options)
     (record,) = read_records(tmp_path / "runs")
     written, refused = collect([record], tmp_path / "results")
@@ -100,7 +100,7 @@ def test_a_sweep_leaves_out_what_has_a_record(tmp_path):
 # -- the records of this repository ------------------------------------------------------------------------------------
 
 
-def test_every_committed_record_is_one_and_lies_where_it_belongs(tmp_path):
+def test_every_committed_record_is_one_and_in_its_own_folder(tmp_path):
     records = read_records(ROOT / "results")
     assert all(refusal(record) is None for record in records), [refusal(record) for record in records]
     written, _ = collect(records, tmp_path)

@@ -23,7 +23,7 @@ def one(root) -> Record:
     return record
 
 
-def test_a_finished_run_tells_everything(tmp_path):
+def test_a_finished_run_has_every_fact(tmp_path):
     make_run(tmp_path / "a" / "seed3", "alpha=0.2, type='CutMix'", seed=3, curve=last_ten(80.0))
     record = one(tmp_path)
     assert (record.state, record.method, record.network) == ("done", "CutMix (alpha=0.2)", "WideResNet-28-8")
@@ -151,7 +151,7 @@ def test_without_a_status_the_state_is_that_of_the_result_unless_the_run_goes_on
         assert one(tmp_path).state == "running"
 
 
-def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch, capsys):
+def test_a_folder_that_cannot_be_listed_is_reported(tmp_path, monkeypatch, capsys):
     make_run(tmp_path / "a" / "seed0", curve=last_ten(80.0))
     closed, scandir = tmp_path / "closed", os.scandir
     closed.mkdir()
@@ -217,7 +217,7 @@ def test_parts_of_a_resumed_run_are_merged_by_step_the_later_value_counts(tmp_pa
         dict(step=40, loss=1.0)]
 
 
-def test_torn_lines_are_left_out_and_told(tmp_path):
+def test_torn_lines_are_left_out_and_reported(tmp_path):
     write_log(tmp_path, "20260101_1", dict(step=10, loss=3.0), '{"step": 20, "lo', dict(step=30, loss=1.0), "\x00\x00",
               "[1]", '{"loss": 1}', '{"step": 40, "loss": 0.')
     problems = []

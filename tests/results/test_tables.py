@@ -94,8 +94,8 @@ def command(*arguments, cwd=ROOT, check=True):
 
 def test_overlapping_folders_count_a_run_once(tmp_path):
     make_run(tmp_path / "runs" / "seed0", curve=last_ten(80.0), files=False)
-    told = command("runs", "runs/seed0", "runs", cwd=tmp_path).stdout
-    assert "80.00 (1)" in told and "1 run:" in told and "more than once" not in told
+    text = command("runs", "runs/seed0", "runs", cwd=tmp_path).stdout
+    assert "80.00 (1)" in text and "1 run:" in text and "more than once" not in text
 
 
 # -- the table -----------------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ def test_other_lengths_of_training_are_other_columns_of_the_same_row(tmp_path):
     assert [(c.row, c.epochs) for c in make_cells(read_records(tmp_path))] == [("Vanilla", 30), ("Vanilla", 400)]
 
 
-def test_many_differences_are_shortened_to_a_hash_that_tells_rows_apart(tmp_path):
+def test_many_differences_are_shortened_to_a_hash_that_differs_between_rows(tmp_path):
     make_run(tmp_path / "a", curve=last_ten(80.0))
     folder = make_run(tmp_path / "b", seed=1)
     path = folder / "wrn28_8_method.py"
@@ -212,17 +212,17 @@ def test_a_run_with_another_recipe_is_not_compared_with_the_published_value(text
     run = make_run(tmp_path / "seed0", curve=last_ten(82.0))
     assert cell(table_of(tmp_path, tmp_path), "Vanilla", "difference, 400") == "+0.37"
     change_config(run, text, by)
-    told = table_of(tmp_path, tmp_path)
-    number = re.fullmatch(r"- \[(\d+)\]", cell(told, "Vanilla", "difference, 400"))[1]
-    note = re.search(rf"^\[{number}\] (.*)$", told, re.M)[1]
+    text = table_of(tmp_path, tmp_path)
+    number = re.fullmatch(r"- \[(\d+)\]", cell(text, "Vanilla", "difference, 400"))[1]
+    note = re.search(rf"^\[{number}\] (.*)$", text, re.M)[1]
     assert "not compared, its config differs" in note and key in note
 
 
 def test_a_run_on_data_that_are_not_official_is_not_compared(tmp_path):
     path = make_run(tmp_path / "seed0", curve=last_ten(82.0)) / "result.json"
     path.write_text(path.read_text().replace('"official": true', '"official": false'))
-    told = table_of(tmp_path, tmp_path)
-    assert cell(told, "Vanilla", "difference, 400").startswith("- [") and "the data are not known to be" in told
+    text = table_of(tmp_path, tmp_path)
+    assert cell(text, "Vanilla", "difference, 400").startswith("- [") and "the data are not known to be" in text
 
 
 def test_shipped_configs_read_as_literals_are_those_that_mmengine_reads():
@@ -274,8 +274,8 @@ def test_of_several_baselines_the_one_with_the_same_recipe_is_the_measure(tmp_pa
     assert [c.relative for c in found if c.method == "Vanilla"] == [1.0, 1.0]
     shutil.rmtree(tmp_path / "v1")
     make_run(tmp_path / "v3" / "seed0", curve=last_ten(80.0), img_s=2000.0, weight_decay=0.25)
-    told = table_of(tmp_path, tmp_path)
-    assert "several variants of Vanilla on this hardware" in told and "whatever the number of threads" in told
+    text = table_of(tmp_path, tmp_path)
+    assert "several variants of Vanilla on this hardware" in text and "whatever the number of threads" in text
     shutil.rmtree(other)  # one variant alone is the measure, whatever its recipe
     found = make_costs(make_cells(read_records(tmp_path)))
     assert {c.method: c.relative for c in found} == dict(MixUp=0.5, Vanilla=1.0)
@@ -294,8 +294,8 @@ def test_the_embedded_shapes_are_called_a_demonstration(tmp_path):
     path.write_text(other)
     assert "other than the official archive" in table_of(tmp_path, tmp_path)
     path.write_text(other.replace("CIFAR-100", zoo.SHAPES))
-    told = table_of(tmp_path, tmp_path, (zoo.SHAPES, "WideResNet-28-8"))
-    assert "embedded shapes, a demonstration" in told and "official archive" not in told
+    text = table_of(tmp_path, tmp_path, (zoo.SHAPES, "WideResNet-28-8"))
+    assert "embedded shapes, a demonstration" in text and "official archive" not in text
     assert datasets.Shapes.name == zoo.SHAPES
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # cluster.sh up|down DIR [NODES]: a throw-away SLURM on loopback, any user; no systemd, cgroups, database or GPU.
 # Each node is a slurmd of this machine with two cores and two fake GPUs. Then: export SLURM_CONF=DIR/slurm.conf
-# Partition `high` preempts `low`, which is told by SIGUSR2 (submitit's signal); `shared` preempts nobody.
+# Partition `high` preempts `low`, with SIGUSR2 (submitit's signal); `shared` preempts nobody.
 set -euo pipefail
 act=$1 D=$(realpath -m "$2") N=${3:-2}; export SLURM_CONF=$D/slurm.conf
 stop() {   # and wait for their end: the folder may then be removed, the ports be taken

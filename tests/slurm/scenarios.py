@@ -134,8 +134,8 @@ def test_an_array_trains_all_once_and_what_diverges_is_not_queued_again():
     wait(lambda: not slurm("squeue", "-h"), "the queue is empty")
     again = sweep("run", "grid", "--engine", "slurm")
     assert "done, not submitted: 2" in again and "diverged, not submitted: 2" in again and "array" not in again
-    told = sweep("status", "grid")
-    assert "2 done" in told and "diverged" in told
+    printed = sweep("status", "grid")
+    assert "2 done" in printed and "diverged" in printed
 
 
 def test_a_partition_of_higher_priority_takes_the_place_and_the_run_continues(reference):

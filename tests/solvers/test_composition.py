@@ -123,7 +123,7 @@ def test_the_prior_favours_inputs():
 
 
 def test_permuting_the_inputs_of_a_part_permutes_the_composition(monkeypatch):
-    """But for equal outputs, which are told apart by the order of their inputs."""
+    """But for equal outputs, which keep the order of their inputs."""
     monkeypatch.setattr(composition, "resolve", lambda used: torch.zeros(used.shape))
     case, order = problem(2, 7), torch.tensor([3, 0, 6, 1, 5, 2, 4])
     turned = dict(saliency=case["saliency"][:, order], present=case["present"],
@@ -159,7 +159,7 @@ def test_a_grid_of_one_cell_shows_one_input_or_two_halves():
     assert torch.equal(found.sum(2), torch.ones(2, 6, 1, 1)) and set(found.unique().tolist()) <= {0, 0.5, 1}
 
 
-def test_outputs_of_the_same_inputs_are_told_apart_as_pair_by_pair():
+def test_outputs_of_the_same_inputs_are_kept_apart_as_pair_by_pair():
     g = torch.Generator().manual_seed(1)
     used = torch.rand(4, 9, 4, generator=g) < 0.5
     expected = torch.zeros(4, 9, 4)

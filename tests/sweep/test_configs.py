@@ -85,7 +85,7 @@ def test_making_again_changes_no_byte_and_a_larger_grid_adds():
     assert made.left == ["r20_mixup_alpha0.5_ep3", "r20_vanilla_ep3"] and len(made.jobs) == 4 and len(configs()) == 4
 
 
-def test_a_config_that_was_changed_by_hand_is_kept_and_told_unless_forced():
+def test_a_config_that_was_changed_by_hand_is_kept_and_reported_unless_forced():
     make("g.py")
     file = Path("configs/sweeps/g/r20_vanilla_ep2.py")
     mine = file.read_text() + "randomness = dict(deterministic=True)\n"
@@ -261,7 +261,7 @@ def test_the_time_that_is_left_is_that_of_the_steps_to_go():
     assert time_left(job) == (10 * 100 - 150) * 0.5
 
 
-def test_the_table_tells_every_run_and_why_one_failed():
+def test_the_table_has_every_run_and_why_one_failed():
     jobs = [Job(f"{c}/seed{s}", f"{c}.py", s, f"w/{c}{s}", epochs=5) for c in ("cut", "mix") for s in (0, 1, 2)]
     for job in jobs[:4]:
         Path(job.work_dir).mkdir(parents=True)

@@ -76,10 +76,10 @@ def test_nothing_there_is_waiting():
     assert state("w") == state("none") == "waiting"
 
 
-@pytest.mark.parametrize("told", ["preempted", "diverged", "oom", "invalid", "failed"])
-def test_what_a_run_wrote_last_is_its_state(told):
-    workdir.write_status("w", told)
-    assert state("w") == told
+@pytest.mark.parametrize("last", ["preempted", "diverged", "oom", "invalid", "failed"])
+def test_what_a_run_wrote_last_is_its_state(last):
+    workdir.write_status("w", last)
+    assert state("w") == last
 
 
 def test_running_is_believed_only_while_the_process_holds_the_lock():
@@ -215,7 +215,7 @@ def test_torchrun_ends_with_one_whatever_happened_so_the_files_decide():
     assert record_exit(pair, 1) == "preempted"
     workdir.write_status("w", "running")
     assert record_exit(pair, 1) == "interrupted", "one of its processes was killed"
-    assert record_exit(AT, 1, "out of luck") == "failed", "but one process alone tells how it ended"
+    assert record_exit(AT, 1, "out of luck") == "failed", "but the status of one process alone counts"
 
 
 def test_what_another_process_trains_meanwhile_is_running():

@@ -116,7 +116,7 @@ def test_a_job_that_never_fits_is_refused_before_anything_starts(job, words):
 # -- ends of jobs ----------------------------------------------------------------------------------------------
 
 
-def test_what_fails_for_good_is_told_with_its_reason_not_retried_and_holds_up_nothing():
+def test_a_failure_for_good_is_reported_with_its_reason_not_retried_and_holds_up_nothing():
     made = pool(["bad", "worse", "nan", "full", "good"])
     assert made.run() == 0 and made.done == 1
     assert made.failed == {
@@ -157,7 +157,7 @@ def test_a_work_dir_that_cannot_be_made_fails_that_job_alone():
     assert made.run() == 0 and made.done == 1 and "runs/b" in made.failed["b/seed0"]
 
 
-def test_a_finished_run_of_another_config_is_told_and_left_alone():
+def test_a_finished_run_of_another_config_is_reported_and_left_alone():
     assert pool(["a"]).run() == 0
     job = Job("a/seed0", "a", 0, "runs/a", config_hash="another")
     made = Pool([job], Slots([CPU]), make_command=stub, screen=PlainProgress(lambda _: None))
@@ -242,7 +242,7 @@ def test_a_sweep_under_fire_ends_with_every_step_taken_once(driver):
         wait_until(lambda kill=kill: sum(bool(notes(n, "ends")) for n in names) > 3 * kill and len(alive()) == 2)
         process.kill()
         process.wait()
-        wait_until(lambda: not alive(), 5)  # its children save and leave, nobody tells them
+        wait_until(lambda: not alive(), 5)  # its children save and leave, without a signal
     process = driver(names)
     wait_until(lambda: is_alive("runs/long") and len(notes("long", "steps")) > 3)
     os.kill(workdir.read_status("runs/long")["pid"], signal.SIGKILL)
@@ -272,7 +272,7 @@ def test_a_driver_waits_for_a_run_that_the_killed_one_left_saving(driver):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_ctrl_c_lets_the_runs_save_and_tells_how_it_ended(driver, number):
+def test_ctrl_c_lets_the_runs_save_and_reports_how_it_ended(driver, number):
     process = driver(["long", "stubborn", "b"])
     wait_until(lambda: notes("long", "steps") and notes("stubborn", "steps"))
     process.send_signal(number)

@@ -32,7 +32,7 @@ PROGRAMS = dict(
 
 @pytest.fixture(autouse=True)
 def cluster(tmp_path, monkeypatch):
-    """A folder to train in; ``.cluster`` in it holds what SLURM's programs were told and what they are to say."""
+    """A folder to train in; ``.cluster`` in it holds the arguments of SLURM's programs and their answers."""
     folder = tmp_path / ".cluster"
     folder.mkdir()
     for name, text in PROGRAMS.items():
@@ -95,8 +95,8 @@ def test_each_element_runs_one_job():
     jobs = made("a", "b")
     submit(jobs, "--requeues", "7", "--retries", "2")
     for index, job in enumerate(jobs):
-        told = DelayedSubmission.load(f"work_dirs/sweeps/grid/.slurm/41_{index}_submitted.pkl")
-        assert (told.function, told.args) == (element.run, (job, 2, 7))
+        submission = DelayedSubmission.load(f"work_dirs/sweeps/grid/.slurm/41_{index}_submitted.pkl")
+        assert (submission.function, submission.args) == (element.run, (job, 2, 7))
 
 
 def test_pickles_are_for_the_user_alone():
@@ -131,11 +131,11 @@ def test_what_is_done_running_or_queued_is_not_submitted(cluster, capsys):
     capsys.readouterr()
     with workdir.Lock("runs/running"):
         assert submit(jobs, problems={jobs[-1].config: "no such key"}) == 1
-    told = capsys.readouterr()
-    assert "array 42: 2 run(s)" in told.out
+    printed = capsys.readouterr()
+    assert "array 42: 2 run(s)" in printed.out
     for why in ("done", "failed", "running", "queued", "invalid"):
-        assert f"{why}, not submitted: 1\n" in told.out
-    assert "wrong/seed0: no such key" in told.err and state("runs/wrong") == "invalid"
+        assert f"{why}, not submitted: 1\n" in printed.out
+    assert "wrong/seed0: no such key" in printed.err and state("runs/wrong") == "invalid"
     sent = [DelayedSubmission.load(f"work_dirs/sweeps/grid/.slurm/42_{i}_submitted.pkl").args[0] for i in range(2)]
     assert sent == [jobs[0], jobs[5]]
 
@@ -151,8 +151,8 @@ def test_what_failed_is_submitted_when_asked_for(cluster):
 
 def test_a_dry_run_starts_nothing_and_leaves_nothing(cluster, capsys):
     assert submit(made("a", nodes=2), "--dry-run", "--sbatch", "account=vision") == 0
-    told = capsys.readouterr().out
-    assert "account=vision" in told and "-m openmix train configs/sweeps/grid/a.py --seed 0" in told
+    printed = capsys.readouterr().out
+    assert "account=vision" in printed and "-m openmix train configs/sweeps/grid/a.py --seed 0" in printed
     assert not (cluster / "sbatch").exists() and not Path("work_dirs").exists()
 
 
@@ -192,8 +192,8 @@ def test_the_tool_submits_the_runs_of_a_grid(cluster, capsys):
     Path("tiny.py").write_text('base = "configs/shapes/r20_mixup.py"\nmixups = ["MixUp"]\nseeds = 2\n')
     assert main(["sweep", "run", "tiny.py", "--engine", "slurm", "--only", "*/seed1"]) == 0
     assert "array 41: 1 run(s)" in capsys.readouterr().out
-    told = DelayedSubmission.load("work_dirs/sweeps/tiny/.slurm/41_submitted.pkl").args[0]
-    assert told.seed == 1 and Path(told.config).is_file()
+    submission = DelayedSubmission.load("work_dirs/sweeps/tiny/.slurm/41_submitted.pkl").args[0]
+    assert submission.seed == 1 and Path(submission.config).is_file()
 
 
 # -- an element ----------------------------------------------------------------------------------------------------
@@ -228,8 +228,8 @@ def asked(cluster) -> list[str]:
                                              ("nan", 3, "diverged"), ("full", 1, "failed")])
 def test_an_element_ends_as_its_training_and_an_end_is_not_requeued(cluster, name, code, end):
     process = start(name)
-    told = process.communicate()[0]
-    assert process.returncode == code and f"{name}/seed0: {end}" in told
+    printed = process.communicate()[0]
+    assert process.returncode == code and f"{name}/seed0: {end}" in printed
     assert state(f"runs/{name}") == end and asked(cluster) == []
 
 
@@ -289,7 +289,7 @@ def test_torchruns_of_several_nodes_meet_on_the_first(cluster, monkeypatch):
 @pytest.mark.parametrize("end, code, killed", [
     ("failed", 1, True), ("running", 1, True), ("diverged", 1, False), ("invalid", 1, False), ("oom", 1, False),
     ("done", 1, False), ("running", 0, False)])
-def test_what_several_processes_left_tells_whether_one_was_killed(end, code, killed):
+def test_the_files_of_several_processes_show_whether_one_was_killed(end, code, killed):
     (job,) = made("a", nodes=2)
     Path(job.work_dir).mkdir(parents=True)
     workdir.write_status(job.work_dir, end)
@@ -298,7 +298,7 @@ def test_what_several_processes_left_tells_whether_one_was_killed(end, code, kil
     assert element.was_killed(job, code) is killed
 
 
-def test_of_one_process_the_exit_status_tells_it():
+def test_of_one_process_the_exit_status_shows_it():
     (job,) = made("a")
     assert [element.was_killed(job, code) for code in (-9, -11, 0, 1, 2, 3)] == [True, True, *[False] * 4]
 

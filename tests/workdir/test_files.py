@@ -94,7 +94,7 @@ def holder(tmp_path):
     child.join()
 
 
-def test_second_process_is_refused_and_told_who_holds(tmp_path, holder):
+def test_second_process_is_refused_with_the_holders_name(tmp_path, holder):
     with pytest.raises(RuntimeError, match=rf"in use by another run \(pid {holder.pid} on {socket.gethostname()}\)"):
         workdir.Lock(tmp_path)
 
@@ -122,7 +122,7 @@ def test_only_the_first_rank_locks(tmp_path):
 
 # -- status ----------------------------------------------------------------------------------------------------
 
-def test_status_tells_what_a_run_does(tmp_path):
+def test_status_shows_what_a_run_does(tmp_path):
     assert workdir.read_status(tmp_path) == workdir.read_status(tmp_path / "none") == {}
     workdir.write_status(tmp_path, "running", epoch=1, step=7)
     found = workdir.read_status(tmp_path)

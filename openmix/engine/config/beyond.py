@@ -41,9 +41,9 @@ def _of_schedule(where: str, schedule: dict, epochs: int, iterations: int) -> li
     late = [m for m in schedule.get("milestones") or () if m >= span]
     if late:
         lines.append(f"{where}.milestones: {', '.join(map(str, late))} of {span} {unit} never come")
-    for key, least, what in (("step_size", span, "the learning rate never steps"),
-                             ("T_max", span + 1, "the cosine does not reach its floor"),
-                             ("total_steps", span + 1, "the cycle does not come to its end")):
+    for key, least, effect in (("step_size", span, "the learning rate never steps"),
+                               ("T_max", span + 1, "the cosine does not reach its floor"),
+                               ("total_steps", span + 1, "the cycle does not come to its end")):
         if (schedule.get(key) or 0) >= least:
-            lines.append(f"{where}.{key}={schedule[key]} of {span} {unit}: {what}")
+            lines.append(f"{where}.{key}={schedule[key]} of {span} {unit}: {effect}")
     return lines

@@ -105,7 +105,7 @@ def check_config(cfg, values: bool = True) -> None:
 
 
 def check_top_level(cfg) -> None:
-    """The keys of the config itself; where one has its place further inside, the message names that."""
+    """The keys of the config itself; the message about one that belongs further inside names the full key."""
     keys = {key: value for key, value in cfg.items() if not key.startswith("_")}
     for key in keys.keys() - TOP_LEVEL:
         places = [place for name in (SAME.get(key, key), key) for place in places_of(name, keys)]

@@ -175,7 +175,7 @@ def configure(args, values: bool = True) -> Config:
     cfg.config_name = str(args.config)
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or default_work_dir(args.config, cfg.randomness.get("seed", 0))
     resume = getattr(args, "resume", None)
-    again = any(int(os.environ.get(f"{who}_RESTART_COUNT", 0)) for who in ("TORCHELASTIC", "SLURM"))
+    again = any(int(os.environ.get(f"{launcher}_RESTART_COUNT", 0)) for launcher in ("TORCHELASTIC", "SLURM"))
     if again and (not resume or any(Path(cfg.work_dir).glob("*.pth"))):
         resume = "auto"  # the launcher or SLURM runs the same line again after a failure
     if resume:

@@ -1,4 +1,4 @@
-"""``--cfg-options KEY=VALUE ...``: what was typed to values, and their place in a config. Imports nothing heavy."""
+"""``--cfg-options KEY=VALUE ...``: text to values, merged into a config. Imports nothing heavy."""
 import ast
 import io
 import re

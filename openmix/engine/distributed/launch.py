@@ -80,11 +80,11 @@ def broadcast_from_rank0(value):
 
 def gather(tensors: dict) -> list[dict]:
     """The tensors of every process on the CPU, by rank, in all processes."""
-    found = [{name: tensor.cpu() for name, tensor in tensors.items()}]
+    of_ranks = [{name: tensor.cpu() for name, tensor in tensors.items()}]
     if dist.is_initialized() and dist.get_world_size() > 1:
-        found *= dist.get_world_size()
-        dist.all_gather_object(found, found[0])
-    return found
+        of_ranks *= dist.get_world_size()
+        dist.all_gather_object(of_ranks, of_ranks[0])
+    return of_ranks
 
 
 def is_first() -> bool:

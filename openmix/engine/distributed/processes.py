@@ -1,4 +1,4 @@
-"""torchrun, whose exit status tells whether a process was killed: python -m openmix.engine.distributed.processes ARGS
+"""torchrun, whose exit status shows if a process was killed: python -m openmix.engine.distributed.processes ARGS
 
 Ends with 128 + signal after a signal, and if one of its processes was killed (out of memory, preemption), where
 torchrun ends with 1 whatever happened. A killed run goes on when it is started again, a failed one fails again. A

@@ -106,7 +106,7 @@ def build_optimizer(model: nn.Module, cfg) -> torch.optim.Optimizer:
 
     Parameters of equal settings share a group, so fused and foreach kernels see long lists. Each group keeps its own
     ``base_lr`` (lr * lr_mult). ``fused`` is chosen where the optimizer and the device have it, unless the config
-    says something about ``fused`` or ``foreach``.
+    sets ``fused`` or ``foreach``.
 
     Raises:
         ValueError, TypeError: see :func:`check_optimizer`; a model without trainable parameters.

@@ -48,7 +48,7 @@ class State:
     def difference(self, before: dict, expected: dict, tolerance: float) -> dict[str, float]:
         """|now - expected| / |expected - before| of each kind, Euclidean over its floating tensors.
 
-        A change of a few units in the last place counts as one of ``rounding / tolerance``, so that momentum weights,
+        A change of a few units of the last digit counts as one of ``rounding / tolerance``, so that momentum weights,
         which hardly move in a step, may differ by rounding. Tensors of whole numbers must be equal (else infinite).
         """
         ratios = {}

@@ -24,7 +24,7 @@ def said(epochs=4, steps=5, hooks=(), schedule=None, **changes):
     (dict(type="CosineAnnealingLR", T_max=5), "T_max=5 of 4 epochs: the cosine does not reach its floor"),
     (dict(type="OneCycleLR", total_steps=21, by_epoch=False), "total_steps=21 of 20 iterations"),
 ])
-def test_a_schedule_that_is_cut_off_by_the_runs_end_is_said(schedule, word):
+def test_a_schedule_that_is_cut_off_by_the_runs_end_is_reported(schedule, word):
     line, = said(schedule=[schedule])
     assert word in line
 
@@ -39,12 +39,12 @@ def test_second_schedules_are_named_by_their_place():
     ({"default_hooks.checkpoint.interval": 5}, "checkpoint.interval=5: only the last of 4 epochs is saved"),
     ({"optim_wrapper.accumulative_counts": 6}, "accumulative_counts=6: an update averages over the 5 batches"),
 ])
-def test_intervals_longer_than_the_run_are_said(changes, word):
+def test_intervals_longer_than_the_run_are_reported(changes, word):
     line, = said(**changes)
     assert word in line
 
 
-def test_an_average_that_is_never_due_is_said():
+def test_an_average_that_is_never_due_is_reported():
     assert "none of 20 iterations is due" in said(hooks=[EMAHook(interval=21)])[0]
     assert said(hooks=[EMAHook(interval=20)]) == []
 
@@ -65,7 +65,7 @@ def test_a_run_without_any_mixing_is_refused(off):
         said(**{"train_cfg.mixup_off_epochs": off})
 
 
-def test_the_log_says_it_before_training(tmp_path):
+def test_the_log_has_these_lines_before_training(tmp_path):
     train(config(tmp_path, epochs=1, **{"param_scheduler": [dict(type="MultiStepLR", milestones=[30, 60])]}))
     log, = tmp_path.glob("*/*.log")
     text = log.read_text()

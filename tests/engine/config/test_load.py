@@ -81,7 +81,7 @@ def test_delete_replaces_where_there_is_something_to_delete(write):
     ({"a.py": "import torch\nx = dict(y=torch.float16)"}, "a.py: x.y is"),
     ({"a.py": "class Mine: pass"}, "the class Mine"),
 ])
-def test_what_is_no_config_is_told_in_a_line(write, tmp_path, files, message):
+def test_a_file_that_is_no_config_is_reported_in_a_line(write, tmp_path, files, message):
     for name, text in files.items():
         write(text, name)
     with pytest.raises((ValueError, FileNotFoundError, TypeError)) as error:

@@ -45,7 +45,7 @@ def test_signals_are_remembered_and_handlers_restored():
 @pytest.mark.parametrize("numbers, kept", [
     ([signal.SIGUSR2, signal.SIGTERM], signal.SIGTERM), ([signal.SIGTERM, signal.SIGUSR2], signal.SIGTERM),
     ([signal.SIGUSR1], signal.SIGUSR1)])
-def test_a_time_limit_does_not_hide_that_a_run_was_told_to_end(numbers, kept):
+def test_a_time_limit_does_not_hide_that_a_run_was_asked_to_end(numbers, kept):
     with signals.StopSignal() as stop:
         for number in numbers:
             os.kill(os.getpid(), number)

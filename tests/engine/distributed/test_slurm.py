@@ -65,7 +65,7 @@ def test_a_job_id_that_is_no_number_reaches_no_program(variables, scontrol):
     assert not slurm.requeue() and not slurm.being_preempted() and calls() == []
 
 
-def test_a_requeue_that_is_refused_is_told(variables, scontrol):
+def test_a_requeue_that_is_refused_is_reported(variables, scontrol):
     variables.setenv("SLURM_JOB_ID", "77")
     scontrol()
     assert slurm.requeue()
@@ -79,7 +79,7 @@ def test_a_requeue_that_is_refused_is_told(variables, scontrol):
     ("JobId=77 JobState=RUNNING Reason=None PreemptTime=2026-01-01T00:00:00", True),
     ("JobId=77 JobState=RUNNING PreemptEligibleTime=2026-01-01T00:00:00 PreemptTime=None", False),
     ("JobId=77 JobState=CANCELLED PreemptTime=2026-01-01T00:00:00", False), ("", False)])
-def test_a_preemption_is_told_from_a_cancellation(variables, scontrol, job, expected):
+def test_a_preemption_is_distinguished_from_a_cancellation(variables, scontrol, job, expected):
     variables.setenv("SLURM_JOB_ID", "77")
     calls = scontrol(job)
     assert slurm.being_preempted() is expected and calls() == ["show job --oneliner 77"]

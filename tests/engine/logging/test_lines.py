@@ -10,12 +10,12 @@ from tests.engine.tiny import config, train
 
 @pytest.mark.parametrize("method", ["MixUp", "AutoMix"])
 def test_lines_and_scalars_are_those_of_mmengine(tmp_path, method, monkeypatch):
-    told = []
+    pairs = []
 
     def both(runner, batch_idx, scalars):
         assert is_plain(runner.log_processor)
         ours, line = original(runner, batch_idx, scalars)
-        told.append(((ours, line), runner.log_processor.get_log_after_iter(runner, batch_idx, "train")))
+        pairs.append(((ours, line), runner.log_processor.get_log_after_iter(runner, batch_idx, "train")))
         return ours, line
 
     from openmix.engine import hooks
@@ -23,8 +23,8 @@ def test_lines_and_scalars_are_those_of_mmengine(tmp_path, method, monkeypatch):
     original = hooks.train_line
     monkeypatch.setattr(hooks, "train_line", both)
     train(config(tmp_path, mixup=method, epochs=11))
-    assert len(told) == 22
-    for (ours, line), (theirs, expected) in told:
+    assert len(pairs) == 22
+    for (ours, line), (theirs, expected) in pairs:
         assert line == expected and {k: float(v) for k, v in ours.items()} == pytest.approx(theirs)
 
 

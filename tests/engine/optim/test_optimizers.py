@@ -81,7 +81,7 @@ def test_a_step_is_that_of_the_plain_optimizer():
 
 
 @pytest.mark.parametrize("name", ["SGD", "AdamW"])
-def test_fused_where_there_is_a_kernel_unless_told_otherwise(name):
+def test_fused_where_there_is_a_kernel_unless_set_otherwise(name):
     optimizer = dict(type=name, lr=0.1)
     assert build_optimizer(Net(), dict(optimizer=optimizer)).defaults["fused"] is True
     assert build_optimizer(Net(), dict(optimizer=dict(optimizer, fused=False))).defaults["fused"] is False

@@ -46,7 +46,7 @@ def test_an_optimizer_with_a_learning_rate_of_the_host_is_not_captured(tmp_path)
     assert form == "eager" and "RMSprop" in reason
 
 
-def test_several_processes_train_eagerly_and_are_told_so(tmp_path):
+def test_several_processes_train_eagerly_and_the_log_gives_the_reason(tmp_path):
     form, reason = choose_mode("compile+graph", OnGPU(build(tmp_path).step, world=2))
     assert form == "eager" and "several processes" in reason
 
@@ -177,8 +177,8 @@ def test_log_lines_come_an_interval_late_on_a_gpu_and_say_the_same(tmp_path):
 
         class Watch:
             def after_train_iter(self, runner, batch_idx, data_batch, outputs):
-                told = {k: v for k, v in outputs.items() if k not in ("time", "data_time", "img/s")}
-                self.seen.append((runner.iter, batch_idx, told, self.loop._iter_now()))  # noqa: B023
+                scalars = {k: v for k, v in outputs.items() if k not in ("time", "data_time", "img/s")}
+                self.seen.append((runner.iter, batch_idx, scalars, self.loop._iter_now()))  # noqa: B023
 
         watch = Watch()
         watch.seen, watch.loop = seen, loop
