@@ -67,7 +67,7 @@ def get_model(name: str, /, num_classes: int | None = None, pretrained=False, **
 
 def _elsewhere(name: str) -> str | None:
     """How a network of torchvision or timm is asked for by its name there; None where they have none."""
-    from .backbones.external import has_model
+    from .backbones.timm_models import has_model
 
     calls = [f"get_model({kind!r}, num_classes, name={name!r})" for kind in ("TorchvisionModel", "TimmModel")
              if has_model(kind, name)]
@@ -106,9 +106,9 @@ def infer(model, images, **options):
 
 def __getattr__(name):  # importing these takes mmengine and seconds
     if name in ("train", "test", "tested", "evaluate", "dry_run", "scale_lr", "finished"):
-        from .engine import run
+        from .engine import evaluate, run
 
-        return getattr(run, name)
+        return getattr(evaluate if name in ("test", "tested", "evaluate") else run, name)
     if name == "default_work_dir":  # its home before version 0.2
         from .paths import default_work_dir
 

@@ -27,7 +27,7 @@ from openmix.engine import eval_loop as evaluation
 from openmix.engine import hooks
 from openmix.engine import train_loop as loops
 from openmix.engine.config import check as rules
-from openmix.engine.config import load
+from openmix.engine.config import command_line
 from openmix.engine.config.load import load_config
 from openmix.engine.hooks import DEFAULT_HOOKS
 from openmix.engine.optim import optimizers as optim
@@ -184,7 +184,7 @@ def understand_command(command: str, rest: list[str]) -> None:
                 Path(word).parent.mkdir(parents=True, exist_ok=True)
                 Path(word).touch()
         assert args.gpus is None or args.gpus > 0
-        load.configure(args)
+        command_line.configure(args)
     elif command == "sweep":
         from openmix.paths import find_grid
         from openmix.sweep.grid import read_grid

@@ -8,7 +8,7 @@ def make_parser(prog: str | None = None) -> Parser:
 
 
 def main(args) -> int:
-    from ..engine.config.load import configure
+    from ..engine.config.command_line import configure
     from ..engine.config.plain import config_text
     from ..workdir import config_hash
 

@@ -6,8 +6,8 @@ import torch
 from ..checks import check_count, check_dict, check_keys
 from ..errors import did_you_mean
 from ..registry import EVALUATORS, accepted_keys
-from .agreement import allowed
 from .build import build_loader
+from .config.data import allowed
 from .eval_loop import EvalLoop, scalars
 from .hooks import unless_disk_full
 

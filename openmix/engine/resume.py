@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from .. import workdir
-from . import agreement, checkpoint, fitting
+from . import agreement, checkpoint, fitting, run_checkpoints
 from .distributed import launch
 from .distributed.launch import unwrap
 
@@ -30,7 +30,7 @@ def save_run(runner, name: str, keep: int | None = None) -> None:
         path = Path(runner.work_dir) / name
         checkpoint.save(path, content)
         if keep is not None and keep > 0:
-            checkpoint.prune(runner.work_dir, keep)
+            run_checkpoints.prune(runner.work_dir, keep)
     if runner.world_size > 1:
         torch.distributed.barrier()
 
@@ -71,7 +71,7 @@ def load_or_resume(runner) -> None:
     runner.loaded, path = True, runner.cfg.get("resume")
     searched = path is True
     if searched:  # rank 0 decides, all load the same file
-        newest = checkpoint.newest_valid(runner.work_dir, runner.logger.warning) if runner.rank == 0 else None
+        newest = run_checkpoints.newest_valid(runner.work_dir, runner.logger.warning) if runner.rank == 0 else None
         path = launch.broadcast_from_rank0(newest)
         if path is None:
             runner.logger.info(f"nothing to resume in {runner.work_dir}: starting from the beginning")
@@ -80,7 +80,7 @@ def load_or_resume(runner) -> None:
     elif runner.cfg.get("load_from") is not None:
         load_weights(runner, runner.cfg.load_from, strict=runner.train_loop is None)
     if searched and runner.rank == 0:
-        checkpoint.set_aside(runner.work_dir, path, runner.logger.warning)
+        run_checkpoints.set_aside(runner.work_dir, path, runner.logger.warning)
 
 
 def load_weights(runner, path, strict: bool = False) -> None:

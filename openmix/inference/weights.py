@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..engine import checkpoint, fitting
+from ..engine import checkpoint, fitting, run_checkpoints
 from ..engine.config.foreign import check_plain, network_parts
 from ..errors import did_you_mean
 
@@ -19,7 +19,7 @@ def weights_file(folder: Path) -> Path:
     Raises:
         FileNotFoundError: there is none.
     """
-    newest, best = checkpoint.newest(folder), folder / "best.pth"
+    newest, best = run_checkpoints.newest(folder), folder / "best.pth"
     if newest is None and not best.is_file():
         raise FileNotFoundError(f"{folder} holds no checkpoint (epoch_<n>.pth); has the run saved one yet?")
     return newest or best

@@ -5,7 +5,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from ..results.cells import Cell
-from ..results.records import MAIN, Record, read_scalars
+from ..results.records import MAIN, Record
+from ..results.run_files import read_scalars
 
 MOST_POINTS = 300  # of a curve; of longer ones every k-th epoch and the last are shown
 METRICS = dict(accuracy="top-1 accuracy (%)", loss="training loss")

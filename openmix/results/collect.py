@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..workdir.files import write_atomic
 from ..workdir.json_files import read_json
-from .cells import is_placed
+from .cells import has_table
 from .labels import section
 from .records import Record
 
@@ -20,7 +20,7 @@ def refusal(record: Record) -> str | None:
     git = record.env.get("git") or {}
     if record.state != "done":
         return f"it is not finished ({record.state})"
-    if record.problems or not is_placed(record) or not record.config_file:
+    if record.problems or not has_table(record) or not record.config_file:
         return "; ".join(record.problems) or "its files do not tell its method, network, data set and epochs"
     if record.accuracy("last") is None:
         return "it was not evaluated"

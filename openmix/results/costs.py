@@ -5,8 +5,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from ..moved import renamed
-from .cells import Cell, recipe, setting
+from .cells import Cell
 from .records import Record
+from .repetitions import recipe, setting
 
 
 @dataclass

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ..paths import config_root
 from ..workdir.description import FROM_THE_DATA, network_label, training_label
-from .cells import recipe_of
 from .labels import dataset_of, read_config
 from .records import Record
+from .repetitions import recipe_of
 
 FOLDERS = ("cifar10", "cifar100", "mixup_paper")  # of configs/: those that published tables are of
 OF_ALL_METHODS = ("mixup_paper",)  # folders with one config a network, which grids vary

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from ..workdir.files import last_checkpoint, last_log
 from . import published, recipes
-from .cells import Cell, has_table, recipe
+from .cells import Cell, has_table
 from .columns import column_text, is_early
 from .costs import Cost, make_costs
 from .labels import part_name
 from .records import Record
 from .render import Best, Link, Part, Table
+from .repetitions import recipe
 
 OVERVIEW = "overview"  # name of the part that counts the runs of all others
 UNPLACED = "unplaced"  # name of the part with the runs whose files do not name their table

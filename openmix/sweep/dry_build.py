@@ -39,7 +39,7 @@ def check_each(jobs: list[Job], draft: Path | None = None) -> tuple[list[Job], d
 
 def _facts(job: Job, built: set[str]) -> dict:
     from .. import workdir
-    from ..engine.config.load import configure
+    from ..engine.config.command_line import configure
     from ..engine.optim.scaling import scale_lr
 
     cfg = configure(SimpleNamespace(config=typed(job.config), seed=job.seed, work_dir=typed(job.work_dir), amp=None,

@@ -7,7 +7,8 @@ from pathlib import Path
 from ..engine.config import foreign
 from ..paths import child_environment
 from ..results.cells import make_cells
-from ..results.records import Record, read_records, read_scalars
+from ..results.records import Record, read_records
+from ..results.run_files import read_scalars
 from ..workdir.status import read_status
 from . import jobs
 
@@ -145,9 +146,9 @@ def _logs(old: list[dict], new: list[dict]) -> Iterable[str]:
 
 
 def _weights(old, new) -> Iterable[str]:
-    from ..engine import checkpoint  # the only part that needs torch
+    from ..engine import checkpoint, run_checkpoints  # the only part that needs torch
 
-    paths = [checkpoint.newest(folder) for folder in (old, new)]
+    paths = [run_checkpoints.newest(folder) for folder in (old, new)]
     if None in paths or paths[0].name != paths[1].name:
         yield f"weights: not compared, newest checkpoints are {' and '.join(p.name if p else 'none' for p in paths)}"
         return

@@ -4,7 +4,7 @@ import torch
 from torch.utils.data import Dataset, TensorDataset
 
 from openmix.datasets import Arrays, TorchData
-from openmix.engine.agreement import check_data
+from openmix.engine.config.data import check_data
 from openmix.registry import DATASETS
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 10, 3), dtype=np.uint8)

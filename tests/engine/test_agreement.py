@@ -8,7 +8,8 @@ from mmengine.config import Config
 
 from openmix import apis
 from openmix.engine import checkpoint
-from openmix.engine.agreement import check_data, check_resumed
+from openmix.engine.agreement import check_resumed
+from openmix.engine.config.data import check_data
 from openmix.engine.runner import Runner
 from openmix.engine.train_loop import Stopped
 from openmix.inference.publish import publish

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from openmix import workdir
-from openmix.engine import checkpoint
+from openmix.engine import checkpoint, run_checkpoints
 
 fork = multiprocessing.get_context("fork")
 
@@ -129,14 +129,14 @@ def test_crash_while_saving_a_new_one_leaves_nothing_of_it(tmp_path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         save_epochs(tmp_path, 2)
     assert names(tmp_path) == before
-    assert checkpoint.newest_valid(tmp_path).name == "epoch_1.pth"
+    assert run_checkpoints.newest_valid(tmp_path).name == "epoch_1.pth"
 
 
 def save_for_ever(folder, done):
     for epoch in itertools.count(done.value + 1):
         checkpoint.save(folder / f"epoch_{epoch}.pth", content(epoch, size=200_000))
         checkpoint.save(folder / "best.pth", content(epoch, size=200_000))
-        checkpoint.prune(folder, 2)
+        run_checkpoints.prune(folder, 2)
         done.value = epoch
 
 
@@ -155,8 +155,8 @@ def test_kill_9_at_any_moment_loses_nothing(tmp_path):
         child.join()
         assert done.value > before
         best = checkpoint.load(tmp_path / "best.pth")
-        resumed = checkpoint.newest_valid(tmp_path)
-        checkpoint.set_aside(tmp_path, resumed, pytest.fail)
+        resumed = run_checkpoints.newest_valid(tmp_path)
+        run_checkpoints.set_aside(tmp_path, resumed, pytest.fail)
         newest = checkpoint.load(resumed)
         for found in (best, newest):
             assert found["meta"]["epoch"] in (done.value, done.value + 1)
@@ -187,7 +187,7 @@ def test_full_disk_names_path_and_size_and_leaves_no_half_file(tmp_path):
     assert str(tmp_path / "epoch_2.pth") in message and "File too large" in message
     assert 400_000 < int(message.split("(")[1].split()[0]) < 500_000
     assert names(tmp_path) == before
-    assert checkpoint.newest_valid(tmp_path).name == "epoch_1.pth"
+    assert run_checkpoints.newest_valid(tmp_path).name == "epoch_1.pth"
 
 
 def test_device_without_space_is_an_os_error(tmp_path):
@@ -249,20 +249,20 @@ def test_next_older_is_taken_and_the_damaged_one_reported(tmp_path, damage):
     save_epochs(tmp_path, 1, 2, 3)
     damage(tmp_path / "epoch_3.pth")
     reports = []
-    assert checkpoint.newest_valid(tmp_path, reports.append).name == "epoch_2.pth"
+    assert run_checkpoints.newest_valid(tmp_path, reports.append).name == "epoch_2.pth"
     assert len(reports) == 1 and "epoch_3.pth is damaged" in reports[0]
     assert "epoch_3.pth" in names(tmp_path), "looking touches nothing"
-    checkpoint.set_aside(tmp_path, tmp_path / "epoch_2.pth", reports.append)
+    run_checkpoints.set_aside(tmp_path, tmp_path / "epoch_2.pth", reports.append)
     assert len(reports) == 2 and "epoch_3.pth.corrupt" in reports[1]
     assert "epoch_3.pth.corrupt" in names(tmp_path) and "epoch_3.pth" not in names(tmp_path)
-    assert checkpoint.newest_valid(tmp_path, reports.append).name == "epoch_2.pth" and len(reports) == 2
+    assert run_checkpoints.newest_valid(tmp_path, reports.append).name == "epoch_2.pth" and len(reports) == 2
 
 
 def test_without_a_logger_damage_is_a_warning(tmp_path):
     save_epochs(tmp_path, 1, 2)
     truncate(tmp_path / "epoch_2.pth")
     with pytest.warns(UserWarning, match="epoch_2.pth is damaged"):
-        checkpoint.newest_valid(tmp_path)
+        run_checkpoints.newest_valid(tmp_path)
 
 
 def test_never_a_silent_restart(tmp_path):
@@ -271,18 +271,18 @@ def test_never_a_silent_restart(tmp_path):
         flip(path)
     for _ in range(2):  # the second start must not forget that there was a run
         with pytest.raises(ValueError, match=r"no valid checkpoint left, only epoch_1\.pth(\.corrupt)?, epoch_2"):
-            checkpoint.newest_valid(tmp_path, lambda message: None)
+            run_checkpoints.newest_valid(tmp_path, lambda message: None)
         for path in tmp_path.glob("*.pth"):  # as an earlier start may have done
             path.rename(f"{path}.corrupt")
 
 
 def test_new_work_dir_has_nothing_to_resume(tmp_path):
-    assert checkpoint.newest_valid(tmp_path) is None
+    assert run_checkpoints.newest_valid(tmp_path) is None
     checkpoint.save(tmp_path / "best.pth", content(1))
     (tmp_path / "epoch_1.pth.tmp").write_bytes(b"half")
     (tmp_path / "epoch_1.pth.sha256").write_text("of a save that crashed")
-    assert checkpoint.newest_valid(tmp_path) is None
-    checkpoint.set_aside(tmp_path, None, pytest.fail)
+    assert run_checkpoints.newest_valid(tmp_path) is None
+    run_checkpoints.set_aside(tmp_path, None, pytest.fail)
     assert names(tmp_path) == ["best.pth", "best.pth.sha256"]
 
 
@@ -294,10 +294,10 @@ def test_newest_is_by_progress_not_by_time_or_text(tmp_path):
         checkpoint.save(tmp_path / name, state)
         os.utime(tmp_path / name, (10**9 + 1000 * (age if age < 3 else -1),) * 2)
     for expected in ("iter_103.pth", "epoch_10.pth", "iter_99.pth", "epoch_9.pth"):
-        found = checkpoint.newest_valid(tmp_path)
+        found = run_checkpoints.newest_valid(tmp_path)
         assert found.name == expected
         found.unlink()
-    assert checkpoint.newest_valid(tmp_path) is None
+    assert run_checkpoints.newest_valid(tmp_path) is None
 
 
 def test_prune_keeps_the_newest_and_the_best(tmp_path):
@@ -305,18 +305,18 @@ def test_prune_keeps_the_newest_and_the_best(tmp_path):
     checkpoint.save(tmp_path / "iter_115.pth", content(11, 115))
     checkpoint.save(tmp_path / "best.pth", content(1))
     checkpoint.save(tmp_path / "best_ema.pth", content(1))
-    checkpoint.prune(tmp_path, 2)
+    run_checkpoints.prune(tmp_path, 2)
     assert [n for n in names(tmp_path) if n.endswith(".pth")] == ["best.pth", "best_ema.pth", "epoch_11.pth",
                                                                   "iter_115.pth"]
     assert len(names(tmp_path)) == 8  # side files went with theirs
     with pytest.raises(ValueError, match="at least one"):
-        checkpoint.prune(tmp_path, 0)
+        run_checkpoints.prune(tmp_path, 0)
 
 
 def test_prune_does_not_count_what_cannot_be_read(tmp_path):
     save_epochs(tmp_path, 1, 2)
     truncate(tmp_path / "epoch_2.pth")
-    checkpoint.prune(tmp_path, 1)
+    run_checkpoints.prune(tmp_path, 1)
     assert {"epoch_1.pth", "epoch_2.pth"} <= set(names(tmp_path))
 
 
@@ -342,7 +342,7 @@ def test_malicious_file_is_refused_and_not_executed(tmp_path, form):
     with pytest.raises(ValueError, match="refused"):
         checkpoint.weights(path)
     with pytest.raises(ValueError, match="no valid checkpoint left"):
-        checkpoint.newest_valid(tmp_path, lambda message: None)
+        run_checkpoints.newest_valid(tmp_path, lambda message: None)
     assert not (tmp_path / "marker").exists()
     with contextlib.suppress(RuntimeError):  # a bare pickle is none of torch's forms, but runs before that is seen
         torch.load(tmp_path / "epoch_1.pth", weights_only=False)
@@ -372,7 +372,7 @@ def test_no_memory_is_not_damage(tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch, "load", broke)
     with pytest.raises(RuntimeError, match="allocate"):
-        checkpoint.newest_valid(tmp_path)
+        run_checkpoints.newest_valid(tmp_path)
     assert (tmp_path / "epoch_1.pth").exists()
 
 
@@ -398,4 +398,4 @@ def test_no_weights_is_a_clear_error(none):
 def test_lock_and_checkpoints_share_a_folder(tmp_path):
     with workdir.Lock(tmp_path):
         save_epochs(tmp_path, 1)
-        assert checkpoint.newest_valid(tmp_path).name == "epoch_1.pth"
+        assert run_checkpoints.newest_valid(tmp_path).name == "epoch_1.pth"

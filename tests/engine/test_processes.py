@@ -10,7 +10,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from openmix.engine import checkpoint
+from openmix.engine import checkpoint, run_checkpoints
 from tests.engine.tiny import METHODS, ROOT, assert_equal_state, command, config, dump, losses, train
 
 
@@ -156,7 +156,7 @@ def test_a_signal_to_one_rank_stops_all_at_the_same_step(tmp_path):
     process.wait(90)
     status = json.loads((tmp_path / "run" / "status.json").read_text())
     assert status["state"] == "preempted", status
-    saved = checkpoint.load(checkpoint.newest_valid(tmp_path / "run"))
+    saved = checkpoint.load(run_checkpoints.newest_valid(tmp_path / "run"))
     assert saved["meta"]["iter"] == status["step"]
 
 

@@ -8,8 +8,9 @@ from openmix.engine.config.load import load_config
 from openmix.engine.description import description
 from openmix.results import published
 from openmix.results import tables as zoo
-from openmix.results.cells import make_cells, recipe_of
+from openmix.results.cells import make_cells
 from openmix.results.records import read_records
+from openmix.results.repetitions import recipe_of
 from openmix.sweep.grid import read_grid
 from tests.results.made import make_run
 

@@ -12,7 +12,8 @@ from openmix.results import labels
 from openmix.results import tables as zoo
 from openmix.results.cells import make_cells
 from openmix.results.costs import make_costs
-from openmix.results.records import Record, find_runs, gather, read_records, read_scalars
+from openmix.results.records import Record, find_runs, gather, read_records
+from openmix.results.run_files import read_scalars
 from openmix.workdir.lock import Lock
 from tests.engine import tiny
 from tests.results.made import damage, last_ten, make_run

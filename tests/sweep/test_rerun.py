@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from openmix.engine import checkpoint
+from openmix.engine import checkpoint, run_checkpoints
 from openmix.results.records import read_records
 from openmix.sweep import rerun
 from tests.engine.tiny import config
@@ -60,7 +60,7 @@ def test_differences_of_losses_accuracies_and_weights_are_named(again):
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     lines[0]["loss"] += 1e-6
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    path = checkpoint.newest(new.folder)
+    path = run_checkpoints.newest(new.folder)
     content = checkpoint.load(path)
     content["state_dict"]["net.head.fc.bias"] += torch.tensor(0.25)
     checkpoint.save(path, content)

@@ -67,10 +67,10 @@ def check_config(cfg, values: bool = True) -> None:
         values: also build the mixing method and the loss to see whether their values fit. A run leaves that out, as it
             builds them itself before it touches its work dir.
     """
-    from ..agreement import check_data
     from ..evaluations import check_evals
     from ..optim.optimizers import check_optimizer
     from ..optim.schedules import check_schedule
+    from .data import check_data
 
     check_top_level(cfg)
     refuse_secrets(cfg)

@@ -14,7 +14,7 @@ from mmengine.registry import Registry as MmengineRegistry
 import openmix
 from openmix.backbones import TimmModel, TorchvisionModel
 from openmix.cli import train as cli
-from openmix.engine.config import foreign, load
+from openmix.engine.config import command_line, foreign
 from openmix.engine.config.check import check_config
 from openmix.engine.config.load import load_config
 from openmix.inference.publish import publish
@@ -203,7 +203,7 @@ def test_a_json_config_runs_nothing(evil, case):
     (evil / "evil.yaml").write_text(f"model: !!python/object/apply:os.system ['{touch(evil)}']\n")
     arguments = cli.common_arguments(argparse.ArgumentParser()).parse_args([str(evil / "evil.json")])
     with pytest.raises((*REFUSED, OSError)):
-        load.configure(arguments)  # what print_config and train do with it
+        command_line.configure(arguments)  # what print_config and train do with it
     assert not (evil / "marker").exists()
 
 

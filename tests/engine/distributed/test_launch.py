@@ -13,7 +13,7 @@ from torch import nn
 from openmix import workdir
 from openmix.cli import train as cli
 from openmix.engine import precision
-from openmix.engine.config import load
+from openmix.engine.config import command_line
 from openmix.engine.distributed import launch, signals, syncbn
 from tests.engine.tiny import ROOT
 
@@ -95,7 +95,7 @@ def test_a_line_that_is_started_again_resumes(monkeypatch, name, count, resumes)
     monkeypatch.setenv(f"{name}_RESTART_COUNT", count)
     args = cli.train_parser(argparse.ArgumentParser()).parse_args(["configs/shapes/r20_mixup.py"])
     monkeypatch.chdir(ROOT)
-    assert load.configure(args).get("resume") is resumes
+    assert command_line.configure(args).get("resume") is resumes
 
 
 @pytest.mark.parametrize("state, restarts, code", [("diverged", 1, 3), ("invalid", 2, 2), ("oom", 1, 1),
