@@ -68,9 +68,7 @@ class AlignMix(MixMethod):
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
         if self.acts_at is None:
             raise ValueError("AlignMix has no network: call method.attach(net) once before training")
-        self.check_batch(images, labels)
-        self.check_some(images)
-        draws = self.prepare(images, draws)
+        draws = self.prepare_loss(images, labels, draws)
         with probes.acting(net, self.acts_at, lambda features: self.mix(features, draws)):
             logits = net(images)
         return dict(loss=criterion(logits, self.target(labels, self.drawn_lam(draws), draws)))

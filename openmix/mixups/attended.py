@@ -33,9 +33,7 @@ class AttendedMask(MixMethod):
         return functional.blend(images, self.partner(images, draws), mask, reuse=True), mask
 
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
-        self.check_batch(images, labels)
-        self.check_some(images)
-        draws = self.prepare(images, draws)
+        draws = self.prepare_loss(images, labels, draws)
         logits, lam = self.weigh(net, *self.mixed(images, draws), labels, draws)
         return dict(loss=criterion(logits, self.target(labels, lam, draws)))
 

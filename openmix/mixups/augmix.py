@@ -109,9 +109,7 @@ class AugMix(MixMethod):
         return torch.lerp(images.float().expand_as(mixed), mixed, share).to(images.dtype)
 
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
-        self.check_batch(images, labels)
-        self.check_some(images)
-        views = self.views(images, self.prepare(images, draws))
+        views = self.views(images, self.prepare_loss(images, labels, draws))
         logits = net(torch.cat([images, *views])).chunk(1 + VIEWS)
         divergence = jensen_shannon(*logits)
         labels = labels if self.num_classes is None else self.maybe_dense(as_target(labels))

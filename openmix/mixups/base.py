@@ -145,6 +145,12 @@ class MixMethod(nn.Module):
         draws = draws_to(draws, images.device)
         return draws if torch.compiler.is_compiling() else Draws(draws)
 
+    def prepare_loss(self, images: Tensor, labels: Tensor, draws: dict | None) -> dict:
+        """:meth:`prepare` for the loss of a batch, which is checked: see :meth:`check_batch`, :meth:`check_some`."""
+        self.check_batch(images, labels)
+        self.check_some(images)
+        return self.prepare(images, draws)
+
     def check_images(self, images: Tensor) -> None:
         """Raise unless this method can mix ``images``: a tensor of any shape, if a subclass does not ask for more."""
         if not isinstance(images, Tensor):

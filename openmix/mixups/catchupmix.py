@@ -65,9 +65,7 @@ class CatchUpMix(ManifoldMix):
         return self.keep_unmixed(functional.share_outside(draws["box"], images.shape[2:]), draws)
 
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
-        self.check_batch(images, labels)
-        self.check_some(images)
-        draws = self.prepare(images, draws)
+        draws = self.prepare_loss(images, labels, draws)
         layer, lam = self.layers[draws["layer"]], self.share(images, draws)
         box = self.keep_unmixed(draws["box"], draws, False) if INPUT in self.layers else None
         if layer == INPUT:

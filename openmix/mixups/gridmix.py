@@ -135,9 +135,7 @@ class GridMix(MaskMethod):
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
         if self.patch_head is None:
             raise ValueError("GridMix trains a local head: call method.attach(net) once, before the optimizer is built")
-        self.check_batch(images, labels)
-        self.check_some(images)
-        draws = self.prepare(images, draws)
+        draws = self.prepare_loss(images, labels, draws)
         mixed, target = self(images, labels, draws)
         logits = []
         features = probes.watch(net, self.watched, lambda: logits.append(net(mixed)))

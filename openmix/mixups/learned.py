@@ -183,9 +183,8 @@ class LearnedMix(MixMethod):
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
         """``loss`` and, for the log, its parts."""
         self.check_attached()
-        self.check_batch(images, labels)
-        self.check_some(images)
-        parts = self.losses(net, images, labels, criterion, self.prepare(images, draws), progress)
+        draws = self.prepare_loss(images, labels, draws)
+        parts = self.losses(net, images, labels, criterion, draws, progress)
         return dict(loss=sum(parts.values()), **{name: part.detach() for name, part in parts.items()})
 
     @torch.no_grad()

@@ -57,9 +57,7 @@ class ManifoldMix(MixMethod):
         return draws
 
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
-        self.check_batch(images, labels)
-        self.check_some(images)
-        draws = self.prepare(images, draws)
+        draws = self.prepare_loss(images, labels, draws)
         lam = self.drawn_lam(draws)
         layer, mix = self.layers[draws["layer"]], partial(self.mix, lam=lam, draws=draws, n=len(images))
         if layer == INPUT:

@@ -101,9 +101,7 @@ class PatchUp(MixMethod):
         return self.keep_unmixed(share, draws)
 
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
-        self.check_batch(images, labels)
-        self.check_some(images)
-        draws, shares = self.prepare(images, draws), []
+        draws, shares = self.prepare_loss(images, labels, draws), []
         layer = self.layers[draws["layer"]]
 
         def mix(state):

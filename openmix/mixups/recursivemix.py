@@ -113,9 +113,7 @@ class RecursiveMix(MixMethod):
         if self.head is None:
             raise ValueError("RecursiveMix trains a second head: call method.attach(net) once, before the optimizer is "
                              "built")
-        self.check_batch(images, labels)
-        self.check_some(images)
-        draws, past = self.prepare(images, draws), self.fitting(images)
+        draws, past = self.prepare_loss(images, labels, draws), self.fitting(images)
         mixed, target, box = images, as_target(labels).dense(self.classes).float(), self.box(draws)
         if past is None:
             logits = net(images)

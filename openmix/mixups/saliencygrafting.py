@@ -89,9 +89,7 @@ class SaliencyGrafting(MixMethod):
         if self.watched is None:
             raise ValueError("SaliencyGrafting reads a layer of the network: call method.attach(net) once before "
                              "training")
-        self.check_batch(images, labels)
-        self.check_some(images)
-        draws = self.prepare(images, draws)
+        draws = self.prepare_loss(images, labels, draws)
         shown, lam = self.graft(self.saliency(net, images), draws)
         mask = self.kept(shown, images.shape[2:])
         mixed = functional.blend(images, self.partner(images, draws), mask, reuse=True)

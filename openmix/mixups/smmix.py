@@ -122,9 +122,7 @@ class SMMix(MixMethod):
         return functional.blend(images, shown, mask, reuse=True), kept, mask
 
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
-        self.check_batch(images, labels)
-        self.check_some(images)
-        draws = self.prepare(images, draws)
+        draws = self.prepare_loss(images, labels, draws)
         clean, attended = self.clean(net, images)
         mixed, kept, mask = self.mix(images, attended, draws)
         lam, logits = mask.float().mean((1, 2, 3)), []

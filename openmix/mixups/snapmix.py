@@ -143,9 +143,7 @@ class SnapMix(MixMethod):
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
         if self.watched is None:
             raise ValueError("SnapMix reads a layer of the network: call method.attach(net) once before training")
-        self.check_batch(images, labels)
-        self.check_some(images)
-        draws = self.prepare(images, draws)
+        draws = self.prepare_loss(images, labels, draws)
         weight = self.weights(self.meaning(net, images, labels), labels, draws)
         mixed = paste_between(images, self.partner(images, draws), *self.boxes(draws))
         target = mix_target(labels, self.sources(len(images), draws, images.device), weight)

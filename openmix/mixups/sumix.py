@@ -107,9 +107,7 @@ class SUMix(Wrapper):
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
         """``loss`` and, for the log, its part ``uncertainty``, before it is weighed."""
         self.check_attached()
-        self.check_batch(images, labels)
-        self.check_some(images)
-        draws = self.prepare(images, draws)
+        draws = self.prepare_loss(images, labels, draws)
         mixed, _ = self.method(images, labels, draws)
         details = self.method.details(images, draws, labels=labels)
         logits, weight, uncertainty = self.estimate(net, net, images, mixed, labels, details)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from .. import workdir
+from ..moved import renamed
 from ..workdir.status import TERMINAL
 from . import labels
 from .run_files import read_facts, whole_of
@@ -155,3 +156,6 @@ def make_record(folder: str, facts: dict) -> Record:
     record.precision = str(outcome.get("precision") or "").removeprefix("torch.")
     record.torch = str(env.get("versions", {}).get("torch") or "")
     return record
+
+
+__getattr__ = renamed(__name__, read_scalars="results.run_files.read_scalars")
