@@ -1,6 +1,8 @@
-# the small benchmark: 20 images of each class of CIFAR-100, ResNet-20, 200 epochs of 40 steps; the test set is evaluated
-# four times, as it costs more than an epoch. Half of the tables' batch and learning rate, five times their weight decay.
+# the small benchmark: 20 images of each class of CIFAR-100, a ResNet-20 whose first convolution has stride 2, 200
+# epochs of 40 steps; the test set is evaluated four times, as it costs more than an epoch. Batch and learning rate are
+# half of those of the tables, weight decay is five times theirs.
 _base_ = ["./datasets/cifar100.py", "./models/r20_cifar.py", "./schedules/sgd_200e.py", "./runtime.py"]
+model = dict(backbone=dict(stem="half"))
 train_dataloader = dict(
     total_batch=50,
     dataset=dict(_delete_=True, type="Subset", per_class=20,

@@ -1,4 +1,4 @@
-"""The small benchmark: a ResNet-20 on 20 images of each class of CIFAR-100, every method for convolutional networks.
+"""The small benchmark: a small ResNet-20, 20 images of each class of CIFAR-100, every method for convolutional networks.
 
 Options of a method are those of its config in configs/cifar100/. AttentiveMix is left out: its teacher has seen ImageNet.
 """
