@@ -1,6 +1,7 @@
-"""The small benchmark: a small ResNet-20, 20 images of each class of CIFAR-100, every method for convolutional networks.
+"""The small benchmark: every method for convolutional networks, with a small ResNet-20 and 20 images of each class of
+CIFAR-100. Options of a method are those of its config in configs/cifar100/.
 
-Options of a method are those of its config in configs/cifar100/. AttentiveMix is left out: its teacher has seen ImageNet.
+AttentiveMix is left out: its teacher has seen ImageNet.
 """
 base = "configs/small/{backbone}_{mixup}.py"
 backbones = ["r20"]
