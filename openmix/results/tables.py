@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..workdir.files import last_checkpoint, last_log
 from . import published, recipes
+from .across import across, across_part
 from .cells import Cell, has_table, recipe
 from .columns import column_text, is_early
 from .costs import Cost, make_costs
@@ -274,11 +275,14 @@ def overview_part(cells: list[Cell]) -> Part:
 
 def known_parts(cells: list[Cell]) -> list[str]:
     """Names that :func:`any_part` takes."""
-    return [*parts(cells), OVERVIEW, UNPLACED]
+    return [*parts(cells), *across(parts(cells).values()), OVERVIEW, UNPLACED]
 
 
 def any_part(name: str, records: list[Record], cells: list[Cell], base=".", columns=(), only=()) -> Part:
     """The part of that name, one of :func:`known_parts`. Raises KeyError for another."""
     if name in (OVERVIEW, UNPLACED):
         return overview_part(cells) if name == OVERVIEW else unplaced_part(records, base)
+    networks = across(parts(cells).values())
+    if name in networks:
+        return across_part([c for c in cells if not only or c.epochs in only], networks[name], cell_text, NO_RUN)
     return make_part(cells, *parts(cells)[name], base, columns, only)
