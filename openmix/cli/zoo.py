@@ -52,7 +52,8 @@ def main(args) -> int:
 
     if args.files and not (args.write or args.check):
         raise ValueError("--files belongs to --write or --check")
-    printing = args.out or args.figure or args.part or args.columns or args.reduction or args.epochs or args.format != "markdown"
+    printing = (args.out or args.figure or args.part or args.columns or args.reduction or args.epochs
+                or args.format != "markdown")
     if (args.write or args.check) and printing:
         raise ValueError("--out, --figure, --part, --columns, --reduction, --epochs and --format are for printing; "
                          "leave them out with --write and --check")

@@ -37,7 +37,7 @@ def save_figure(cells: list[Cell], path, missing: Iterable[str] = ()) -> Path:
     if not shown:
         raise ValueError("no finished run to draw: train one first, or name another table with --part")
     if len({(cell.dataset, cell.network, cell.epochs, cell.kind) for cell in shown}) > 1:
-        raise ValueError("a figure has one data set, network and number of epochs; choose them with --part and --epochs")
+        raise ValueError("a figure has one data set, network and number of epochs; choose with --part and --epochs")
     buffer = io.BytesIO()
     kind = path.suffix.lower()[1:]
     made = dict(svg=dict(Date=None), pdf=dict(CreationDate=None)).get(kind)

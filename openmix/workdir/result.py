@@ -6,9 +6,9 @@ Accuracies are in percent. The history is a list with one plain dict an epoch, w
          evals=dict(cal=dict(type="Calibration", main="ece", data=dict(name=..., split=..., images=..., sha256=...),
                              networks=dict(net=dict(ece=..., nll=..., brier=...)))))
 
-``val`` is None in epochs that were not evaluated; ``evals`` is there where named evaluations ran. On a CPU, ``cpu_img_s``
-are the images for each second of processor time. In a result, ``networks[name]`` holds the validation's curve of each
-value by its name, and ``median_last10``, ``best`` and ``last`` of the value that ``main`` names; ``evals[name]`` holds
+``val`` is None in epochs that were not evaluated; ``evals`` is there where named evaluations ran. On a CPU,
+``cpu_img_s`` are the images for each second of processor time. In a result, ``networks[name]`` holds the validation's
+curve of each value by its name, and ``median_last10``, ``best`` and ``last`` of the value that ``main`` names; ``evals[name]`` holds
 the newest values of each named evaluation, with their epoch.
 """
 import statistics

@@ -17,7 +17,8 @@ NEEDED = dict(status=lambda value: fits(value, str) and value in TERMINAL, confi
               evals=dict)
 OPTIONAL = dict(img_s=optional(AMOUNT), cpu_img_s=optional(AMOUNT), peak_memory_mib=optional(AMOUNT),
                 wall_s=optional(AMOUNT), total_batch=optional(whole(1)), parameters=optional(whole()),
-                hardware=optional(str), precision=optional(str), reason=optional(str), description=optional(is_description))
+                hardware=optional(str), precision=optional(str), reason=optional(str),
+                description=optional(is_description))
 DATA = dict(name=optional(str), sha256=optional(str), images=optional(whole()), official=optional(bool))
 EVALUATION = dict(epoch=whole(1), data=dict, networks=dict_of(dict))
 ENV = dict(hardware=optional(str), world_size=whole(1), seed=optional(whole()), platform=optional(str),

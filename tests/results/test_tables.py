@@ -287,7 +287,7 @@ def test_of_several_baselines_the_one_with_the_same_recipe_is_the_measure(tmp_pa
     shutil.rmtree(tmp_path / "v1")
     make_run(tmp_path / "v3" / "seed0", curve=last_ten(80.0), img_s=2000.0, weight_decay=0.25)
     told = table_of(tmp_path, tmp_path)
-    assert "several variants of Vanilla on this hardware" in told and "of processor time where runs on a CPU measured it" in told
+    assert "several variants of Vanilla on this hardware" in told
     shutil.rmtree(other)  # one variant alone is the measure, whatever its recipe
     found = make_costs(make_cells(read_records(tmp_path)))
     assert {c.method: c.relative for c in found} == dict(MixUp=0.5, Vanilla=1.0)

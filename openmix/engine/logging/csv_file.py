@@ -43,7 +43,7 @@ class CSVHook(Hook):
 
 
 def as_row(entry: dict) -> dict:
-    """An entry of the history as ``{column: value}``: ``train.loss``, ``net.top1``, and ``cal.net.ece`` of ``evals``."""
+    """An entry of the history as {column: value}: ``train.loss``, ``net.top1``, and ``cal.net.ece`` of ``evals``."""
     row = {name: entry[name] for name in ("epoch", "lr", "seconds")}
     row |= {f"train.{name}": value for name, value in entry["train"].items()}
     row |= measured(entry["val"] or {})
