@@ -8,8 +8,8 @@ Accuracies are in percent. The history is a list with one plain dict an epoch, w
 
 ``val`` is None in epochs that were not evaluated; ``evals`` is there where named evaluations ran. On a CPU,
 ``cpu_img_s`` are the images for each second of processor time. In a result, ``networks[name]`` holds the validation's
-curve of each value by its name, and ``median_last10``, ``best`` and ``last`` of the value that ``main`` names; ``evals[name]`` holds
-the newest values of each named evaluation, with their epoch.
+curve of each value by its name, and ``median_last10``, ``best`` and ``last`` of the value that ``main`` names;
+``evals[name]`` holds the newest values of each named evaluation, with their epoch.
 """
 import statistics
 from collections.abc import Iterable
