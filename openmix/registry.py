@@ -220,7 +220,7 @@ LOOPS = Registry("loop", ["openmix.engine.train_loop", "openmix.engine.eval_loop
 OPTIMIZERS = Registry("optimizer", parent=mm.OPTIMIZERS)
 VISBACKENDS = Registry("vis_backend", ["openmix.engine.logging.lines"], parent=mm.VISBACKENDS)
 VISUALIZERS = Registry("visualizer", ["openmix.engine.logging.visualizer"], parent=mm.VISUALIZERS)
-LOG_PROCESSORS = Registry("log_processor", parent=mm.LOG_PROCESSORS)
+LOG_PROCESSORS = Registry("log_processor", ["openmix.engine.logging.processor"], parent=mm.LOG_PROCESSORS)
 
 
 def __getattr__(name):

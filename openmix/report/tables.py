@@ -44,7 +44,8 @@ def cell_rows(cells: list[Cell], columns=()) -> list[list[tuple]]:
         rows.append([
             text(cell.row), text(cell.network), text(cell.dataset), (str(cell.epochs), cell.epochs),
             (mean[0] + reduction, mean[1]), number(cell.std, 2),
-            (f"{len(cell.values)}/{cell.seeds}", len(cell.values)), difference(differences.get(id(cell))), as_published(cell),
+            (f"{len(cell.values)}/{cell.seeds}", len(cell.values)), difference(differences.get(id(cell))),
+            as_published(cell),
             text(", ".join(cell.not_counted)),
             number(cost and cost.img_s, 0), ("-", "") if not cost or cost.relative is None else (
                 f"{cost.relative:.2f}x", cost.relative), number(cost and cost.memory_mib, 0),
