@@ -10,6 +10,7 @@ exec((here / "openmix" / "version.py").read_text(), version)
 extras = dict(
     timm=["timm>=1.0"],
     safetensors=["safetensors>=0.4"],
+    onnx=["onnx>=1.17", "onnxscript>=0.3"],
     tensorboard=["tensorboard>=2.16"],
     wandb=["wandb>=0.17"],
     slurm=["submitit>=1.5"],
@@ -21,7 +22,7 @@ extras = dict(
          "setuptools>=70.1", "bokeh>=3.4", "submitit>=1.5", "safetensors>=0.4",
          "matplotlib>=3.8"],
 )
-whole = ("timm", "safetensors", "tensorboard", "wandb", "slurm", "report", "show")
+whole = ("timm", "safetensors", "onnx", "tensorboard", "wandb", "slurm", "report", "show")
 extras["all"] = sorted({requirement for name in whole for requirement in extras[name]})
 
 setup(

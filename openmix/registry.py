@@ -215,12 +215,12 @@ DATASETS = Registry("dataset", ["openmix.datasets"], recursive=True)
 MODELS = Registry("model", ["openmix.models", "openmix.inference.teacher"], parent=mm.MODELS)
 EVALUATORS = Registry("evaluator", ["openmix.evaluators"], recursive=True, also=(MODELS,))
 MIXUPS = Registry("mixup", ["openmix.mixups"], recursive=True, also=(MODELS,))
-HOOKS = Registry("hook", ["openmix.engine.hooks"], parent=mm.HOOKS)
+HOOKS = Registry("hook", ["openmix.engine.hooks", "openmix.engine.logging.csv_file"], parent=mm.HOOKS)
 LOOPS = Registry("loop", ["openmix.engine.train_loop", "openmix.engine.eval_loop"], parent=mm.LOOPS)
 OPTIMIZERS = Registry("optimizer", parent=mm.OPTIMIZERS)
 VISBACKENDS = Registry("vis_backend", ["openmix.engine.logging.lines"], parent=mm.VISBACKENDS)
 VISUALIZERS = Registry("visualizer", ["openmix.engine.logging.visualizer"], parent=mm.VISUALIZERS)
-LOG_PROCESSORS = Registry("log_processor", parent=mm.LOG_PROCESSORS)
+LOG_PROCESSORS = Registry("log_processor", ["openmix.engine.logging.processor"], parent=mm.LOG_PROCESSORS)
 
 
 def __getattr__(name):

@@ -33,6 +33,7 @@ BUILT = dict(  # settings of the built methods
     saliencymix=dict(saliency="fine_grained", one_box=False),
     fmix=dict(decay=3.0, max_soft=0.0),
     automix=dict(mask_loss=0.1, margin=0.1, lam_margin=0.08, momentum=0.999, momentum_end=0.999999, upsample="nearest"))
+DATA = dict(imagenet="imagefolderdata", small="subset")  # the set of a folder with another name
 # counted by building the networks of the tables; CIFAR-10 has 90 rows fewer in its last layer
 PARAMETERS = dict(cifar100=dict(r18=11_220_132, rx50=23_177_124, wrn28_8=23_409_092, deit_s=21_704_164),
                   cifar10=dict(r18=11_173_962, rx50=22_992_714),
@@ -73,7 +74,7 @@ def test_every_config_passes_its_own_check(name):
     if data == "mixup_paper":  # <experiment>_<data or network>; the grid names the method
         return
     assert method in [mixup.type.lower(), *(one["type"].lower() for one in mixup.get("methods", ()))]
-    assert config(name).train_dataloader.dataset.type.lower() == dict(imagenet="imagefolderdata").get(data, data)
+    assert config(name).train_dataloader.dataset.type.lower() == DATA.get(data, data)
 
 
 def test_the_model_of_every_config_builds_with_the_parameters_of_the_tables():

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .init import init_weights
 
-STEMS = ("cifar", "imagenet")
+STEMS = dict(cifar=(3, 1, 1), half=(3, 2, 1), imagenet=(7, 2, 3))  # size, stride and padding of the first convolution
 SHORTCUTS = ("A", "B")  # the names of section 4.1 of the paper
 
 
@@ -94,13 +94,12 @@ class StagedResNet(nn.Module):
     def __init__(self, block, counts, widths, stem="cifar", in_channels=3, zero_init_residual=True, **options):
         super().__init__()
         if stem not in STEMS:
-            raise ValueError(f"stem must be one of {STEMS}, got {stem!r}")
-        small = stem == "cifar"
-        size, stride, padding = (3, 1, 1) if small else (7, 2, 3)
+            raise ValueError(f"stem must be one of {tuple(STEMS)}, got {stem!r}")
+        size, stride, padding = STEMS[stem]
         self.conv1 = nn.Conv2d(in_channels, widths[0], size, stride, padding, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, 2, 1)
+        self.maxpool = nn.MaxPool2d(3, 2, 1) if stem == "imagenet" else nn.Identity()
         channels, self.stages = widths[0], [f"layer{i + 1}" for i in range(len(widths))]
         for i, name in enumerate(self.stages):
             self.add_module(name, stage(block, channels, widths[i], counts[i], 1 if i == 0 else 2, **options))
@@ -139,8 +138,9 @@ class ResNet(StagedResNet):
 
     Args:
         depth: 18, 34, 50 or 101.
-        stem: ``"cifar"`` (3x3 convolution, stride 1, no pooling: 32x32 images give 4x4 features) or ``"imagenet"``
-            (7x7, stride 2, max-pool: 224x224 give 7x7).
+        stem: ``"cifar"`` (3x3 convolution, stride 1, no pooling: 32x32 images give 4x4 features), ``"half"`` (the same
+            with stride 2: 2x2 features, a quarter of the cost) or ``"imagenet"`` (7x7, stride 2, max-pool: 224x224
+            give 7x7).
         in_channels: of the images.
         zero_init_residual: gamma of each block's last BN starts at 0.
 
@@ -172,15 +172,16 @@ class CifarResNet(StagedResNet):
         shortcut: where the shape changes: ``"B"``, a 1x1 convolution with BN (272,474 parameters with 10 classes), or
             ``"A"``, the paper's choice on CIFAR: every second pixel and zero channels (269,722). Half of the
             zeros are in front and half behind, as in akamaster/pytorch_resnet_cifar10, whose weights load.
+        stem: as in ResNet; ``"half"`` makes a quarter of the cost.
 
     Raises:
-        ValueError: depth is not 6n + 2; unknown shortcut.
+        ValueError: depth is not 6n + 2; unknown shortcut or stem.
     """
 
-    def __init__(self, depth=20, in_channels=3, zero_init_residual=True, shortcut="B"):
+    def __init__(self, depth=20, in_channels=3, zero_init_residual=True, shortcut="B", stem="cifar"):
         if depth < 8 or (depth - 2) % 6:
             raise ValueError(f"depth must be 6n + 2 (20, 32, 44, 56, 110 ...), got {depth!r}")
         if shortcut not in SHORTCUTS:
             raise ValueError(f"shortcut must be one of {SHORTCUTS}, got {shortcut!r}")
-        super().__init__(BasicBlock, [(depth - 2) // 6] * 3, (16, 32, 64), "cifar", in_channels, zero_init_residual,
+        super().__init__(BasicBlock, [(depth - 2) // 6] * 3, (16, 32, 64), stem, in_channels, zero_init_residual,
                          kind=shortcut)

@@ -2,6 +2,7 @@
 
     openmix zoo work_dirs                             # Markdown to the screen
     openmix zoo work_dirs --format csv --out zoo.csv
+    openmix zoo work_dirs --part cifar100-resnet-18 --figure r18.pdf
     openmix zoo work_dirs --write                     # docs/ and configs/*/README.md
     openmix zoo work_dirs --collect results           # the small files of finished runs, to be committed
 """
@@ -29,6 +30,8 @@ def make_parser(prog: str | None = None) -> Parser:
     parser.add_argument("--epochs", type=int, nargs="+", action="extend", default=[], metavar="N",
                         help="only the columns of these numbers of epochs")
     parser.add_argument("--out", type=typed_path, metavar="FILE", help="print into this file")
+    parser.add_argument("--figure", type=typed_path, metavar="FILE",
+                        help="draw accuracies and costs of one table into this .png, .pdf or .svg file")
     parser.add_argument("--write", action="store_true",
                         help="rewrite the tables between markers in docs/ and configs/*/README.md")
     parser.add_argument("--check", action="store_true",
@@ -49,10 +52,11 @@ def main(args) -> int:
 
     if args.files and not (args.write or args.check):
         raise ValueError("--files belongs to --write or --check")
-    printing = args.out or args.part or args.columns or args.reduction or args.epochs or args.format != "markdown"
+    printing = (args.out or args.figure or args.part or args.columns or args.reduction or args.epochs
+                or args.format != "markdown")
     if (args.write or args.check) and printing:
-        raise ValueError("--out, --part, --columns, --reduction, --epochs and --format are for printing; leave them "
-                         "out with --write and --check")
+        raise ValueError("--out, --figure, --part, --columns, --reduction, --epochs and --format are for printing; "
+                         "leave them out with --write and --check")
     records = gather(args.runs)
     if args.collect:
         return save(records, args.collect)
@@ -95,6 +99,8 @@ def show(args, records, cells) -> int:
     for name in names:
         if name not in zoo.known_parts(cells):
             raise ValueError(f"no table {name!r}; {did_you_mean(name, zoo.known_parts(cells))}")
+    if args.figure:
+        return draw(args, cells, [known[name] for name in names if name in known])
     if args.format == "csv":
         text = layout(flat.flat_table(cells, names, columns, args.epochs), "csv")
     else:
@@ -106,6 +112,20 @@ def show(args, records, cells) -> int:
         write_atomic(args.out, text.encode())
     else:
         sys.stdout.write(text)
+    return 0
+
+
+def draw(args, cells, pairs) -> int:
+    """Draw the table of one (data set, network)."""
+    from ..report.figure import save_figure
+    from ..results.tables import ordered_rows
+
+    if len(pairs) != 1:
+        raise ValueError("--figure draws one table; name it with --part, e.g. --part cifar100-resnet-18")
+    own = [c for c in cells if (c.dataset, c.network) == pairs[0] and (not args.epochs or c.epochs in args.epochs)]
+    done = {cell.row for cell in own if cell.mean is not None}
+    save_figure(own, args.figure, [row for row, _ in ordered_rows(own, *pairs[0]) if row not in done])
+    print(f"written: {args.figure}")
     return 0
 
 

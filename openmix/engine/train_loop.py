@@ -185,6 +185,9 @@ class EpochLoop(BaseLoop):
         images = (self._iter - first) * self.dataloader.total_batch
         entry = dict(epoch=self._epoch + 1, lr=self.lr(self._iter - 1), seconds=seconds,
                      img_s=images / seconds, train=self.log.epoch_means(), val=None)
+        if runner.device.type == "cpu":  # the processor's own time: other programs do not change it
+            spent = time.process_time() - self.log.epoch_began_cpu
+            entry["cpu_img_s"] = images / runner.world_size / max(spent, 1e-9)
         runner.call_hook("after_train_epoch")
         self.check_finite()
         self._epoch += 1

@@ -1,35 +1,37 @@
 """One network of a run as a file to publish: weights and metadata for inference, without training state."""
 import hashlib
-import io
 import re
 from pathlib import Path
 
-import torch
-
-from ..engine import checkpoint
+from ..errors import did_you_mean
 from ..workdir.environment import version
 from ..workdir.files import write_atomic
 from ..workdir.identity import config_hash
+from .formats import FORMATS
 from .weights import load_network
 
 DIGITS = 8  # of the SHA-256 in the name, as torch.hub checks them
 
 
-def publish(source, folder, network: str | None = None, name: str | None = None) -> Path:
-    """Write ``<name>-<first digits of its SHA-256>.pth`` and return its path; the same weights give the same file.
+def publish(source, folder, network: str | None = None, name: str | None = None, format: str = "pth") -> Path:
+    """Write ``<name>-<first digits of its SHA-256>.<format>`` and return its path; the same weights give the same file.
 
-    The file holds ``state_dict``, of a plain network, and ``meta``: ``network``, ``model`` (arguments of
-    ``build_net``), ``data`` (class names, mean, std, size), ``config`` and its hash, ``top1`` and ``epoch`` of these
-    weights. It is read with ``weights_only=True``.
+    Each format has ``meta``: ``network``, ``model`` (arguments of ``build_net``), ``data`` (class names, mean, std,
+    size), ``config`` and its hash, ``top1`` and ``epoch`` of these weights.
 
     Args:
         source: a work dir, one of its checkpoints, or (config, checkpoint).
         network: name of one of the run's networks; by default that of the run's accuracy.
         name: by default that of the config and the network.
+        format: ``"pth"`` (with ``state_dict``, of a plain network), ``"safetensors"`` (these tensors) or ``"onnx"`` (a
+            graph from images in [0, 1] to logits); see :mod:`openmix.inference.formats`.
 
     Raises:
-        FileNotFoundError, ValueError: see :func:`openmix.inference.weights.load_network`; a name that is no file name.
+        FileNotFoundError, ValueError: see :func:`openmix.inference.weights.load_network`; a name that is no file name;
+            an unknown format. ImportError: the format needs a package that is not installed.
     """
+    if format not in FORMATS:
+        raise ValueError(f"no format {format!r}; {did_you_mean(format, FORMATS)}")
     net, facts = load_network(source, network)
     name = name or default_name(facts)
     if not re.fullmatch(r"[\w.+=@-]+", name) or name.startswith("."):
@@ -37,10 +39,8 @@ def publish(source, folder, network: str | None = None, name: str | None = None)
     config = facts["config"]
     meta = dict(openmix=version(), network=facts["network"], model=facts["model"], data=facts["data"], config=config,
                 config_hash=config_hash(config) if config else None, epoch=facts["epoch"], top1=facts["top1"])
-    buffer = io.BytesIO()
-    torch.save(checkpoint.plain(dict(meta=meta, state_dict=net.state_dict())), buffer)
-    data = buffer.getvalue()
-    path = Path(folder) / f"{name}-{hashlib.sha256(data).hexdigest()[:DIGITS]}.pth"
+    data = FORMATS[format](net, meta)
+    path = Path(folder) / f"{name}-{hashlib.sha256(data).hexdigest()[:DIGITS]}.{format}"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, data)
     return path

@@ -3,10 +3,13 @@ import statistics
 from collections import defaultdict
 
 from ..results import published
+from ..results.baseline import LEVEL
 from ..results.cells import REDUCTIONS, Cell, has_table
 from ..results.columns import column_text, mean_and_std
+from ..results.compare import compare_cells
 from ..results.costs import Cost, hardware_of, make_costs, show_hardware
 from ..results.records import Record
+from ..results.significance import Outcome, adjusted
 from .curves import Run
 
 
@@ -30,7 +33,7 @@ def cell_rows(cells: list[Cell], columns=()) -> list[list[tuple]]:
     for same in by_network(cells):
         for cost in make_costs(same):
             costs.setdefault((same[0].dataset, same[0].network, cost.row), []).append(cost)
-    rows = []
+    rows, differences = [], to_baseline(cells)
     for cell in cells:
         measured = [c for c in costs.get((cell.dataset, cell.network, cell.row), []) if on_same_hardware(cell, c)]
         cost = measured[0] if len(measured) == 1 else None
@@ -41,7 +44,8 @@ def cell_rows(cells: list[Cell], columns=()) -> list[list[tuple]]:
         rows.append([
             text(cell.row), text(cell.network), text(cell.dataset), (str(cell.epochs), cell.epochs),
             (mean[0] + reduction, mean[1]), number(cell.std, 2),
-            (f"{len(cell.values)}/{cell.seeds}", len(cell.values)), to_baseline(cell, cells), as_published(cell),
+            (f"{len(cell.values)}/{cell.seeds}", len(cell.values)), difference(differences.get(id(cell))),
+            as_published(cell),
             text(", ".join(cell.not_counted)),
             number(cost and cost.img_s, 0), ("-", "") if not cost or cost.relative is None else (
                 f"{cost.relative:.2f}x", cost.relative), number(cost and cost.memory_mib, 0),
@@ -50,13 +54,24 @@ def cell_rows(cells: list[Cell], columns=()) -> list[list[tuple]]:
     return rows
 
 
-def to_baseline(cell: Cell, cells: list[Cell]) -> tuple:
-    """Difference in points to the one cell of Vanilla of the same data, network, epochs and reduction."""
-    same = [c for c in cells if c.row == BASELINE and c.mean is not None and (c.dataset, c.network, c.epochs, c.kind) ==
-            (cell.dataset, cell.network, cell.epochs, cell.kind)]
-    if len(same) != 1 or cell.mean is None or cell.row == BASELINE:
+def to_baseline(cells: list[Cell]) -> dict[int, Outcome]:
+    """{id of a cell: its comparison with the one cell of Vanilla of the same data, network, epochs and reduction}."""
+    groups = defaultdict(list)
+    for cell in cells:
+        if cell.mean is not None:
+            groups[cell.dataset, cell.network, cell.epochs, cell.kind].append(cell)
+    pairs = [(base[0], cell) for group in groups.values() if len(base := [c for c in group if c.row == BASELINE]) == 1
+             for cell in group if cell.row != BASELINE]
+    outcomes = adjusted([compare_cells(base, cell) for base, cell in pairs])
+    return {id(cell): outcome for (_, cell), outcome in zip(pairs, outcomes, strict=True)}
+
+
+def difference(outcome: Outcome | None) -> tuple:
+    """(text, value to sort by) of a difference in points; ``*`` marks one whose adjusted p is small."""
+    if outcome is None or outcome.difference is None:
         return "-", ""
-    return f"{cell.mean - same[0].mean:+.2f}", cell.mean - same[0].mean
+    mark = " *" if outcome.p_adjusted is not None and outcome.p_adjusted < LEVEL else ""
+    return f"{outcome.difference:+.2f}{mark}", outcome.difference
 
 
 def as_published(cell: Cell) -> tuple:

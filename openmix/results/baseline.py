@@ -42,6 +42,8 @@ def baseline_part(records: list[Record], baseline: str, where: str) -> Part:
     caption = (f"Runs of {where}. Top-1 in percent, mean ± sample standard deviation over seeds; differences to "
                f"{baseline} in points. p is two-sided and adjusted for the number of tests after Benjamini and "
                f"Hochberg; * marks p < {LEVEL}. Rank 1 is the best")
+    if any(cell.kind == "last" != cell.reduction for group in groups.values() for cell in group):
+        caption += ". † a run has fewer than 10 evaluated epochs at its end: accuracy of the last one"
     return Part(f"All methods and {baseline}", caption, tables)
 
 
@@ -64,7 +66,7 @@ def ranks(group: list[Cell]) -> dict[str, float]:
 def row_of(cell: Cell, outcome: Outcome | None, rank: float, best: bool) -> list[str]:
     """A row of the table; ``outcome`` is None for the baseline itself."""
     top1 = f"{cell.mean:.2f}" + (f" ± {cell.std:.2f}" if cell.std is not None else "")
-    top1 += "†" if cell.kind == "last" else ""
+    top1 += "†" if cell.kind == "last" != cell.reduction else ""
     words = ["-", "-", "-"]
     if outcome is not None and outcome.difference is not None:
         p = outcome.p_adjusted

@@ -16,8 +16,9 @@ class Cost:
 
     Attributes:
         hardware: device, processes, precision and total batch: costs are compared within one only.
-        relative: time for an image relative to the baseline's on the same hardware; of several variants of the baseline
-            the one that differs in nothing but the method. None without such a baseline, with the reason in ``why``.
+        relative: time for an image (on CPUs: of the processor) relative to the baseline's on the same hardware; of
+            several variants of the baseline the one that differs in nothing but the method. None without such a
+            baseline, with the reason in ``why``.
     """
 
     row: str
@@ -51,9 +52,15 @@ def make_costs(cells: list[Cell], baseline: str = "Vanilla") -> list[Cost]:
             cost.why = (f"no finished {baseline} run with a measured speed on this hardware with as many processes, "
                         "this precision and this batch")
         if len(base) == 1 and cost.img_s:
-            cost.relative, cost.why = speeds[base[0]] / cost.img_s, ""
+            cost.relative, cost.why = ratio(results[base[0]], runs), ""
         costs.append(cost)
     return costs
+
+
+def ratio(baseline: list[dict], runs: list[dict]) -> float:
+    """Time for an image of ``runs`` over that of ``baseline``: processor time, where all were measured on a CPU."""
+    key = "cpu_img_s" if all(result.get("cpu_img_s") for result in (*baseline, *runs)) else "img_s"
+    return _median(baseline, key) / _median(runs, key)
 
 
 def show_hardware(hardware: tuple) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..workdir.files import last_checkpoint, last_log
 from . import published, recipes
+from .across import across, across_part
 from .cells import Cell, has_table
 from .columns import column_text, is_early
 from .costs import Cost, make_costs
@@ -217,8 +218,8 @@ def cost_table(costs: list[Cost], notes: list[str], baseline: str = "Vanilla") -
     return Table(["method", "hardware", "processes", "precision", "batch", "images/s", "memory, MiB",
                   f"time relative to {baseline}", "runs"], rows,
                  "Cost of training, medians over finished runs; relative only between runs on the same hardware with "
-                 "equal processes, precision and batch, whatever the number of threads and whatever else ran on the "
-                 "device:")
+                 "equal processes, precision and batch. They are of processor time where runs on a CPU measured it, "
+                 "else of a clock, whatever else ran on the device:")
 
 
 # -- runs ----------------------------------------------------------------------------------------------------------
@@ -275,11 +276,14 @@ def overview_part(cells: list[Cell]) -> Part:
 
 def known_parts(cells: list[Cell]) -> list[str]:
     """Names that :func:`any_part` takes."""
-    return [*parts(cells), OVERVIEW, UNPLACED]
+    return [*parts(cells), *across(parts(cells).values()), OVERVIEW, UNPLACED]
 
 
 def any_part(name: str, records: list[Record], cells: list[Cell], base=".", columns=(), only=()) -> Part:
     """The part of that name, one of :func:`known_parts`. Raises KeyError for another."""
     if name in (OVERVIEW, UNPLACED):
         return overview_part(cells) if name == OVERVIEW else unplaced_part(records, base)
+    networks = across(parts(cells).values())
+    if name in networks:
+        return across_part([c for c in cells if not only or c.epochs in only], networks[name], cell_text, NO_RUN)
     return make_part(cells, *parts(cells)[name], base, columns, only)

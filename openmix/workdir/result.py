@@ -6,9 +6,10 @@ Accuracies are in percent. The history is a list with one plain dict an epoch, w
          evals=dict(cal=dict(type="Calibration", main="ece", data=dict(name=..., split=..., images=..., sha256=...),
                              networks=dict(net=dict(ece=..., nll=..., brier=...)))))
 
-``val`` is None in epochs that were not evaluated; ``evals`` is there where named evaluations ran. In a result,
-``networks[name]`` holds the validation's curve of each value by its name, and ``median_last10``, ``best`` and ``last``
-of the value that ``main`` names; ``evals[name]`` holds the newest values of each named evaluation, with their epoch.
+``val`` is None in epochs that were not evaluated; ``evals`` is there where named evaluations ran. On a CPU,
+``cpu_img_s`` are the images for each second of processor time. In a result, ``networks[name]`` holds the validation's
+curve of each value by its name, and ``median_last10``, ``best`` and ``last`` of the value that ``main`` names;
+``evals[name]`` holds the newest values of each named evaluation, with their epoch.
 """
 import statistics
 from collections.abc import Iterable
@@ -57,14 +58,15 @@ def build(history: Iterable[dict], *, status: str, config: str, config_hash: str
         main = main_metric(key for row in rows for values in row.values() for key in values)
     evals = {name: {**evaluation, "epoch": epoch} for epoch in sorted(entries)
              for name, evaluation in entries[epoch].get("evals", {}).items()}
-    speeds = [entry["img_s"] for entry in entries.values() if entry.get("img_s")]
+    speeds = {key: [entry[key] for entry in entries.values() if entry.get(key)] for key in ("img_s", "cpu_img_s")}
     result = dict(
         schema=SCHEMA, status=status, incomplete=status != "done", config=config, config_hash=config_hash,
         data=dict(data), seed=seed, processes=processes, total_batch=total_batch, parameters=parameters,
         epochs=epochs, max_epochs=max_epochs, split=split, primary=primary, main=main,
         networks={name: _network([row.get(name) or {} for row in rows], main, lower_is_better, split)
                   for name in names}, evals=evals,
-        img_s=statistics.median(speeds) if speeds else None, peak_memory_mib=peak_memory_mib, wall_s=wall_s)
+        **{key: statistics.median(values) if values else None for key, values in speeds.items()},
+        peak_memory_mib=peak_memory_mib, wall_s=wall_s)
     hidden = sorted(result.keys() & more.keys())
     if hidden:
         raise ValueError(f"{', '.join(hidden)} would hide a field of schema {SCHEMA}")

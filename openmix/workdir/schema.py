@@ -15,9 +15,10 @@ def is_value(value) -> bool:
 NEEDED = dict(status=lambda value: fits(value, str) and value in TERMINAL, config_hash=str, data=dict, seed=whole(),
               processes=whole(1), epochs=whole(), max_epochs=whole(1), split=str, main=optional(str), networks=dict,
               evals=dict)
-OPTIONAL = dict(img_s=optional(AMOUNT), peak_memory_mib=optional(AMOUNT), wall_s=optional(AMOUNT),
-                total_batch=optional(whole(1)), parameters=optional(whole()), hardware=optional(str),
-                precision=optional(str), reason=optional(str), description=optional(is_description))
+OPTIONAL = dict(img_s=optional(AMOUNT), cpu_img_s=optional(AMOUNT), peak_memory_mib=optional(AMOUNT),
+                wall_s=optional(AMOUNT), total_batch=optional(whole(1)), parameters=optional(whole()),
+                hardware=optional(str), precision=optional(str), reason=optional(str),
+                description=optional(is_description))
 DATA = dict(name=optional(str), sha256=optional(str), images=optional(whole()), official=optional(bool))
 EVALUATION = dict(epoch=whole(1), data=dict, networks=dict_of(dict))
 ENV = dict(hardware=optional(str), world_size=whole(1), seed=optional(whole()), platform=optional(str),

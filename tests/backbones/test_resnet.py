@@ -134,3 +134,13 @@ def test_other_image_channels_are_taken():
 def test_wrong_settings_say_what_is_possible(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_the_half_stem_is_the_small_one_with_stride_2():
+    images, nets = torch.randn(2, 3, 32, 32), [CifarResNet(depth=8, stem=stem).eval() for stem in ("cifar", "half")]
+    nets[1].load_state_dict(nets[0].state_dict())
+    with torch.no_grad():
+        assert nets[1](images).shape == (2, 64, 4, 4) and nets[0](images).shape == (2, 64, 8, 8)
+        torch.testing.assert_close(nets[1].conv1(images), nets[0].conv1(images)[:, :, ::2, ::2])
+    with pytest.raises(ValueError, match="cifar.*half.*imagenet"):
+        CifarResNet(stem="quarter")

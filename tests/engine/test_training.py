@@ -39,6 +39,7 @@ def test_the_loss_falls_and_the_record_is_complete(tmp_path):
     median = median["top1"] if isinstance(median, dict) else median
     assert median == pytest.approx((last_ten[4] + last_ten[5]) / 2)
     assert record["seed"] == 3 and record["processes"] == 1 and record["img_s"] > 0 and record["parameters"] > 1000
+    assert record["cpu_img_s"] > 0
     assert json.loads((tmp_path / "status.json").read_text())["state"] == "done"
     assert (tmp_path / "env.json").is_file() and list(tmp_path.glob("*/vis_data/scalars.json"))
 

@@ -160,6 +160,20 @@ def test_the_difference_to_vanilla_is_that_of_the_means(page):
     assert rows["MixUp"] == f"{73 - (70 + 71 + 72.5) / 3:+.2f}" and rows["Vanilla"] == rows["CutMix"] == "-"
 
 
+def test_a_difference_that_a_test_adjusted_for_all_rows_confirms_is_marked(tmp_path):
+    from scipy import stats
+
+    vanilla, others = [70.0, 71.0, 72.5], dict(MixUp=[73.0, 74.2, 75.6], CutMix=[70.4, 70.9, 72.9])
+    for method, values in dict(Vanilla=vanilla, **others).items():
+        for seed, value in enumerate(values):
+            write_run(tmp_path / method / f"seed{seed}", f"type={method!r}", seed, [value] * 11)
+    p = stats.false_discovery_control([stats.ttest_rel(values, vanilla).pvalue for values in others.values()])
+    assert p[0] < 0.05 < p[1]
+    rows = {row["method"]: row["to Vanilla"]
+            for row in Page(write_report(tmp_path, tmp_path / "r.html").read_text()).table("cells")}
+    assert rows == dict(Vanilla="-", MixUp="+3.10 *", CutMix="+0.23")
+
+
 def test_what_is_the_same_in_all_rows_is_said_once(tmp_path):
     for method in ("Vanilla", "MixUp"):
         write_run(tmp_path / method / "seed0", f"type={method!r}", 0, [50.0] * 11)

@@ -71,6 +71,7 @@ def test_facts_are_carried_and_speed_is_the_median_of_epochs(tmp_path):
     for key, value in FACTS.items():
         assert found[key] == value
     assert found["schema"] == 2 and found["main"] == "top1" and found["img_s"] == 101.0 and found["hardware"] == "a GPU"
+    assert found["cpu_img_s"] is None
     assert found["incomplete"] is False
     write_json(tmp_path / "result.json", found)
     assert result.read(tmp_path / "result.json") == found

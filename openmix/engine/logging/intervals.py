@@ -49,6 +49,7 @@ class IntervalLog:
     def begin_epoch(self, index: int) -> None:
         """Start the clock before batch ``index`` of the epoch."""
         self.epoch_began = self.began = time.perf_counter()
+        self.epoch_began_cpu = time.process_time()
         self.data_seconds, self.first, self.pending = 0.0, index, deque()
         self.event = record_event(self.loop.runner.device)
 

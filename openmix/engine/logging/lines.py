@@ -10,11 +10,15 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import mmengine.runner
 import mmengine.visualization
 import torch
-from mmengine.runner import LogProcessor
+
+from .processor import LogProcessor
 
 __all__ = ["LocalVisBackend"]
+
+PLAIN = (LogProcessor, mmengine.runner.LogProcessor)
 
 
 def brief_errors(logger: logging.Logger) -> logging.Logger:
@@ -36,7 +40,7 @@ def brief_errors(logger: logging.Logger) -> logging.Logger:
 
 def is_plain(processor) -> bool:
     """Whether :func:`train_line` writes what ``processor`` would: its format was not configured."""
-    return type(processor) is LogProcessor and processor.by_epoch and not (
+    return type(processor) in PLAIN and processor.by_epoch and not (
         processor.custom_cfg or processor.log_with_hierarchy)
 
 

@@ -28,6 +28,13 @@ def test_lines_and_scalars_are_those_of_mmengine(tmp_path, method, monkeypatch):
         assert line == expected and {k: float(v) for k, v in ours.items()} == pytest.approx(theirs)
 
 
+def test_an_evaluation_with_a_limit_counts_its_own_batches_and_names_its_data(tmp_path):
+    train(config(tmp_path, epochs=1, **{"val_cfg.limit": 2}))
+    log = next(tmp_path.glob("*/*.log")).read_text()
+    assert "Epoch(val) [1][2/2]" in log and "[3/3]" not in log
+    assert "validating on " in log and "split test, 23 images of 10 classes" in log
+
+
 def test_another_form_that_a_config_asks_for_is_left_to_mmengine():
     assert is_plain(LogProcessor(window_size=1, num_digits=2))
     assert not is_plain(LogProcessor(by_epoch=False)) and not is_plain(LogProcessor(log_with_hierarchy=True))

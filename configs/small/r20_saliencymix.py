@@ -1,0 +1,2 @@
+_base_ = ["../_base_/small_r20.py"]
+model = dict(mixup=dict(type="SaliencyMix", alpha=0.2, mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010)))

@@ -1,0 +1,102 @@
+"""A figure for a paper: accuracies of the methods with error bars, and accuracy over cost. Made with Matplotlib."""
+import io
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..results.cells import Cell
+from ..results.costs import make_costs
+from ..workdir.files import write_atomic
+
+FORMATS = (".png", ".pdf", ".svg")
+BASELINE = "Vanilla"
+WIDTH, ROW, LEAST = 9.0, 0.2, 2.4  # inches: of the figure, of a method, of the shortest figure
+STYLE = {"font.size": 8, "svg.fonttype": "none", "svg.hashsalt": "openmix", "pdf.fonttype": 42}  # text stays text
+
+
+def save_figure(cells: list[Cell], path, missing: Iterable[str] = ()) -> Path:
+    """Draw the cells of one data set, network and number of epochs; the same cells give the same file.
+
+    At the left each method, the best on top, with the standard deviation over seeds; at the right accuracy over the
+    time of an image relative to Vanilla's, with the numbers of the rows at the left.
+
+    Args:
+        path: ends with .png, .pdf or .svg.
+        missing: methods without a run, which are named below.
+
+    Raises:
+        ValueError: another suffix; cells of several kinds, or none with an accuracy. ImportError: no Matplotlib.
+        FileNotFoundError: no such folder.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise ValueError(f"a figure is one of {', '.join(FORMATS)}, got {path.name!r}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no folder {path.parent} for {path.name}; make it first")
+    shown = sorted((cell for cell in cells if cell.mean is not None), key=lambda cell: -cell.mean)
+    if not shown:
+        raise ValueError("no finished run to draw: train one first, or name another table with --part")
+    if len({(cell.dataset, cell.network, cell.epochs, cell.kind) for cell in shown}) > 1:
+        raise ValueError("a figure has one data set, network and number of epochs; choose with --part and --epochs")
+    buffer = io.BytesIO()
+    kind = path.suffix.lower()[1:]
+    made = dict(svg=dict(Date=None), pdf=dict(CreationDate=None)).get(kind)
+    matplotlib = library()
+    with matplotlib.rc_context(STYLE):
+        draw(shown, sorted(missing)).savefig(buffer, format=kind, dpi=200, metadata=made)
+    write_atomic(path, buffer.getvalue())
+    return path
+
+
+def library():
+    """Matplotlib. Raises ImportError with the command that installs it."""
+    try:
+        import matplotlib.figure
+    except ImportError as error:
+        raise ImportError('a figure needs Matplotlib: pip install "openmix[show]"') from error
+    return matplotlib
+
+
+def draw(cells: list[Cell], missing: list[str]):
+    """The figure of cells that are sorted by accuracy, the best first."""
+    below = textwrap.wrap(f"No run yet: {'; '.join(missing)}.", 150) if missing else []
+    height = max(LEAST, ROW * len(cells) + 0.9) + 0.16 * len(below)
+    figure = library().figure.Figure(figsize=(WIDTH, height), layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0.16 * len(below) / height, 1, 1 - 0.16 * len(below) / height))
+    left, right = figure.subplots(1, 2)
+    relative = costs_of(cells)
+    for number, cell in enumerate(cells, 1):
+        colour = "black" if cell.row == BASELINE else f"C{(number - 1) % 10}"
+        left.errorbar(cell.mean, -number, xerr=cell.std, fmt="o", markersize=4, color=colour)
+        if relative.get(cell.row):
+            right.errorbar(relative[cell.row], cell.mean, yerr=cell.std, fmt="o", markersize=4, color=colour)
+            right.annotate(str(number), (relative[cell.row], cell.mean), xytext=(3, 3), textcoords="offset points",
+                           fontsize=7, color=colour)
+        if cell.row == BASELINE:
+            left.axvline(cell.mean, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
+            right.axhline(cell.mean, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
+    left.set_yticks([-n for n in range(1, len(cells) + 1)],
+                    [f"{number}  {cell.row}, n = {len(cell.values)}" for number, cell in enumerate(cells, 1)])
+    left.set(xlabel="top-1 accuracy (%)", ylim=(-len(cells) - 0.7, -0.3))
+    right.set(xlabel=f"time relative to {BASELINE}", ylabel="top-1 accuracy (%)")
+    if relative:
+        right.set_xscale("log", base=2)
+        right.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    else:
+        right.text(0.5, 0.5, f"no cost relative to {BASELINE}", ha="center", transform=right.transAxes)
+    for axes in (left, right):
+        axes.grid(alpha=0.25, linewidth=0.5)
+        axes.spines[["top", "right"]].set_visible(False)
+    cell = cells[0]
+    figure.suptitle(f"{cell.network} on {cell.dataset}, {cell.epochs} epochs", fontsize=9)
+    for line, text in enumerate(reversed(below)):
+        figure.text(0.01, (0.05 + 0.16 * line) / height, text, fontsize=7, color="0.35")
+    return figure
+
+
+def costs_of(cells: list[Cell]) -> dict[str, float]:
+    """{row: time relative to Vanilla}, of rows that were measured on one kind of hardware."""
+    found: dict = {}
+    for cost in make_costs(cells):
+        found.setdefault(cost.row, []).append(cost.relative)
+    return {row: values[0] for row, values in found.items() if len(values) == 1 and values[0]}

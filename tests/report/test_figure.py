@@ -1,0 +1,66 @@
+"""The figure of a table: accuracies with error bars, and accuracy over cost."""
+import re
+
+import pytest
+
+from openmix.cli import main
+from openmix.report.figure import costs_of, save_figure
+from openmix.results.cells import make_cells
+from openmix.results.records import read_records
+from tests.results.made import last_ten, make_run
+
+pytest.importorskip("matplotlib")
+PART = "cifar100-wideresnet-28-8"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Three methods, of which MixUp has two seeds and CutMix no finished run."""
+    home = tmp_path_factory.mktemp("runs")
+    make_run(home / "v" / "seed0", curve=last_ten(80.0), img_s=6000.0)
+    for seed, top1 in enumerate((82.0, 83.0)):
+        make_run(home / "m" / f"seed{seed}", "type='MixUp'", seed=seed, curve=last_ten(top1), img_s=4000.0)
+    make_run(home / "c" / "seed0", "type='CutMix'", status="interrupted")
+    return home
+
+
+def texts(path) -> list[str]:
+    return re.findall(r"<text[^>]*>([^<]+)</text>", path.read_text())
+
+
+def test_methods_are_in_order_of_accuracy_with_their_seeds_and_others_are_named(runs, tmp_path):
+    assert main(["zoo", str(runs), "--part", PART, "--figure", str(tmp_path / "a.svg")]) == 0
+    shown = texts(tmp_path / "a.svg")
+    rows = [text for text in shown if ", n = " in text]
+    assert rows == ["1  MixUp, n = 2", "2  Vanilla, n = 1"]
+    below = " ".join(shown[-4:])
+    assert "No run yet: " in below and "PuzzleMix" in below and "; MixUp;" not in below
+
+
+def test_costs_are_those_of_the_tables(runs):
+    cells = [cell for cell in make_cells(read_records(runs)) if cell.mean is not None]
+    assert costs_of(cells) == {"MixUp": 1.5, "Vanilla": 1.0}
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".pdf", ".png"])
+def test_the_same_cells_give_the_same_file(runs, tmp_path, suffix):
+    cells = make_cells(read_records(runs))
+    first, second = (save_figure(cells, tmp_path / f"{name}{suffix}").read_bytes() for name in "ab")
+    assert first == second and len(first) > 2000
+
+
+def test_what_cannot_be_drawn_is_refused_with_the_way_out(runs, tmp_path, capsys):
+    cells = make_cells(read_records(runs))
+    with pytest.raises(ValueError, match=r"one of \.png, \.pdf, \.svg, got 'a.gif'"):
+        save_figure(cells, tmp_path / "a.gif")
+    with pytest.raises(FileNotFoundError, match="make it first"):
+        save_figure(cells, tmp_path / "no" / "a.svg")
+    with pytest.raises(ValueError, match="no finished run to draw"):
+        save_figure([], tmp_path / "a.svg")
+    make_run(tmp_path / "runs" / "seed0", curve=last_ten(80.0, epochs=200), epochs=200)
+    both = [*cells, *make_cells(read_records(tmp_path / "runs"))]
+    with pytest.raises(ValueError, match="--part and --epochs"):
+        save_figure(both, tmp_path / "a.svg")
+    assert main(["zoo", str(runs), "--part", PART, "--part", "overview", "--figure", str(tmp_path / "a.svg")]) == 0
+    assert main(["zoo", str(runs), "--part", "overview", "--figure", str(tmp_path / "b.svg")]) == 2
+    assert "name it with --part" in capsys.readouterr().err
