@@ -6,7 +6,6 @@ The seeds of a setting are trained as one batch. Its folder gets gan.json and sa
 """
 import argparse
 import json
-import statistics
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -14,10 +13,9 @@ from pathlib import Path
 import torch
 
 from openmix.extras.gan import FORMS, SNAPSHOTS, Settings, Training
+from openmix.extras.gan_table import table
 from openmix.workdir.environment import describe_machine
 from openmix.workdir.files import write_atomic
-
-MEASURES = (("modes", 1, 1), ("good", 100, 1), ("distance", 1, 3))  # name, factor, digits
 
 
 def save(folder: Path, run: Training) -> None:
@@ -25,21 +23,21 @@ def save(folder: Path, run: Training) -> None:
     (folder / "state.tmp").replace(folder / "state.pth")
 
 
-def train(folder: Path, settings: Settings) -> dict:
-    """The result of a setting: from its file if it is done, else trained, from where it was stopped."""
-    result = folder / "gan.json"
-    if result.is_file():
-        return json.loads(result.read_text())
+def train(folder: Path, settings: Settings, until: int | None = None) -> dict:
+    """The result of a setting: from its file if it is there, else trained, from where it was stopped."""
+    result, until = folder / "gan.json", min(until or settings.steps, settings.steps)
+    if result.is_file() and (facts := json.loads(result.read_text()))["step"] >= until:
+        return facts
     folder.mkdir(parents=True, exist_ok=True)
     run = Training(settings)
     if (folder / "state.pth").is_file():
         run.load(torch.load(folder / "state.pth", weights_only=True))
     first, begin = run.step, time.monotonic()
-    run.run(saved=lambda run: save(folder, run))
+    run.run(until, saved=lambda run: save(folder, run))
     speed = (run.step - first) / max(time.monotonic() - begin, 1e-9)
     draw(folder, run)
-    facts = dict(experiment="gan", settings=asdict(settings), history=run.history, steps_per_second=round(speed, 2),
-                 environment=describe_machine(seed=settings.seeds[0]))
+    facts = dict(experiment="gan", settings=asdict(settings), step=run.step, history=run.history,
+                 steps_per_second=round(speed, 2), environment=describe_machine(seed=settings.seeds[0]))
     write_atomic(result, json.dumps(facts, indent=1).encode())
     return facts
 
@@ -64,24 +62,6 @@ def draw(folder: Path, run: Training) -> None:
     figure.savefig(folder / "samples.png", dpi=90)
 
 
-def table(results: list[dict]) -> str:
-    """Markdown: mean and sample standard deviation over seeds at each snapshot."""
-    lines = ["| data | form | width | alpha | steps | seeds | modes | good samples, % | distance |",
-             "|---|---|--:|--:|--:|--:|--:|--:|--:|"]
-    for result in results:
-        s = result["settings"]
-        for entry in result["history"]:
-            cells = [spread([scale * value for value in entry[name]], digits) for name, scale, digits in MEASURES]
-            lines.append(f"| {s['data']} | {s['form']} | {s['width']} | {s['alpha']:g} | {entry['step']:,} | "
-                         f"{len(s['seeds'])} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def spread(values: list[float], digits: int) -> str:
-    mean = f"{statistics.mean(values):.{digits}f}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="+", choices=("ring", "grid"))
@@ -90,6 +70,7 @@ def main() -> None:
     parser.add_argument("--form", choices=FORMS, default="paper", help="the paper's formula, or the authors' code")
     parser.add_argument("--non-saturating", action="store_true", help="the other loss of the generator")
     parser.add_argument("--steps", type=int, default=SNAPSHOTS[-1], help="generator steps (default: 20000)")
+    parser.add_argument("--until", type=int, metavar="STEP", help="stop there; the same command goes on without it")
     parser.add_argument("--width", type=int, default=512, help="of the hidden layers (default: 512)")
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds (default: 1)")
     parser.add_argument("--out", type=Path, default=Path("work_dirs/gan"))
@@ -103,13 +84,13 @@ def main() -> None:
                 loss = "_non-saturating" * args.non_saturating
                 width = f"_width{args.width}" * (args.width != 512)
                 name = f"{data}_{args.form}{loss}_alpha{alpha:g}{width}_steps{args.steps}_seeds{args.seeds}"
-                results.append(train(args.out / name, settings))
-                print(f"{name}: {results[-1]['history'][-1]}", flush=True)
+                results.append(train(args.out / name, settings, args.until))
+                print(f"{name}: {results[-1]['history'][-1:]}", flush=True)
     except (ValueError, FloatingPointError) as error:
         parser.exit(2, f"error: {error}\n")
     except KeyboardInterrupt:
         parser.exit(130, "stopped; the same command goes on\n")
-    print(f"\n{table(results)}")
+    print(f"\n{table(results)}", end="")
 
 
 if __name__ == "__main__":

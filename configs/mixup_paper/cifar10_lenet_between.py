@@ -27,5 +27,5 @@ evals = dict(
 )
 del images
 optim_wrapper = dict(optimizer=dict(lr=0.02))
-train_cfg = dict(max_epochs=60, val_interval=10)
-param_scheduler = [dict(type="MultiStepLR", milestones=[30, 45], gamma=0.1)]
+train_cfg = dict(max_epochs=30, val_interval=5)
+param_scheduler = [dict(type="MultiStepLR", milestones=[15, 22], gamma=0.1)]

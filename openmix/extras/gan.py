@@ -2,62 +2,20 @@
 
 Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, arXiv 1710.09412, section 3.8 and Figure 5.
 """
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from .. import sampling
 from ..checks import check_count, number, switch
+from .stack import Stack, network
+from .toy_points import centres, coverage, sample
 
-STD = 0.01  # of each Gaussian
 FORMS = ("paper", "demo")
 SNAPSHOTS = (10, 100, 1000, 10000, 20000)  # generator steps at which the paper shows samples
-
-
-def centres(data: str) -> Tensor:
-    """Means of the Gaussians: ``"ring"`` (8, 2) on the unit circle, ``"grid"`` (25, 2) from -1 to 1.
-
-    Raises:
-        ValueError: another name.
-    """
-    if data == "ring":
-        angle = torch.arange(8) * (math.tau / 8)
-        return torch.stack([angle.cos(), angle.sin()], 1)
-    if data == "grid":
-        return torch.cartesian_prod(torch.linspace(-1, 1, 5), torch.linspace(-1, 1, 5))
-    raise ValueError(f"data must be 'ring' or 'grid', got {data!r}")
-
-
-def sample(means: Tensor, n: int, generator=None) -> Tensor:
-    """``n`` points (n, 2) of the mixture with equal weights around ``means`` (K, 2)."""
-    which = torch.randint(len(means), (n,), generator=generator)
-    return means[which] + STD * torch.randn(n, 2, generator=generator)
-
-
-def network(outputs: int, width: int = 512) -> nn.Sequential:
-    """2 -> three hidden layers of ReLU -> ``outputs``: the generator (2) and the discriminator (1)."""
-    sizes = [2, width, width, width]
-    layers = [layer for a, b in zip(sizes, sizes[1:], strict=False) for layer in (nn.Linear(a, b), nn.ReLU())]
-    return nn.Sequential(*layers, nn.Linear(width, outputs))
-
-
-class Stack(nn.Module):
-    """Networks of the same layers as one: points (S, n, 2) -> (S, n, outputs), network s for ``points[s]``."""
-
-    def __init__(self, nets: list[nn.Sequential]):
-        super().__init__()
-        layers = [[layer for layer in net if isinstance(layer, nn.Linear)] for net in nets]
-        self.weights = nn.ParameterList(torch.stack([a.weight.T for a in same]).detach() for same in zip(*layers, strict=True))
-        self.biases = nn.ParameterList(torch.stack([a.bias[None] for a in same]).detach() for same in zip(*layers, strict=True))
-
-    def forward(self, points: Tensor) -> Tensor:
-        for k, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            points = torch.baddbmm(bias, points.relu() if k else points, weight)
-        return points
 
 
 @dataclass(frozen=True)
@@ -145,20 +103,6 @@ def generator_loss(net: Callable, real: Tensor, fake: Tensor, settings: Settings
     return -cross_entropy(net, *labelled(real, fake))
 
 
-def coverage(points: Tensor, means: Tensor) -> dict:
-    """How well ``points`` (n, 2) cover the Gaussians around ``means``.
-
-    Returns:
-        ``modes``: Gaussians with at least 0.8 % of the points (20 of 2,500) within 3 standard deviations. ``good``:
-        share of the points that are within 3 of any. ``distance``: mean distance to the nearest mean.
-    """
-    distance, nearest = torch.cdist(points, means).min(1)
-    close = distance <= 3 * STD
-    counts = nearest[close].bincount(minlength=len(means))
-    return dict(modes=int((counts >= 0.008 * len(points)).sum()), good=float(close.float().mean()),
-                distance=float(distance.mean()))
-
-
 class Training:
     """Runs that can be stopped after any step and go on from ``state()`` as if they had not.
 
@@ -171,13 +115,12 @@ class Training:
 
     def __init__(self, settings: Settings):
         self.settings, self.means, self.step = settings, centres(settings.data), 0
-        makers, critics = [], []
+        nets = []
         for seed in settings.seeds:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                makers.append(network(2, settings.width))
-                critics.append(network(1, settings.width))
-        self.maker, self.critic = Stack(makers), Stack(critics)
+                nets.append((network(2, settings.width), network(1, settings.width)))
+        self.maker, self.critic = (Stack(same) for same in zip(*nets, strict=True))
         self.random = [torch.Generator().manual_seed(seed) for seed in settings.seeds]
         self.optimizers = [torch.optim.Adam(net.parameters(), settings.lr, fused=True)
                            for net in (self.maker, self.critic)]
@@ -230,10 +173,8 @@ class Training:
         """
         until = self.settings.steps if until is None else min(until, self.settings.steps)
         while self.step < until:
-            losses = self.advance()
-            if not losses.isfinite().all():
-                raise FloatingPointError(f"the losses of step {self.step} are not finite for all seeds: "
-                                         f"{losses.tolist()}; lower lr")
+            if not (losses := self.advance()).isfinite().all():
+                raise FloatingPointError(f"step {self.step}: losses are not finite, {losses.tolist()}; lower lr")
             if self.step in snapshots or self.step == self.settings.steps:
                 self.look()
             if saved is not None and (self.step % every == 0 or self.step == until):
@@ -241,7 +182,7 @@ class Training:
         return self.history
 
     def state(self) -> dict:
-        """All that :meth:`load` needs; tensors and plain values."""
+        """All that :meth:`load` needs."""
         return dict(settings=asdict(self.settings), step=self.step, random=[each.get_state() for each in self.random],
                     maker=self.maker.state_dict(), critic=self.critic.state_dict(),
                     optimizers=[optimizer.state_dict() for optimizer in self.optimizers],

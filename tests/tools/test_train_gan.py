@@ -28,6 +28,17 @@ def test_runs_leave_results_pictures_and_a_table_and_are_not_repeated(tmp_path, 
     assert (folder / "gan.json").stat().st_mtime_ns == before and capsys.readouterr().out == text
 
 
+def test_a_run_that_stops_at_a_step_goes_on_from_there(tmp_path, monkeypatch, capsys):
+    args = ["ring", "--steps", 14, "--width", 16, "--alpha", 0, "--out", tmp_path]
+    folder = tmp_path / "ring_paper_alpha0_width16_steps14_seeds1"
+    call(monkeypatch, *args, "--until", 10)
+    first = json.loads((folder / "gan.json").read_text())
+    assert first["step"] == 10 and [entry["step"] for entry in first["history"]] == [10]
+    call(monkeypatch, *args)
+    second = json.loads((folder / "gan.json").read_text())
+    assert second["history"][0] == first["history"][0] and second["step"] == second["history"][1]["step"] == 14
+
+
 def test_wrong_settings_end_in_one_line(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as exit:
         call(monkeypatch, "ring", "--steps", 0, "--out", tmp_path)
