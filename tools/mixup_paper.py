@@ -12,7 +12,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from openmix.corruptions import FAMILIES  # noqa: E402
 from openmix.extras import gan_table  # noqa: E402
 from openmix.results.documents import new_texts, write_changed  # noqa: E402
 
@@ -43,7 +42,10 @@ def networks(evals: dict) -> dict[str, dict]:
 
 
 def cell(values: list[float]) -> str:
-    return gan_table.spread(values) if values else NONE
+    """Mean ± deviation (number of runs), with as much of it as there is."""
+    if not values:
+        return NONE
+    return gan_table.spread(values) + (f" ({len(values)})" if len(values) > 1 else "")
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:
@@ -56,26 +58,27 @@ def attacks(root: Path) -> str:
     rows = evaluations(root)
     values = [[cell([100 - run[name]["top1"] for run in runs if name in run]) for runs in rows.values()]
               for name in ATTACKS]
-    return markdown(["error in %, attack and grey levels", *heads(rows)],
+    return markdown(["error in %, attack and grey levels", *rows],
                     [[title, *cells] for title, cells in zip(ATTACKS.values(), values, strict=True)])
-
-
-def heads(rows: dict[str, list]) -> list[str]:
-    return [f"{label} ({len(runs)})" if len(runs) > 1 else label for label, runs in rows.items()]
 
 
 def corruptions(root: Path) -> str:
     """Mean error in % over the severities of each family, and accuracy with hidden cells."""
     rows = evaluations(root)
     runs = [[run["corruptions"] for run in of_row if "corruptions" in run] for of_row in rows.values()]
+    families = [name for name, values in next((row[0] for row in runs if row), {}).items() if isinstance(values, list)]
     lines = [[name.replace("_", " "), *(cell([statistics.mean(run[name]) for run in of_row]) for of_row in runs)]
-             for name in FAMILIES]
+             for name in families]
     lines.append(["mean of all", *(cell([run["mean_error"] for run in of_row]) for of_row in runs)])
+    base = {name: statistics.mean(sum(run[name]) for run in runs[0]) for name in families} if runs[0] else {}
+    lines.append(["mean corruption error, ERM LeNet = 100", *(
+        cell([100 * statistics.mean(sum(run[name]) / base[name] for name in families) for run in of_row if base])
+        for of_row in runs)])
     hidden = [[run["occlusion"] for run in of_row if "occlusion" in run] for of_row in rows.values()]
     for k, share in enumerate(next((of_row[0]["share"] for of_row in hidden if of_row), [])):
         lines.append([f"{share:.0%} of the image hidden",
                       *(cell([100 - run["top1"][k] for run in of_row]) for of_row in hidden)])
-    return markdown(["error in %", *heads(rows)], lines)
+    return markdown(["error in %", *rows], lines)
 
 
 def gan(root: Path) -> str:
