@@ -20,7 +20,7 @@ extras = dict(
     bench=["timm>=1.0", "kornia>=0.8", "scipy>=1.11"],
     dev=["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.17,<0.18", "import-linter>=2.1", "scipy>=1.11", "timm>=1.0", "tensorboard>=2.16",
          "setuptools>=70.1", "bokeh>=3.4", "submitit>=1.5", "safetensors>=0.4",
-         "matplotlib>=3.8"],
+         "matplotlib>=3.8", "torchmetrics>=1.4"],
 )
 whole = ("timm", "safetensors", "onnx", "tensorboard", "wandb", "slurm", "report", "show")
 extras["all"] = sorted({requirement for name in whole for requirement in extras[name]})

@@ -23,7 +23,7 @@ PARAMETERS = dict(  # as the codes that the paper names have them
     speech_vgg11=13_172_894, table_abalone=21_532, table_arcene=1_296_898, table_arrhythmia=54_029, table_htru2=17_922,
     table_iris=17_539, table_phishing_1353=18_179, table_phishing_11055=20_738)
 RUNS = dict(cifar=12, between=2, ablation=18, smoothing=14, gaussian=6, noise=15, noise_dropout=12, noise_both=40,
-            noise_small=3, imagenet=8, imagenet_resnext=6, attacks=2, speech=6, speech3=6,
+            noise_small=3, between_small=2, imagenet=8, imagenet_resnext=6, attacks=2, speech=6, speech3=6,
             tables=21)  # rows of each grid
 
 
@@ -112,7 +112,7 @@ def test_corrupted_labels_are_the_same_in_training_and_in_both_evaluations(noise
 
 
 def test_the_small_corrupted_run_evaluates_the_images_that_it_trains_on():
-    cfg = config("mixup_paper/noise50_r8")
+    cfg = config("mixup_paper/noise50_lenet")
     train = cfg.train_dataloader.dataset.to_dict()
     assert cfg.evals.real.dataset.to_dict() == {**train, "part": "clean"}
     assert cfg.evals.corrupted.dataset.to_dict() == {**train, "part": "noisy"}

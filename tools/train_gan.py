@@ -1,10 +1,11 @@
 """Train the toy GAN of the mixup paper (Figure 5); run again to go on, or to see what is there.
 
     python tools/train_gan.py ring grid --alpha 0 0.2 --seeds 5 --out work_dirs/gan
+
+The seeds of a setting are trained as one batch. Its folder gets gan.json and samples.png.
 """
 import argparse
 import json
-import statistics
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import torch
 
 from openmix.extras.gan import FORMS, SNAPSHOTS, Settings, Training
+from openmix.extras.gan_table import table
 from openmix.workdir.environment import describe_machine
 from openmix.workdir.files import write_atomic
 
@@ -21,60 +23,43 @@ def save(folder: Path, run: Training) -> None:
     (folder / "state.tmp").replace(folder / "state.pth")
 
 
-def train(folder: Path, settings: Settings) -> dict:
-    """The result of a run: from its file if it is done, else trained, from where it was stopped."""
-    result = folder / "result.json"
-    if result.is_file():
-        return json.loads(result.read_text())
+def train(folder: Path, settings: Settings, until: int | None = None) -> dict:
+    """The result of a setting: from its file if it is there, else trained, from where it was stopped."""
+    result, until = folder / "gan.json", min(until or settings.steps, settings.steps)
+    if result.is_file() and (facts := json.loads(result.read_text()))["step"] >= until:
+        return facts
     folder.mkdir(parents=True, exist_ok=True)
     run = Training(settings)
     if (folder / "state.pth").is_file():
         run.load(torch.load(folder / "state.pth", weights_only=True))
     first, begin = run.step, time.monotonic()
-    run.run(saved=lambda run: save(folder, run))
+    run.run(until, saved=lambda run: save(folder, run))
     speed = (run.step - first) / max(time.monotonic() - begin, 1e-9)
-    facts = dict(experiment="gan", settings=asdict(settings), history=run.history, steps_per_second=round(speed, 2),
-                 environment=describe_machine(seed=settings.seed))
+    draw(folder, run)
+    facts = dict(experiment="gan", settings=asdict(settings), step=run.step, history=run.history,
+                 steps_per_second=round(speed, 2), environment=describe_machine(seed=settings.seeds[0]))
     write_atomic(result, json.dumps(facts, indent=1).encode())
     return facts
 
 
-def draw(folder: Path, settings: Settings) -> None:
-    """``samples.png``: a panel for each snapshot."""
+def draw(folder: Path, run: Training) -> None:
+    """``samples.png``: a row for each seed, a panel for each snapshot."""
     from matplotlib.figure import Figure
 
-    run = Training(settings)
-    run.load(torch.load(folder / "state.pth", weights_only=True))
-    figure = Figure(figsize=(2.2 * len(run.snapshots), 2.4), layout="constrained")
-    panels = figure.subplots(1, len(run.snapshots), squeeze=False)[0]
-    for panel, (step, points) in zip(panels, sorted(run.snapshots.items()), strict=True):
-        panel.scatter(*points.T, s=3, color="#2563a8", linewidths=0)
-        panel.scatter(*run.means.T, s=14, marker="x", color="#c2410c", linewidths=0.8)
-        panel.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal", xticks=[], yticks=[])
-        panel.set_title(f"{step:,} steps", fontsize=9)
-    figure.savefig(folder / "samples.png", dpi=110)
-
-
-def table(results: list[dict]) -> str:
-    """Markdown: mean and sample standard deviation over seeds at the last step."""
-    lines = ["| data | form | alpha | steps | seeds | modes | good samples % | distance |",
-             "|---|---|--:|--:|--:|--:|--:|--:|"]
-    groups: dict[tuple, list[dict]] = {}
-    for result in results:
-        settings = {k: v for k, v in result["settings"].items() if k != "seed"}
-        groups.setdefault(tuple(settings.items()), []).append(result["history"][-1])
-    for key, last in groups.items():
-        settings = dict(key)
-        cells = [spread([scale * entry[name] for entry in last], digits)
-                 for name, scale, digits in (("modes", 1, 1), ("good", 100, 1), ("distance", 1, 3))]
-        lines.append(f"| {settings['data']} | {settings['form']} | {settings['alpha']:g} | {settings['steps']:,} | "
-                     f"{len(last)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def spread(values: list[float], digits: int) -> str:
-    mean = f"{statistics.mean(values):.{digits}f}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
+    seeds, shown = run.settings.seeds, sorted(run.snapshots.items())
+    figure = Figure(figsize=(1.6 * len(shown), 1.6 * len(seeds) + 0.2), layout="constrained")
+    rows = figure.subplots(len(seeds), len(shown), squeeze=False)
+    for column, (step, points) in enumerate(shown):
+        for row, seed in enumerate(seeds):
+            panel = rows[row][column]
+            panel.scatter(*points[row].T, s=2, color="#2563a8", linewidths=0)
+            panel.scatter(*run.means.T, s=10, marker="x", color="#c2410c", linewidths=0.6)
+            panel.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal", xticks=[], yticks=[])
+            if row == 0:
+                panel.set_title(f"{step:,} steps", fontsize=8)
+            if column == 0:
+                panel.set_ylabel(f"seed {seed}", fontsize=8)
+    figure.savefig(folder / "samples.png", dpi=90)
 
 
 def main() -> None:
@@ -85,28 +70,27 @@ def main() -> None:
     parser.add_argument("--form", choices=FORMS, default="paper", help="the paper's formula, or the authors' code")
     parser.add_argument("--non-saturating", action="store_true", help="the other loss of the generator")
     parser.add_argument("--steps", type=int, default=SNAPSHOTS[-1], help="generator steps (default: 20000)")
+    parser.add_argument("--until", type=int, metavar="STEP", help="stop there; the same command goes on without it")
     parser.add_argument("--width", type=int, default=512, help="of the hidden layers (default: 512)")
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds (default: 1)")
     parser.add_argument("--out", type=Path, default=Path("work_dirs/gan"))
     args = parser.parse_args()
     results = []
     try:
-        for seed in range(args.seeds):  # all settings with one seed first
-            for data in args.data:
-                for alpha in args.alpha:
-                    settings = Settings(data=data, alpha=alpha, form=args.form, saturating=not args.non_saturating,
-                                        steps=args.steps, width=args.width, seed=seed)
-                    loss = "_non-saturating" * args.non_saturating
-                    width = f"_width{args.width}" * (args.width != 512)
-                    name = f"{data}_{args.form}{loss}_alpha{alpha:g}{width}_steps{args.steps}_seed{seed}"
-                    results.append(train(args.out / name, settings))
-                    draw(args.out / name, settings)
-                    print(f"{name}: {results[-1]['history'][-1]}", flush=True)
+        for data in args.data:
+            for alpha in args.alpha:
+                settings = Settings(data=data, alpha=alpha, form=args.form, saturating=not args.non_saturating,
+                                    steps=args.steps, width=args.width, seeds=tuple(range(args.seeds)))
+                loss = "_non-saturating" * args.non_saturating
+                width = f"_width{args.width}" * (args.width != 512)
+                name = f"{data}_{args.form}{loss}_alpha{alpha:g}{width}_steps{args.steps}_seeds{args.seeds}"
+                results.append(train(args.out / name, settings, args.until))
+                print(f"{name}: {results[-1]['history'][-1:]}", flush=True)
     except (ValueError, FloatingPointError) as error:
         parser.exit(2, f"error: {error}\n")
     except KeyboardInterrupt:
         parser.exit(130, "stopped; the same command goes on\n")
-    print(f"\n{table(results)}")
+    print(f"\n{table(results)}", end="")
 
 
 if __name__ == "__main__":

@@ -2,52 +2,25 @@
 
 Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, arXiv 1710.09412, section 3.8 and Figure 5.
 """
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from .. import sampling
 from ..checks import check_count, number, switch
+from .stack import Stack, network
+from .toy_points import centres, coverage, sample
 
-STD = 0.01  # of each Gaussian
 FORMS = ("paper", "demo")
 SNAPSHOTS = (10, 100, 1000, 10000, 20000)  # generator steps at which the paper shows samples
 
 
-def centres(data: str) -> Tensor:
-    """Means of the Gaussians: ``"ring"`` (8, 2) on the unit circle, ``"grid"`` (25, 2) from -1 to 1.
-
-    Raises:
-        ValueError: another name.
-    """
-    if data == "ring":
-        angle = torch.arange(8) * (math.tau / 8)
-        return torch.stack([angle.cos(), angle.sin()], 1)
-    if data == "grid":
-        return torch.cartesian_prod(torch.linspace(-1, 1, 5), torch.linspace(-1, 1, 5))
-    raise ValueError(f"data must be 'ring' or 'grid', got {data!r}")
-
-
-def sample(means: Tensor, n: int, generator=None) -> Tensor:
-    """``n`` points (n, 2) of the mixture with equal weights around ``means`` (K, 2)."""
-    which = torch.randint(len(means), (n,), generator=generator)
-    return means[which] + STD * torch.randn(n, 2, generator=generator)
-
-
-def network(outputs: int, width: int = 512) -> nn.Sequential:
-    """2 -> three hidden layers of ReLU -> ``outputs``: the generator (2) and the discriminator (1)."""
-    sizes = [2, width, width, width]
-    layers = [layer for a, b in zip(sizes, sizes[1:], strict=False) for layer in (nn.Linear(a, b), nn.ReLU())]
-    return nn.Sequential(*layers, nn.Linear(width, outputs))
-
-
 @dataclass(frozen=True)
 class Settings:
-    """A run; the defaults are the paper's.
+    """A run, or several that differ in their seed; the defaults are the paper's.
 
     Args:
         data: ``"ring"`` or ``"grid"``. alpha: of the mixing; 0 trains an ordinary GAN.
@@ -57,7 +30,7 @@ class Settings:
         saturating: the generator maximises the discriminator's loss; else it minimises the loss of "real" for its
             points. In the form ``"paper"`` it maximises the mixed loss, in ``"demo"`` the unmixed one.
         steps: of the generator. critic_steps: of the discriminator before each. batch: real and fake points, each.
-        width: of the hidden layers. lr: of Adam.
+        width: of the hidden layers. lr: of Adam. seeds: one training each, all in one batch.
     """
 
     data: str = "ring"
@@ -69,7 +42,7 @@ class Settings:
     batch: int = 128
     width: int = 512
     lr: float = 1e-3
-    seed: int = 0
+    seeds: tuple[int, ...] = (0,)
 
     def __post_init__(self):
         centres(self.data)
@@ -78,116 +51,130 @@ class Settings:
         number("alpha", self.alpha, 0)
         number("lr", self.lr, above=True)
         switch("saturating", self.saturating)
-        check_count("seed", self.seed, 0)
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds must be different numbers, at least one, got {self.seeds!r}")
+        for seed in self.seeds:
+            check_count("seeds", seed, 0)
         for name in ("steps", "critic_steps", "batch", "width"):
             check_count(name, getattr(self, name), 1)
 
 
 def labelled(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """All points (2B, 2) with the share that is real, 1 or 0 (2B, 1)."""
-    return torch.cat([real, fake]), torch.cat([real.new_ones(len(real), 1), real.new_zeros(len(fake), 1)])
+    """All points (S, 2B, 2) with the share that is real, 1 or 0 (S, 2B, 1)."""
+    return torch.cat([real, fake], 1), torch.cat([torch.ones_like(real[..., :1]), torch.zeros_like(fake[..., :1])], 1)
 
 
-def mixed(real: Tensor, fake: Tensor, settings: Settings, generator=None) -> tuple[Tensor, Tensor]:
-    """Points that the discriminator sees, and the share of them that is real."""
+def mixed(real: Tensor, fake: Tensor, settings: Settings, random=None) -> tuple[Tensor, Tensor]:
+    """Points that the discriminators see, and the share of them that is real.
+
+    Args:
+        real, fake: points (S, B, 2). random: S generators; by default the global one.
+    """
+    random = random or [None] * len(real)
     if settings.alpha == 0:
         return labelled(real, fake)
     if settings.form == "paper":
-        lam = sampling.beta(settings.alpha, (1, 1), generator)
-        return lam * real + (1 - lam) * fake, lam.expand(len(real), 1)
+        lam = torch.stack([sampling.beta(settings.alpha, (1, 1), each) for each in random])
+        return lam * real + (1 - lam) * fake, lam.expand(*real.shape[:2], 1)
     points, share = labelled(real, fake)
-    one, two = (torch.randperm(len(points), generator=generator) for _ in range(2))
-    lam = settings.alpha * torch.rand(len(points), 1, generator=generator)
-    return lam * points[one] + (1 - lam) * points[two], lam * share[one] + (1 - lam) * share[two]
+    n, row = points.shape[1], torch.arange(len(points))[:, None]
+    one, two = (torch.stack([torch.randperm(n, generator=each) for each in random]) for _ in range(2))
+    lam = settings.alpha * torch.stack([torch.rand(n, 1, generator=each) for each in random])
+    return (lam * points[row, one] + (1 - lam) * points[row, two],
+            lam * share[row, one] + (1 - lam) * share[row, two])
 
 
-def discriminator_loss(net: Callable, real: Tensor, fake: Tensor, settings: Settings, generator=None) -> Tensor:
-    """Binary cross-entropy of the discriminator, in nats; an unmixed one is the mean over real and fake points."""
-    points, share = mixed(real, fake, settings, generator)
-    return F.binary_cross_entropy_with_logits(net(points), share)
+def cross_entropy(net: Callable, points: Tensor, share: Tensor) -> Tensor:
+    """Mean binary cross-entropy of each seed in nats, (S,)."""
+    return F.binary_cross_entropy_with_logits(net(points), share, reduction="none").mean((1, 2))
 
 
-def generator_loss(net: Callable, real: Tensor, fake: Tensor, settings: Settings, generator=None) -> Tensor:
-    """What the generator minimises."""
+def discriminator_loss(net: Callable, real: Tensor, fake: Tensor, settings: Settings, random=None) -> Tensor:
+    """What each discriminator minimises, (S,); an unmixed one is the mean over real and fake points."""
+    return cross_entropy(net, *mixed(real, fake, settings, random))
+
+
+def generator_loss(net: Callable, real: Tensor, fake: Tensor, settings: Settings, random=None) -> Tensor:
+    """What each generator minimises, (S,)."""
     if not settings.saturating:
-        return F.binary_cross_entropy_with_logits(net(fake), fake.new_ones(len(fake), 1))
+        return cross_entropy(net, fake, torch.ones_like(fake[..., :1]))
     if settings.form == "paper":
-        return -discriminator_loss(net, real, fake, settings, generator)
-    points, share = labelled(real, fake)
-    return -F.binary_cross_entropy_with_logits(net(points), share)
-
-
-def coverage(points: Tensor, means: Tensor) -> dict:
-    """How well ``points`` (n, 2) cover the Gaussians around ``means``.
-
-    Returns:
-        ``modes``: Gaussians with at least 0.8 % of the points (20 of 2,500) within 3 standard deviations. ``good``:
-        share of the points that are within 3 of any. ``distance``: mean distance to the nearest mean.
-    """
-    distance, nearest = torch.cdist(points, means).min(1)
-    close = distance <= 3 * STD
-    counts = nearest[close].bincount(minlength=len(means))
-    return dict(modes=int((counts >= 0.008 * len(points)).sum()), good=float(close.float().mean()),
-                distance=float(distance.mean()))
+        return -discriminator_loss(net, real, fake, settings, random)
+    return -cross_entropy(net, *labelled(real, fake))
 
 
 class Training:
-    """A run that can be stopped after any step and go on from ``state()`` as if it had not.
+    """Runs that can be stopped after any step and go on from ``state()`` as if they had not.
+
+    Each seed has its own networks and random numbers, and becomes what it would become alone.
 
     Attributes:
-        step: generator steps so far. snapshots: {step: 1,000 points (1000, 2)}. history: a dict for each snapshot.
+        step: generator steps so far. snapshots: {step: 1,000 points of each seed (S, 1000, 2)}. history: a dict for
+            each snapshot; its values are lists, one number a seed.
     """
 
     def __init__(self, settings: Settings):
         self.settings, self.means, self.step = settings, centres(settings.data), 0
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
-            self.maker, self.critic = network(2, settings.width), network(1, settings.width)
-        self.random = torch.Generator().manual_seed(settings.seed)
-        self.optimizers = [torch.optim.Adam(net.parameters(), settings.lr) for net in (self.maker, self.critic)]
+        nets = []
+        for seed in settings.seeds:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                nets.append((network(2, settings.width), network(1, settings.width)))
+        self.maker, self.critic = (Stack(same) for same in zip(*nets, strict=True))
+        self.random = [torch.Generator().manual_seed(seed) for seed in settings.seeds]
+        self.optimizers = [torch.optim.Adam(net.parameters(), settings.lr, fused=True)
+                           for net in (self.maker, self.critic)]
         self.snapshots: dict[int, Tensor] = {}
         self.history: list[dict] = []
 
-    def draw(self) -> tuple[Tensor, Tensor]:
-        """Real points and noise (batch, 2)."""
-        n = self.settings.batch
-        return sample(self.means, n, self.random), torch.randn(n, 2, generator=self.random)
+    def draw(self, batches: int = 1) -> tuple[Tensor, Tensor]:
+        """Real points and noise, (S, batches * batch, 2)."""
+        n = batches * self.settings.batch
+        return (torch.stack([sample(self.means, n, random) for random in self.random]),
+                torch.stack([torch.randn(n, 2, generator=random) for random in self.random]))
 
-    def advance(self) -> tuple[float, float]:
-        """One generator step after its discriminator steps; the two losses."""
-        optimize_maker, optimize_critic = self.optimizers
-        for _ in range(self.settings.critic_steps):
-            real, noise = self.draw()
-            with torch.no_grad():
-                fake = self.maker(noise)
-            loss = discriminator_loss(self.critic, real, fake, self.settings, self.random)
-            optimize_critic.zero_grad()
-            loss.backward()
-            optimize_critic.step()
-        real, noise = self.draw()
-        made = generator_loss(self.critic, real, self.maker(noise), self.settings, self.random)
-        gradients = torch.autograd.grad(made, list(self.maker.parameters()))  # the discriminator gets none
-        for parameter, gradient in zip(self.maker.parameters(), gradients, strict=True):
+    def update(self, which: int, losses: Tensor) -> None:
+        """A step of Adam of the generators (0) or the discriminators (1); the others get no gradient."""
+        parameters = list((self.maker, self.critic)[which].parameters())
+        for parameter, gradient in zip(parameters, torch.autograd.grad(losses.sum(), parameters), strict=True):
             parameter.grad = gradient
-        optimize_maker.step()
+        self.optimizers[which].step()
+
+    def advance(self) -> Tensor:
+        """One generator step after its discriminator steps; the two losses of each seed, (2, S)."""
+        settings = self.settings
+        real, noise = self.draw(settings.critic_steps)
+        with torch.no_grad():
+            fake = self.maker(noise)  # the generators stay as they are meanwhile
+        for batch, made in zip(real.split(settings.batch, 1), fake.split(settings.batch, 1), strict=True):
+            judged = discriminator_loss(self.critic, batch, made, settings, self.random)
+            self.update(1, judged)
+        real, noise = self.draw()
+        missed = generator_loss(self.critic, real, self.maker(noise), settings, self.random)
+        self.update(0, missed)
         self.step += 1
-        return float(loss.detach()), float(made.detach())
+        return torch.stack([judged, missed]).detach()
 
     @torch.no_grad()
     def look(self, n: int = 2500) -> dict:
-        """Measure ``n`` points of the generator, and remember 1,000 of them; the run's own draws stay as they are."""
-        points = self.maker(torch.randn(n, 2, generator=torch.Generator().manual_seed(self.settings.seed + 1)))
-        self.snapshots[self.step] = points[:1000].clone()
-        self.history.append(dict(step=self.step, **coverage(points, self.means)))
+        """Measure ``n`` points of each generator, and remember 1,000 of them; the runs' own draws stay as they are."""
+        seeds = [torch.Generator().manual_seed(seed + 1) for seed in self.settings.seeds]
+        points = self.maker(torch.stack([torch.randn(n, 2, generator=seed) for seed in seeds]))
+        self.snapshots[self.step] = points[:, :1000].clone()
+        each = [coverage(of_seed, self.means) for of_seed in points]
+        self.history.append(dict(step=self.step, **{name: [values[name] for values in each] for name in each[0]}))
         return self.history[-1]
 
     def run(self, until: int | None = None, snapshots=SNAPSHOTS, saved: Callable | None = None, every: int = 500):
-        """Train up to step ``until`` (the end); ``saved(self)`` is called every so many steps and at the end."""
+        """Train up to step ``until`` (the end); ``saved(self)`` is called every so many steps and at the end.
+
+        Raises:
+            FloatingPointError: a loss is not finite.
+        """
         until = self.settings.steps if until is None else min(until, self.settings.steps)
         while self.step < until:
-            losses = self.advance()
-            if not all(map(math.isfinite, losses)):
-                raise FloatingPointError(f"the losses of step {self.step} are not finite: {losses}; lower lr")
+            if not (losses := self.advance()).isfinite().all():
+                raise FloatingPointError(f"step {self.step}: losses are not finite, {losses.tolist()}; lower lr")
             if self.step in snapshots or self.step == self.settings.steps:
                 self.look()
             if saved is not None and (self.step % every == 0 or self.step == until):
@@ -195,8 +182,8 @@ class Training:
         return self.history
 
     def state(self) -> dict:
-        """All that :meth:`load` needs; tensors and plain values."""
-        return dict(settings=asdict(self.settings), step=self.step, random=self.random.get_state(),
+        """All that :meth:`load` needs."""
+        return dict(settings=asdict(self.settings), step=self.step, random=[each.get_state() for each in self.random],
                     maker=self.maker.state_dict(), critic=self.critic.state_dict(),
                     optimizers=[optimizer.state_dict() for optimizer in self.optimizers],
                     snapshots=self.snapshots, history=self.history)
@@ -206,7 +193,8 @@ class Training:
         if state["settings"] != asdict(self.settings):
             raise ValueError(f"the saved run has other settings: {state['settings']}, not {asdict(self.settings)}")
         self.step, self.snapshots, self.history = state["step"], dict(state["snapshots"]), list(state["history"])
-        self.random.set_state(state["random"])
+        for each, saved in zip(self.random, state["random"], strict=True):
+            each.set_state(saved)
         self.maker.load_state_dict(state["maker"])
         self.critic.load_state_dict(state["critic"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):

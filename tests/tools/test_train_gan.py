@@ -18,14 +18,25 @@ def test_runs_leave_results_pictures_and_a_table_and_are_not_repeated(tmp_path, 
     args = ["ring", "--steps", 12, "--width", 16, "--seeds", 2, "--alpha", 0.2, "--out", tmp_path]
     call(monkeypatch, *args)
     text = capsys.readouterr().out
-    assert "| ring | paper | 0.2 | 12 | 2 |" in text and " ± " in text
-    folder = tmp_path / "ring_paper_alpha0.2_width16_steps12_seed0"
-    result = json.loads((folder / "result.json").read_text())
+    assert "| ring | paper | 16 | 0.2 | 12 | 2 |" in text and " ± " in text
+    folder = tmp_path / "ring_paper_alpha0.2_width16_steps12_seeds2"
+    result = json.loads((folder / "gan.json").read_text())
     assert [entry["step"] for entry in result["history"]] == [10, 12] and result["settings"]["alpha"] == 0.2
     assert (folder / "samples.png").read_bytes()[:4] == b"\x89PNG"
-    before = (folder / "result.json").stat().st_mtime_ns
+    before = (folder / "gan.json").stat().st_mtime_ns
     call(monkeypatch, *args)
-    assert (folder / "result.json").stat().st_mtime_ns == before and capsys.readouterr().out == text
+    assert (folder / "gan.json").stat().st_mtime_ns == before and capsys.readouterr().out == text
+
+
+def test_a_run_that_stops_at_a_step_goes_on_from_there(tmp_path, monkeypatch, capsys):
+    args = ["ring", "--steps", 14, "--width", 16, "--alpha", 0, "--out", tmp_path]
+    folder = tmp_path / "ring_paper_alpha0_width16_steps14_seeds1"
+    call(monkeypatch, *args, "--until", 10)
+    first = json.loads((folder / "gan.json").read_text())
+    assert first["step"] == 10 and [entry["step"] for entry in first["history"]] == [10]
+    call(monkeypatch, *args)
+    second = json.loads((folder / "gan.json").read_text())
+    assert second["history"][0] == first["history"][0] and second["step"] == second["history"][1]["step"] == 14
 
 
 def test_wrong_settings_end_in_one_line(tmp_path, monkeypatch, capsys):

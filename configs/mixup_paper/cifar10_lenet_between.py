@@ -1,0 +1,31 @@
+# Figure 2 and Table 3 at the size of a CPU: LeNet on 500 images a class, without augmentation, so that ERM fits them.
+# In between on all 5,000; attacks, corruptions and hidden parts on 100 test images a class.
+_base_ = ["../_base_/mixup_paper_cifar10.py"]
+model = dict(backbone=dict(type="LeNet"))
+train_dataloader = dict(
+    total_batch=50,
+    augment=dict(padding=0, flip=0.0),
+    dataset=dict(_delete_=True, type="Subset", per_class=500,
+                 data=dict(type="CIFAR10", data_root="data", split="train")))
+images = dict(type="Subset", per_class=100, data=dict(type="CIFAR10", data_root="data", split="test"))
+evals = dict(
+    between=dict(type="InBetween", points=21, allow=["training_images"],
+                 dataset=dict(type="Subset", per_class=500,
+                              data=dict(type="CIFAR10", data_root="data", split="train"))),
+    clean=dict(type="Accuracy", dataset=images),
+    fgsm1=dict(type="FGSM", eps=1.0, dataset=images),
+    fgsm2=dict(type="FGSM", eps=2.0, dataset=images),
+    fgsm4=dict(type="FGSM", eps=4.0, dataset=images),
+    fgsm8=dict(type="FGSM", eps=8.0, dataset=images),
+    ifgsm1=dict(type="IFGSM", eps=1.0, steps=10, dataset=images),
+    ifgsm2=dict(type="IFGSM", eps=2.0, steps=10, dataset=images),
+    ifgsm4=dict(type="IFGSM", eps=4.0, steps=10, dataset=images),
+    ifgsm8=dict(type="IFGSM", eps=8.0, steps=10, dataset=images),
+    pgd4=dict(type="PGD", eps=4.0, steps=10, step=1.0, dataset=images),
+    corruptions=dict(type="Corruptions", dataset=images),
+    occlusion=dict(type="Occlusion", dataset=images),
+)
+del images
+optim_wrapper = dict(optimizer=dict(lr=0.02))
+train_cfg = dict(max_epochs=30, val_interval=5)
+param_scheduler = [dict(type="MultiStepLR", milestones=[15, 22], gamma=0.1)]
