@@ -1,12 +1,20 @@
 """What benchmarks over all registered methods share: a config of each, and a small network that it can train."""
+import atexit
+import copy
+import shutil
+import tempfile
+from collections.abc import Callable
+
+import torch
 from mmengine.config import Config
 
 from openmix.engine.config.load import load_config
+from openmix.models import build_net
 from openmix.paths import config_root
-from openmix.registry import MIXUPS, required_keys
+from openmix.registry import BACKBONES, MIXUPS, required_keys
 
 VIT = dict(type="TimmModel", name="vit_tiny_patch16_224", img_size=32, patch_size=4, embed_dim=96, depth=4, num_heads=3)
-TEACHER = dict(type="Teacher", backbone=dict(type="CifarResNet", depth=20), num_classes=100)  # of random weights
+TEACHER = dict(type="Teacher", backbone=dict(type="CifarResNet", depth=20), num_classes=100)
 HOLDER = dict(methods=[dict(type="MixUp"), dict(type="CutMix")], method=dict(type="MixUp"), teacher=TEACHER)
 
 
@@ -17,6 +25,27 @@ def without_downloads(value):
     if isinstance(value, dict):
         return {key: without_downloads(inner) for key, inner in value.items() if key not in ("weights", "pretrained")}
     return type(value)(map(without_downloads, value)) if isinstance(value, (list, tuple)) else value
+
+
+def with_teachers(value, checkpoint: Callable[[dict], str]):
+    """A config in which every teacher without weights has those of the file that ``checkpoint(teacher)`` names."""
+    if isinstance(value, Config):
+        return Config(with_teachers(value.to_dict(), checkpoint))
+    if isinstance(value, dict):
+        value = {key: with_teachers(inner, checkpoint) for key, inner in value.items()}
+        return value if value.get("type") != "Teacher" or "checkpoint" in value else dict(
+            value, checkpoint=checkpoint(value))
+    return type(value)(with_teachers(v, checkpoint) for v in value) if isinstance(value, (list, tuple)) else value
+
+
+def random_weights(teacher: dict) -> str:
+    """A file of random weights for a teacher, where its speed alone matters; it goes when this process ends."""
+    folder = tempfile.mkdtemp(prefix="openmix_")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    parts = copy.deepcopy({key: teacher[key] for key in ("backbone", "head", "num_classes") if key in teacher})
+    net = build_net(**parts) if len(parts) > 1 else BACKBONES.build(parts["backbone"])
+    torch.save(net.state_dict(), f"{folder}/teacher.pth")
+    return f"{folder}/teacher.pth"
 
 
 def method_config(name: str) -> dict:

@@ -26,6 +26,7 @@ class PlanRow(NamedTuple):
     crop_key: Tensor | None = None  # (B,) int64, keys of crops that are resized while decoding
     progress: Tensor | None = None  # () share of the run that is done
     lr: Tensor | None = None  # (G,) learning rate of each parameter group
+    partner: dict | None = None  # index, crop and flip of images from elsewhere in the set, to mix with these
     packed: Any = None  # on a GPU, the Packed bytes that the tensors of an uploaded plan are views of
 
     def for_forward(self) -> "PlanRow":
@@ -206,10 +207,15 @@ def epoch_plan(seed: int, epoch: int, num_images: int, total_batch: int, draw: C
         mix=draw(total_batch, size, mix, steps=(steps,)),
         seed=keys((steps,), step).tolist(),  # host numbers on purpose
     )
+    return plan._replace(**crops_and_flips(shape, padding, flip, augment))
+
+
+def crops_and_flips(shape: Sequence[int], padding: int, flip: float, generator=None) -> dict:
+    """``crop`` (*shape, 2) and ``flip`` (*shape) of a plan; empty with both settings 0."""
     if not padding and not flip:
-        return plan
-    return plan._replace(crop=integers(2 * padding + 1, (*shape, 2), augment).to(torch.int16),
-                         flip=uniform(0, 1, shape, augment) < flip)
+        return {}
+    return dict(crop=integers(2 * padding + 1, (*shape, 2), generator).to(torch.int16),
+                flip=uniform(0, 1, shape, generator) < flip)
 
 
 def check_batch(num_images: int, total_batch: int, world: int = 1) -> None:

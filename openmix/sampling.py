@@ -144,7 +144,7 @@ def inner_boxes(minmax: Sequence[float], size: Sequence[int], shape: Sequence[in
 
 # -- the epoch plan ------------------------------------------------------------------------------------------------
 
-ORDER, AUGMENT, MIX, STEP, CROP = range(5)  # streams: the draws of one never shift another
+ORDER, AUGMENT, MIX, STEP, CROP, PARTNER = range(6)  # streams: the draws of one never shift another
 
 
 def crop_keys(seed: int, epoch: int, shape: Sequence[int]) -> Tensor:

@@ -34,6 +34,13 @@ def test_samix_is_trained_as_automix_in_the_tables(data, backbone):
         2, 0.1, 0.1, 0.08, "bilinear")
 
 
+@pytest.mark.parametrize("backbone", ["r18", "rx50", "wrn28_8"])
+def test_samix_p_is_samix_with_the_parts_of_its_run(backbone):
+    assert changes(f"cifar100/{backbone}_samix", f"cifar100/{backbone}_samix_p") == {
+        "model.mixup.pretrained": f"work_dirs/cifar100/{backbone}_samix/seed0", "val_cfg.network": "mix_q",
+        "test_cfg.network": "mix_q"}
+
+
 @pytest.mark.parametrize("backbone", ["r18", "rx50"])
 def test_adautomix_has_the_settings_of_the_authors_code(backbone):
     assert changes(f"cifar100/{backbone}_automix", f"cifar100/{backbone}_adautomix") == {

@@ -22,7 +22,7 @@ PARAMETERS = dict(  # as the codes that the paper names have them
     imagenet_rx101_64x4d=83_455_272, imagenet_r101_attacked=44_549_160, speech_lenet=16_321_570,
     speech_vgg11=13_172_894, table_abalone=21_532, table_arcene=1_296_898, table_arrhythmia=54_029, table_htru2=17_922,
     table_iris=17_539, table_phishing_1353=18_179, table_phishing_11055=20_738)
-RUNS = dict(cifar=12, between=2, ablation=18, smoothing=14, gaussian=6, noise=15, noise_dropout=12, noise_both=40,
+RUNS = dict(cifar=12, between=2, ablation=24, smoothing=14, gaussian=6, noise=15, noise_dropout=12, noise_both=40,
             noise_small=3, between_small=2, imagenet=8, imagenet_resnext=6, attacks=2, speech=6, speech3=6,
             tables=21)  # rows of each grid
 
@@ -123,7 +123,12 @@ def test_the_ablation_has_the_layers_and_partners_of_the_table_with_both_decays(
     layers = [row.method["layers"] for row in rows if row.method["type"] == "ManifoldMix"]
     assert sorted(set(layers)) == ["layer1", "layer2", "layer3", "layer4", "stem"]  # outputs: inputs of stages 1 to 5
     methods = [MIXUPS.build(row.method) for row in rows if row.method["type"] != "Vanilla"]
-    assert all(method.alpha == 1 and method.pairing == "perm" for method in methods)
+    assert all(method.alpha == 1 for method in methods)
+    near = [method for method in methods if method.neighbours]
+    assert all(method.pairing == "perm" for method in methods if method not in near)
+    assert all(method.neighbours["k"] == 200 for method in near)
+    kinds = [(method.neighbours["same_class"], method.nearer) for method in near]
+    assert sorted(kinds) == sorted(2 * [(False, False), (False, True), (True, True)])
     assert {row.changes["optim_wrapper"]["optimizer"]["weight_decay"] for row in rows} == {1e-4, 5e-4}
 
 

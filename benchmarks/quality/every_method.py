@@ -3,12 +3,15 @@
 
     python benchmarks/quality/every_method.py --data-root data
     python benchmarks/quality/every_method.py --dataset Shapes --methods CutMix AutoMix --iterations 10
+    python benchmarks/quality/every_method.py --data-root data --write docs/reference/every_method.md
 
 Each method trains a small ResNet (a small transformer where it needs attention) on one process, on several, and on
 several with gradients accumulated over two batches. Each of these runs is done twice: straight, and stopped in the
 middle and resumed. Columns: mean loss of the first and the last five iterations of each run; whether the losses are
 finite, whether the last are lower, whether the parameters of all processes are equal, and whether the resumed run ends
-with the same parameters as the straight one, bit by bit. The exit status is 1 if anything is not as it should be.
+with the same parameters as the straight one, bit by bit. The loss is that of the trained network: of methods that log
+parts of it (``loss_one_q`` ...), their sum, without the part of a teacher or a mask. A method with a teacher gets a
+ResNet-20 that is trained first. The exit status is 1 if anything is not as it should be.
 """
 import argparse
 import functools
@@ -27,11 +30,12 @@ from mmengine.config import Config
 from prettytable import PrettyTable, TableStyle
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from registered import backbone, method_config, optimizer  # noqa: E402
+from registered import TEACHER, backbone, method_config, optimizer, with_teachers  # noqa: E402
 
 from openmix.engine.runner import Runner  # noqa: E402
 from openmix.engine.train_loop import Stopped  # noqa: E402
-from openmix.registry import DATASETS, MIXUPS  # noqa: E402
+from openmix.registry import DATASETS, MIXUPS, required_keys  # noqa: E402
+from openmix.results import documents  # noqa: E402
 
 SHOWN = 5  # iterations whose mean loss is shown
 CHECKS = ("finite", "falls", "ranks", "resumes")
@@ -56,14 +60,24 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=50, help="images of all processes")
     parser.add_argument("--depth", type=int, default=8, help="of the ResNet: 8, 14, 20 ...")
     parser.add_argument("--processes", type=int, default=2, help="of the runs with several; 1 leaves these out")
-    parser.add_argument("--out", help="also write the values as JSON")
+    parser.add_argument("--teacher", help="work dir of a trained ResNet-20; by default one is trained first")
+    parser.add_argument("--out", help="also write the values as JSON; methods that the file has stay in the table")
+    parser.add_argument("--write", metavar="FILE", help="put the table between the markers quality:methods of this file")
     return parser
+
+
+def mixup(args, name: str) -> dict:
+    """The method with a trained teacher in the place of any."""
+    config = method_config(name)
+    if "teacher" in config:
+        config["teacher"] = TEACHER
+    return with_teachers(config, lambda _: args.teacher)
 
 
 def config(args, name: str, accumulate: int, work_dir) -> Config:
     cfg = Config(dict(
         model=dict(type="Classifier", num_classes=len(data(args.dataset, args.data_root).classes),
-                   backbone=backbone(name, args.depth), mixup=method_config(name)),
+                   backbone=backbone(name, args.depth), mixup=mixup(args, name)),
         train_dataloader=dict(total_batch=args.batch, dataset=dict(type="ReadOnce", kind=args.dataset,
                                                                    root=args.data_root)),
         train_cfg=dict(max_epochs=1, limit=args.iterations),
@@ -76,11 +90,13 @@ def config(args, name: str, accumulate: int, work_dir) -> Config:
 
 
 def losses(work_dir) -> list[float]:
-    """The logged loss of each iteration, of all parts of a run."""
+    """The logged loss of the trained network in each iteration, of all parts of a run."""
     found = {}
     for path in sorted(Path(work_dir).glob("*/vis_data/scalars.json")):
         entries = [json.loads(line) for line in path.read_text().splitlines()]
-        found |= {entry["step"]: entry["loss"] for entry in entries if "loss" in entry}
+        for entry in (entry for entry in entries if "loss" in entry):
+            parts = [value for key, value in entry.items() if key.startswith("loss_") and key.endswith("_q")]
+            found[entry["step"]] = sum(parts) if parts else entry["loss"]
     return [found[step] for step in sorted(found)]
 
 
@@ -97,6 +113,15 @@ def trained(cfg, resume: bool):
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner
+
+
+def train_teacher(args) -> str:
+    """Train the teacher of all methods without mixing; returns its work dir."""
+    folder = tempfile.mkdtemp(prefix="openmix_teacher_")
+    cfg = config(args, "Vanilla", 1, folder)
+    cfg.model.backbone, cfg.train_cfg.limit = TEACHER["backbone"], 150
+    Runner.from_cfg(cfg).train()
+    return folder
 
 
 def equal_on_all_ranks(model) -> bool:
@@ -155,12 +180,12 @@ def several(args) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "found.json"
         line = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={args.processes}",
-                __file__, *sys.argv[1:], "--out", str(out)]
+                __file__, *sys.argv[1:], "--out", str(out), *(["--teacher", args.teacher] if args.teacher else [])]
         subprocess.run(line, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
         return json.loads(out.read_text())
 
 
-def show(found: dict) -> bool:
+def show(args, found: dict) -> bool:
     """Print the table; whether all is as it should be."""
     table, right = PrettyTable(["method", "processes, accumulation", "loss", *CHECKS]), True
     for name, settings in found.items():
@@ -171,7 +196,12 @@ def show(found: dict) -> bool:
             right = right and all(checks)
     table.set_style(TableStyle.MARKDOWN)
     table.align["method"] = "l"
-    print(table)
+    text = (f"{args.iterations} iterations of batches of {args.batch} on {data(args.dataset, args.data_root).name}, "
+            f"ResNet-{args.depth} or a transformer of 4 blocks.\n\n{table.get_string()}\n")
+    print(text)
+    if args.write:
+        new = documents.rewrite(Path(args.write).read_text(), lambda name: text, args.write, "quality")
+        Path(args.write).write_text(new)
     return right
 
 
@@ -187,12 +217,16 @@ def main() -> int:
             Path(args.out).write_text(json.dumps(found))
         dist.barrier()
         os._exit(0)  # all is written; gloo's threads sometimes abort an interpreter that ends by itself
+    if args.teacher is None and any("teacher" in required_keys(MIXUPS.get(name)) for name in args.methods):
+        args.teacher = train_teacher(args)
     found = part(args, [(1, 1), (1, 2)] if args.processes == 1 else [(1, 1)])
     for name, settings in several(args).items() if args.processes > 1 else ():
         found[name] |= settings
     if args.out:
-        Path(args.out).write_text(json.dumps(found, indent=1))
-    return 0 if show(found) else 1
+        out = Path(args.out)
+        found = dict(sorted({**(json.loads(out.read_text()) if out.is_file() else {}), **found}.items()))
+        out.write_text(json.dumps(found, indent=1))
+    return 0 if show(args, found) else 1
 
 
 if __name__ == "__main__":

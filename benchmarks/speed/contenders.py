@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from registered import VIT, method_config, optimizer, without_downloads  # noqa: E402
+from registered import VIT, method_config, optimizer, random_weights, with_teachers, without_downloads  # noqa: E402
 
 from openmix.datasets import CIFAR100  # noqa: E402
 from openmix.datasets.arrays import Arrays  # noqa: E402
@@ -56,9 +56,9 @@ def recipe(backbone: str, method: str) -> Config:
     folder = config_root() / "cifar100"
     path = folder / f"{backbone}_{method.lower()}.py"
     if path.is_file():
-        return without_downloads(load_config(path))
+        return with_teachers(without_downloads(load_config(path)), random_weights)
     cfg = load_config(folder / f"{'r20' if backbone == 'vit' else backbone}_vanilla.py")
-    cfg.model.mixup = method_config(method)
+    cfg.model.mixup = with_teachers(method_config(method), random_weights)
     if backbone == "vit":
         cfg.model.backbone, cfg.optim_wrapper.optimizer = VIT, optimizer("Vanilla")
     return cfg

@@ -9,6 +9,7 @@ from ..checks import number
 from ..plan import Plan, PlanRow, check_batch, epoch_plan, no_draws
 from .arrays import ArrayData
 from .augment import check_padding, crop_flip, mirror, normalise, per_channel, standardise
+from .neighbours import neighbour_table, partners
 from .options import statistics
 
 
@@ -39,6 +40,7 @@ class Loader:
         rank, world: this process and how many there are; ``world`` must divide ``total_batch``.
         train: training or evaluation batches.
         draw: draws of the mixing method for the plan, as ``MixMethod.draw``; none by default.
+        neighbours: ``MixMethod.neighbours``: hand over such a neighbour of each training image to mix it with.
 
     Raises:
         ValueError: a set smaller than one batch, an indivisible process count, an impossible augmentation.
@@ -49,7 +51,7 @@ class Loader:
     def __init__(self, data: ArrayData, total_batch: int = 100, *, batch_size: int | None = None,
                  padding: int | None = None, mode: str = "reflect", flip: float | None = None, noise: float = 0.0,
                  mean=None, std=None, device="cpu", dtype=torch.float32, seed: int = 0, rank: int = 0, world: int = 1,
-                 train: bool = True, draw: Callable | None = None, method=None):
+                 train: bool = True, draw: Callable | None = None, neighbours: dict | None = None, method=None):
         self.data, self.total_batch, self.seed, self.train = data, total_batch, seed, train
         self.device, self.dtype, self.rank, self.world = torch.device(device), dtype, rank, world
         if method is not None:
@@ -75,6 +77,8 @@ class Loader:
         self.mean = self.per_channel("mean", mean)
         self.std = self.per_channel("std", std)
         self.noise = number("noise", noise, 0)
+        self.neighbours = neighbours if train else None
+        self.table = None if self.neighbours is None else neighbour_table(data, device=self.device, **neighbours)
         self.first, self.last = (0, len(data)) if train else (len(data) * r // world for r in (rank, rank + 1))
 
     def per_channel(self, name: str, values) -> Tensor | None:
@@ -97,8 +101,11 @@ class Loader:
 
     def whole_plan(self, epoch: int) -> Plan:
         """The plan of all processes."""
-        return epoch_plan(self.seed, epoch, len(self.data), self.total_batch, self.draw, self.size, self.padding,
+        plan = epoch_plan(self.seed, epoch, len(self.data), self.total_batch, self.draw, self.size, self.padding,
                           self.flip)
+        if self.table is None:
+            return plan
+        return plan._replace(partner=partners(self.table, plan, self.seed, epoch, self.padding, self.flip))
 
     def rows(self, epoch: int = 0, start: int = 0, columns: dict | None = None) -> Iterator[PlanRow]:
         """Training steps of an epoch from step ``start`` on, as rows of its plan on the device.
@@ -120,6 +127,13 @@ class Loader:
             images += torch.randn_like(images) * (self.noise if self.std is None else self.noise / self.std)
         return images, labels
 
+    def draws(self, row: PlanRow) -> dict:
+        """The mixing method's draws of a row, with the images and labels of its partners where they are neighbours."""
+        if row.partner is None:
+            return row.mix
+        images, labels = self.batch(PlanRow({}, **row.partner))
+        return {**row.mix, "partner_images": images, "partner_labels": labels}
+
     def normalise(self, images: Tensor) -> Tensor:
         """Raw images as the network takes them."""
         return normalise(standardise(images) if self.data.standardise else images, self.mean, self.std, self.dtype)
@@ -133,7 +147,7 @@ class Loader:
         """
         if self.train:
             for row in self.rows(epoch, start):
-                yield *self.batch(row), row.mix, row.seed
+                yield *self.batch(row), self.draws(row), row.seed
             return
         cuts = range(self.first + start * self.batch_size, self.last, self.batch_size)
         parts = [slice(first, min(first + self.batch_size, self.last)) for first in cuts]
@@ -149,6 +163,7 @@ class Loader:
         """What a result records: the data's name, SHA-256 and sizes, and how its batches are formed."""
         facts = dict(total_batch=self.total_batch, padding=self.padding, mode=self.mode, flip=self.flip)
         facts |= dict(noise=self.noise) if self.noise else {}
+        facts |= dict(neighbours=self.neighbours) if self.neighbours else {}
         return {**self.data.describe(), **(facts if self.train else {})}
 
 

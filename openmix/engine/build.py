@@ -101,7 +101,7 @@ def build_loader(runner, cfg, train: bool, where: str = "val_dataloader"):
         options = training.statistics()
     options = dict(options, device=runner.device, rank=runner.rank, world=runner.world_size, train=train, **cfg)
     if train:
-        options.update(seed=runner.seed, draw=model.mixup.draw)
+        options.update(seed=runner.seed, draw=model.mixup.draw, neighbours=model.mixup.neighbours)
     loader = make_loader(data, **options)
     if training is not None and len(loader.size) == len(training.size) == 2 and loader.size != training.size:
         warn(agreement.other_size(loader.size, training.size))

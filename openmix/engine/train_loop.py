@@ -65,9 +65,9 @@ class EpochLoop(BaseLoop):
         self.optimizer = build_optimizer(runner.model, config)
         self.accumulate = config.get("accumulative_counts", 1)
         self.step = make_step(
-            runner.model, self.optimizer, self.dataloader.batch, mode=runner.cfg.get("env_cfg", {}).get("step", "auto"),
-            warn=runner.logger.warning, device=runner.device, dtype=runner.amp_dtype, clip_grad=config.get("clip_grad"),
-            accumulate=self.accumulate)
+            runner.model, self.optimizer, self.dataloader.batch, draws=self.dataloader.draws,
+            mode=runner.cfg.get("env_cfg", {}).get("step", "auto"), warn=runner.logger.warning, device=runner.device,
+            dtype=runner.amp_dtype, clip_grad=config.get("clip_grad"), accumulate=self.accumulate)
         schedule = runner.cfg.get("param_scheduler")
         tables = {}
         for group in self.optimizer.param_groups:

@@ -69,6 +69,7 @@ class MixMethod(nn.Module):
     pairs = 1  # how many independent pairings one step uses
     permutes = True  # a pairing is a permutation: every image is the partner of one (not so of nearest neighbours)
     sums_to_one = True  # the weights of a target sum to 1
+    neighbours: dict | None = None  # dict(k, same_class): the loader adds such neighbours to the draws, as PARTNERS
 
     # the method's card, which tables of methods are made of
     paper = ""  # authors, "title", arXiv number

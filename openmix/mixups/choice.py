@@ -4,6 +4,7 @@ from torch import nn
 from .. import sampling
 from ..checks import number
 from .base import MixMethod, touch_parameters
+from .draws import PARTNERS
 
 
 def agree_on_classes(owner: MixMethod) -> None:
@@ -61,6 +62,10 @@ class RandomChoice(MixMethod):
         self.blends = all(m.blends for m in methods)
         self.permutes, self.sums_to_one = (all(getattr(m, k) for m in methods) for k in ("permutes", "sums_to_one"))
         self.capturable = next((m.capturable for m in methods if m.capturable is not True), True)
+        nearest = [m.neighbours for m in methods if m.neighbours is not None]
+        self.neighbours = next(iter(nearest), None)
+        if any(other != self.neighbours for other in nearest):
+            raise ValueError(f"the methods of a RandomChoice share neighbours of one kind, got {nearest}")
 
     @classmethod
     def example(cls):
@@ -95,7 +100,7 @@ class RandomChoice(MixMethod):
         if type(choice) is not int or str(choice) not in draws or not 0 <= choice < len(self.methods):
             raise ValueError(f"draws of a RandomChoice are a dict of choice, one of 0 ... {len(self.methods) - 1}, and "
                              f"the draws of each method by its number, as of method.draw(N, (H, W)), got {draws!r}")
-        return self.methods[draws["choice"]], draws[str(draws["choice"])]
+        return self.methods[choice], draws[str(choice)] | {name: draws[name] for name in PARTNERS if name in draws}
 
     def forward(self, images, labels, draws=None):
         method, draws = self.chosen(images, draws)

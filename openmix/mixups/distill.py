@@ -82,7 +82,7 @@ class Distill(MixMethod):
         self.hidden, self.teacher_layers = hidden, dict(teacher_layers or {})
         self.hints = Hints(hints, hint_weight, hint_stage, image_size)
         self.needs = "hidden" if method.needs == "batch" else method.needs
-        for key in ("blends", "pairs", "permutes", "sums_to_one", "capturable"):
+        for key in ("blends", "pairs", "permutes", "sums_to_one", "neighbours", "capturable"):
             setattr(self, key, getattr(method, key))
 
     @classmethod

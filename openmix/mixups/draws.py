@@ -1,6 +1,8 @@
 """Draws handed to a mixing method: their form, and errors that name what is missing."""
 from torch import Tensor
 
+PARTNERS = ("partner_images", "partner_labels")  # of images that are not in the batch, one for each image
+
 
 class Draws(dict):
     """Draws of one batch; asked for one that is missing, they name it."""

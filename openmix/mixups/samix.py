@@ -2,8 +2,8 @@
 
 arXiv 2111.15454.
 """
-import os
 import pickle
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .. import probes
 from ..checks import number
+from ..workdir.files import last_checkpoint
 from .learned import LearnedMix
 from .mixblock import attention_logits, start_small
 
@@ -72,7 +73,8 @@ class SAMix(LearnedMix):
         alpha, layer, ...: as of :class:`~openmix.mixups.learned.LearnedMix`.
         lam_mul_k: how far the weight of the features bends from ``lam``, see :func:`stretched`. CIFAR and
             Tiny-ImageNet: 0.25; None, for larger images: not at all.
-        pretrained: a checkpoint of a run with SAMix (``epoch_<n>.pth``), read as plain data and never as code.
+        pretrained: the work dir of a run with SAMix, whose last checkpoint counts, or a checkpoint (``epoch_<n>.pth``).
+            It is read as plain data and never as code.
 
     Raises:
         ValueError: a parameter out of its range; at :meth:`attach`, a layer that the network does not have, or a
@@ -106,14 +108,20 @@ class SAMix(LearnedMix):
             return super().attach(net)
         if self.teacher is None:  # what is frozen follows nothing
             super().attach(net)
-            self.load_frozen(self.pretrained)
+            for name in FROZEN:
+                getattr(self, name).requires_grad_(False)
+            if torch.get_default_device().type != "meta":  # a dry run: shapes, and no weights
+                self.load_frozen(self.pretrained)
             self.train(self.training)
 
     def load_frozen(self, path) -> None:
-        """Take the parts in ``FROZEN`` from a run's checkpoint and freeze them. Errors as of the class."""
-        path = os.path.expanduser(path)
-        if not os.path.isfile(path):
-            raise FileNotFoundError(f"SAMix(pretrained={path!r}): no such file; give a checkpoint of a run with SAMix")
+        """Take the parts in ``FROZEN`` from a run's checkpoint. Errors as of the class."""
+        path = Path(path).expanduser()
+        path = (last_checkpoint(path) or path) if path.is_dir() else path
+        if not path.is_file():
+            raise FileNotFoundError(f"SAMix(pretrained={str(path)!r}): no such checkpoint; train with SAMix first, and "
+                                    "give the work dir of that run")
+        path = str(path)
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
@@ -128,7 +136,6 @@ class SAMix(LearnedMix):
             except RuntimeError as error:
                 raise ValueError(f"SAMix(pretrained={path!r}) needs a checkpoint of a run with SAMix, the same network "
                                  f"and as many classes; its mixup.{name} does not fit: {error}") from error
-            part.requires_grad_(False)
 
     def train(self, mode: bool = True):
         super().train(mode)

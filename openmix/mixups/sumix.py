@@ -54,6 +54,8 @@ class SUMix(Wrapper):
     def __init__(self, method: MixMethod | None = None, gamma: float = 0.5, scale: float = 100.0,
                  classifier: str | None = None, num_classes: int | None = None):
         super().__init__(CutMix() if method is None else method, num_classes)
+        if self.neighbours is not None:
+            raise ValueError("SUMix looks at both images of a mixture, so the partner must be of the batch, not 'knn'")
         self.gamma, self.scale = number("gamma", gamma), number("scale", scale, above=True)
         self.weight_from, self.sums_to_one = "model", True
         self.classifier, self.head = classifier, None

@@ -2,8 +2,8 @@
 from .base import MixMethod
 from .choice import agree_on_classes
 
-INHERITED = ("weight_from", "blends", "pairs", "permutes", "sums_to_one", "capturable", "alpha", "prob", "per_sample",
-             "pairing", "mix_rate")
+INHERITED = ("weight_from", "blends", "pairs", "permutes", "sums_to_one", "neighbours", "capturable", "alpha",
+             "prob", "per_sample", "pairing", "mix_rate")
 
 
 class Wrapper(MixMethod):

@@ -142,7 +142,7 @@ def save_mix_picture(path, classifier, loader, epoch: int, count: int = 8) -> No
     row = next(iter(loader.rows(epoch)))
     images, labels = loader.batch(row)
     with evaluating(classifier):
-        picture = mix_grid(classifier.mixup, images, labels, row.mix, net=classifier.net, count=count,
+        picture = mix_grid(classifier.mixup, images, labels, loader.draws(row), net=classifier.net, count=count,
                            mean=loader.mean, std=loader.std)
     scale = max(1, 64 // images.shape[-1])
     picture = picture.repeat_interleave(scale, 1).repeat_interleave(scale, 2)

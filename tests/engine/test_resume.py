@@ -67,6 +67,19 @@ def test_a_teacher_and_hints_in_two_stages_over_hidden_mixing_resume_exactly(tmp
         "mixup.hints.regressors.0.weight", "mixup.hints.regressors.0.bias"], "and no teacher"
 
 
+def test_samix_p_trains_with_the_frozen_block_and_teacher_of_a_finished_run(tmp_path):
+    train(config(tmp_path / "run", mixup="SAMix", epochs=1))
+    source = checkpoint.load(tmp_path / "run" / "epoch_1.pth")["state_dict"]
+    mixup = dict(type="SAMix", pretrained=str(tmp_path / "run"))
+    (whole, whole_losses), (parts, parts_losses) = straight_and_cut(tmp_path, 6, mixup=mixup)
+    for part in PARTS:
+        assert_equal_state(whole[part], parts[part])
+    assert whole_losses == parts_losses
+    frozen = [key for key in source if key.startswith(("mixup.block.", "mixup.teacher.", "mixup.head_mix_k."))]
+    assert len(frozen) > 50 and all(torch.equal(whole["state_dict"][key], source[key]) for key in frozen)
+    assert not torch.equal(whole["state_dict"]["net.head.fc.weight"], source["net.head.fc.weight"])
+
+
 @pytest.fixture
 def dropout_net():
     BACKBONES.register_module(module=DropoutNet)

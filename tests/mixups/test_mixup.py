@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.transforms import v2
 
-from openmix.mixups import CutMix, MixUp
+from openmix.mixups import CutMix, MixUp, RandomChoice, RegMixup, SUMix
 from openmix.mixups.mixup import within_classes
 
 
@@ -170,6 +170,69 @@ def test_mean_share_of_the_nearer_image_is_that_of_the_closed_form():
         assert torch.maximum(lam, 1 - lam).mean().item() == pytest.approx(law, abs=0.005)
 
 
+# -- the paper's ablation: nearest neighbours from elsewhere in the training set -----------------------------------
+
+
+@pytest.fixture
+def elsewhere(make_batch):
+    """Images and labels, and draws that hold other images for each."""
+    images, labels = make_batch(6, (8, 8))
+    others, theirs = images.flip(0) + 1, labels.flip(0)
+
+    def make(method, seed=3):
+        draws = method.draw(6, (8, 8), torch.Generator().manual_seed(seed))
+        return images, labels, dict(draws, partner_images=others, partner_labels=theirs)
+    return make
+
+
+@pytest.mark.parametrize("partner", ["knn", "class_knn"])
+@pytest.mark.parametrize("options", [{}, dict(per_sample=True), dict(prob=0.5, per_sample=True), dict(mix_rate=0.5),
+                                     dict(labels="nearer"), dict(num_classes=10)], ids=str)
+def test_neighbours_are_mixed_as_the_partners_of_a_batch_are(partner, options, elsewhere):
+    """The same images as partners, once in the batch and once handed over."""
+    method, plain = MixUp(0.7, partner=partner, **options), MixUp(0.7, **options)
+    images, labels, draws = elsewhere(method)
+    before = draws["partner_images"].clone()
+    mixed, target = method(images, labels, draws)
+    for i in range(6):
+        pair, classes = torch.stack([images[i], before[i]]), torch.stack([labels[i], draws["partner_labels"][i]])
+        own = {k: (v[i:i + 1] if len(v) == 6 else v).expand(2) for k, v in draws.items() if "partner" not in k}
+        expected, soft = plain(pair, classes, own)  # of two images, each is the partner of the other
+        assert torch.equal(mixed[i], expected[0])
+        dense, right = (t if isinstance(t, torch.Tensor) else t.dense(10) for t in (target, soft))
+        assert torch.equal(dense[i], right[0])
+    assert torch.equal(draws["partner_images"], before), "what is handed over was written to"
+    details = method.details(images, draws)
+    assert details["sources"].tolist() == [[i, -1] for i in range(6)] and not method.permutes
+    assert torch.allclose(details["masks"].sum(1), torch.ones(()))
+    assert method.neighbours == dict(k=200, same_class=partner == "class_knn")
+
+
+def test_without_neighbours_the_error_says_how_to_hand_them_over(elsewhere):
+    method = MixUp(partner="knn", k=5)
+    images, labels, draws = elsewhere(method)
+    for wrong in (None, {k: v for k, v in draws.items() if k != "partner_images"}):
+        with pytest.raises(ValueError, match="in your own loop add them to the draws.*partner_labels=.*neighbours"):
+            method(images, labels, wrong)
+    with pytest.raises(ValueError, match=r"partner_images must have the shape of the images, \(6, 3, 8, 8\)"):
+        method(images, labels, {**draws, "partner_images": images[:, :1]})
+
+
+def test_wrappers_hand_neighbours_on_and_refuse_two_kinds(elsewhere, criterion):
+    method = MixUp(partner="knn")
+    images, labels, draws = elsewhere(method)
+    choice = RandomChoice([CutMix(), method, CutMix()])
+    assert choice.neighbours == RegMixup(method).neighbours == method.neighbours
+    inside = choice.draw(6, (8, 8), torch.Generator().manual_seed(0))
+    inside |= {"choice": 1, "1": {"lam": draws["lam"]}, **{k: v for k, v in draws.items() if "partner" in k}}
+    assert torch.equal(choice(images, labels, inside)[0], method(images, labels, draws)[0])
+    assert torch.equal(RegMixup(method)(images, labels, draws)[0], method(images, labels, draws)[0])
+    with pytest.raises(ValueError, match="share neighbours of one kind"):
+        RandomChoice([method, MixUp(partner="class_knn")])
+    with pytest.raises(ValueError, match="the partner must be of the batch"):
+        SUMix(method)
+
+
 # -- a share of the batch ------------------------------------------------------------------------------------------
 
 
@@ -195,9 +258,10 @@ def test_mix_rate_and_prob_are_independent():
 
 
 @pytest.mark.parametrize("options, match", [
-    (dict(partner="knn"), "partner must be one of"), (dict(labels="far"), "labels must be one of"),
+    (dict(partner="far"), "partner must be one of"), (dict(labels="far"), "labels must be one of"),
     (dict(partner="class", pairing="roll"), "permutation inside each class"), (dict(mix_rate=1.5), "mix_rate"),
-    (dict(mix_rate=-0.1), "mix_rate")])
+    (dict(mix_rate=-0.1), "mix_rate"), (dict(partner="knn", k=0), "k must be"), (dict(k=5), "k counts the neighbours"),
+    (dict(partner="class_knn", pairing="roll"), "leave pairing out")])
 def test_options_that_are_none_are_refused(options, match):
     with pytest.raises(ValueError, match=match):
         MixUp(**options)

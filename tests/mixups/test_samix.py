@@ -178,6 +178,21 @@ def test_frozen_parts_are_those_of_the_run_and_stay_bit_equal(finished, make_net
     assert same(before[1], state(method.teacher)), "nothing is copied into a frozen teacher"
 
 
+def test_a_work_dir_stands_for_its_last_checkpoint(finished, make_net, tmp_path):
+    source, path = finished
+    (tmp_path / "epoch_0.pth").write_text("an older one")
+    method = SAMix(pretrained=str(tmp_path))
+    method.attach(make_net(seed=4))
+    assert same(state(method.block), state(source.block))
+
+
+def test_a_dry_build_needs_no_finished_run(make_net):
+    with torch.device("meta"):
+        method = SAMix(pretrained="/never/made", channels=64)
+        method.attach(make_net())
+    assert {n.split(".")[0] for n, p in method.named_parameters() if p.requires_grad} == {"head_mix"}
+
+
 def test_frozen_masks_are_those_of_the_finished_run_in_eval_mode(finished, make_net, make_batch):
     source, path = finished
     method = SAMix(pretrained=path)
@@ -202,7 +217,7 @@ def test_other_files_are_refused_and_never_run(finished, make_net, tmp_path):
             return (open, (str(tmp_path / "made"), "w"))
 
     _, path = finished
-    with pytest.raises(FileNotFoundError, match="no such file"):
+    with pytest.raises(FileNotFoundError, match="no such checkpoint; train with SAMix first"):
         SAMix(pretrained=str(tmp_path / "absent.pth")).attach(make_net())
     content = torch.load(path, weights_only=True)
     plain = {k: v for k, v in content["state_dict"].items() if k.startswith("net.")}

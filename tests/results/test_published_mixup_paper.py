@@ -65,7 +65,7 @@ def _merged(base, over):
     return {**base, **{k: _merged(base.get(k) or {}, v) if isinstance(v, dict) else v for k, v in over.items()}}
 
 
-@pytest.mark.parametrize("grid, least", [("mixup_paper_ablation", 12), ("mixup_paper_noise", 0)])
+@pytest.mark.parametrize("grid, least", [("mixup_paper_ablation", 16), ("mixup_paper_noise", 0)])
 def test_rows_of_a_grid_find_the_published_row_of_their_settings(grid, least):
     names = [published.published_name("CIFAR-10", network, method, recipe) for network, method, recipe in rows_of(grid)]
     found = [name for name in names if name]

@@ -5,6 +5,7 @@
 import contextlib
 import math
 from collections.abc import Callable
+from operator import attrgetter
 
 import torch
 import torch.distributed as dist
@@ -54,6 +55,7 @@ class EagerStep:
     Args:
         model: a Classifier, maybe inside DistributedDataParallel.
         batch: row of the epoch plan -> (images, labels) on the device, e.g. ``ResidentLoader.batch``.
+        draws: row -> draws of the mixing method, e.g. ``ResidentLoader.draws``; by default those of the row itself.
         dtype: autocast dtype, None for float32.
         clip_grad: ``dict(max_norm=..., norm_type=2)`` of ``torch.nn.utils.clip_grad_norm_``.
         accumulate: micro batches an update is made of, if not another number of them is given with a step.
@@ -63,9 +65,9 @@ class EagerStep:
     mode = "eager"
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, batch: Callable, *, device: torch.device,
-                 dtype: torch.dtype | None = None, clip_grad: dict | None = None, accumulate: int = 1,
-                 warn: Callable[[str], None] = print):
-        self.model, self.optimizer, self.batch, self.device = model, optimizer, batch, device
+                 draws: Callable = attrgetter("mix"), dtype: torch.dtype | None = None, clip_grad: dict | None = None,
+                 accumulate: int = 1, warn: Callable[[str], None] = print):
+        self.model, self.optimizer, self.device, self.batch, self.draws = model, optimizer, device, batch, draws
         self.dtype, self.context = dtype, autocast(device, dtype)
         self.clip_grad, self.accumulate, self.warn = clip_grad, accumulate, warn
         self.scaler = torch.amp.GradScaler(device.type) if dtype == torch.float16 else None
@@ -88,8 +90,9 @@ class EagerStep:
     def forward(self, row: PlanRow, progress, mixing: bool) -> dict[str, Tensor]:
         """From a row of the plan to the losses."""
         images, labels = self.batch(row)
+        draws = self.draws(row) if mixing else row.mix
         with self.context():
-            return self.model(images, labels, draws=row.mix, progress=progress, mixing=mixing)
+            return self.model(images, labels, draws=draws, progress=progress, mixing=mixing)
 
     def all_reduce_losses(self, losses: dict, stop: bool) -> tuple[dict, bool]:
         """The mean losses of all processes and, on CPUs, whether any of them was asked to stop: then all stop."""

@@ -66,5 +66,5 @@ class Tape:
 
 def remade(step, kind, **options):
     """``step`` as one of another kind, for the same model, data and settings."""
-    return kind(step.model, step.optimizer, step.batch, device=step.device, dtype=step.dtype, clip_grad=step.clip_grad,
-                accumulate=step.accumulate, **options)
+    return kind(step.model, step.optimizer, step.batch, draws=step.draws, device=step.device, dtype=step.dtype,
+                clip_grad=step.clip_grad, accumulate=step.accumulate, **options)

@@ -1,0 +1,5 @@
+# SAMix-P: block and teacher of a finished run of rx50_samix.py, frozen. Another run or file:
+# --cfg-options model.mixup.pretrained=WORK_DIR
+_base_ = ["./rx50_samix.py"]
+model = dict(mixup=dict(pretrained="work_dirs/cifar100/rx50_samix/seed0"))
+val_cfg = test_cfg = dict(network="mix_q")  # the teacher does not learn
