@@ -16,6 +16,8 @@ class Frozen(nn.Module):
         layer: where :meth:`features` looks; by default the last layer with more than one position.
     """
 
+    cache = None  # of outputs, see Teacher
+
     def __init__(self, net: nn.Module | None, layer: str | None = None):
         super().__init__()
         self.layer = layer
@@ -48,6 +50,11 @@ class Frozen(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, classes)."""
         return self.net(self.view(images))
+
+    @torch.no_grad()
+    def outputs(self, images: Tensor) -> Tensor:
+        """The same without a gradient; a subclass may read them from a file, so that hooks of layers do not run."""
+        return self(images)
 
     def features(self, images: Tensor, batch_statistics: bool = False) -> Tensor:
         """The last feature map (N, C, h, w), tokens as a square map, without a gradient; ``layer`` names another.

@@ -8,6 +8,7 @@ from ..frozen import Frozen
 from ..models import build_net
 from ..models.net import Net
 from ..registry import BACKBONES, HEADS
+from .output_cache import OutputCache
 from .weights import load_weights
 
 __all__ = ["Teacher"]
@@ -32,6 +33,8 @@ class Teacher(Frozen):
             them the images are taken as they are.
         size: side in pixels to which images are resized (bilinear); by default they are not.
         layer: where :meth:`features` looks; by default the last layer with more than one position.
+        cache: folder in which the logits of each batch are stored, for runs that see the same batch again: those of
+            the same seed and augmentation, on this machine's CPU. By default they are not.
 
     Raises:
         ValueError: unknown names or keys; a mean without its std, or without those of the images; at the first use,
@@ -40,7 +43,7 @@ class Teacher(Frozen):
     """
 
     def __init__(self, backbone, head=None, num_classes=None, checkpoint=None, mean=None, std=None, seen_mean=None,
-                 seen_std=None, size=None, layer=None):
+                 seen_std=None, size=None, layer=None, cache=None):
         super().__init__(None, layer)
         for part, value, registry in (("backbone", backbone, BACKBONES), ("head", head, HEADS)):
             if isinstance(value, dict):
@@ -55,6 +58,7 @@ class Teacher(Frozen):
         self.parts = dict(backbone=backbone, head=head, num_classes=num_classes)
         self.checkpoint, self.own, self.seen = checkpoint, (mean, std), (seen_mean, seen_std)
         self.size = None if size is None else number("size", size, 1, whole=True)
+        self.cache = None if cache is None else OutputCache(cache)
         self.register_buffer("scale", None, persistent=False)
         self.register_buffer("shift", None, persistent=False)
         self.renormalise(*self.own)
@@ -120,3 +124,8 @@ class Teacher(Frozen):
         if not self.has_logits:
             raise ValueError("this teacher has no classifier; give num_classes, and a checkpoint with its weights")
         return super().forward(images)
+
+    def outputs(self, images):
+        if self.cache is None or images.is_meta or torch.compiler.is_compiling():
+            return super().outputs(images)
+        return self.cache.read(images, self)

@@ -84,6 +84,8 @@ class Distill(MixMethod):
         self.needs = "hidden" if method.needs == "batch" else method.needs
         for key in ("blends", "pairs", "permutes", "sums_to_one", "neighbours", "capturable"):
             setattr(self, key, getattr(method, key))
+        if self.teacher.cache is not None and (hints or hidden == "layer"):
+            raise ValueError("teacher.cache stores logits; hints and hidden='layer' need the layers too: leave it out")
 
     @classmethod
     def example(cls):
@@ -189,7 +191,7 @@ class Distill(MixMethod):
                 with probes.acting(teacher, self.of_teacher(layer), mix):
                     logits = self.teacher(images)
             else:
-                logits = self.teacher(images)
+                logits = self.teacher.outputs(images)
         soft = (logits.float() / self.temperature).softmax(1)
         return mix(soft) if layer is not None and self.hidden == "outputs" else soft, \
             [heard[its] for _, its in self.hints.pairs]

@@ -17,6 +17,7 @@ RUN_ONLY = (
     "pin_memory", "prefetch_factor", "find_unused_parameters", "val_dataloader.batch_size", "train_cfg.stop_after",
     "default_hooks.logger", "default_hooks.timer", "default_hooks.checkpoint", "default_hooks.preview",
     "default_hooks.progress", "evals",
+    "model.mixup.teacher.cache",
 )
 # New names of classes, by their key: hashes and differences keep the old ones, so that older runs fit.
 RENAMED = {f"{key}.type": {"Accuracy": "TopK"} for key in ("val_evaluator", "test_evaluator")}
