@@ -11,8 +11,8 @@ from tests.engine.step.tape import remade
 from tests.engine.tiny import METHODS, config
 
 
-def build(tmp_path, method="MixUp", **changes):
-    cfg = config(tmp_path, mixup=method, epochs=2, images=60, custom_hooks=[], val_cfg=None, val_dataloader=None,
+def build(tmp_path, method="MixUp", images=60, **changes):
+    cfg = config(tmp_path, mixup=method, epochs=2, images=images, custom_hooks=[], val_cfg=None, val_dataloader=None,
                  val_evaluator=None, **changes)
     cfg.default_hooks.checkpoint = None
     runner = Runner.from_cfg(cfg)
@@ -82,8 +82,8 @@ def run(loop):
 def test_a_step_compiles_to_one_graph_a_program_and_trains_as_the_eager_one(tmp_path, method):
     torch._dynamo.reset()
     spec = dict(type="PuzzleMix", blocks=(2, 4)) if method == "PuzzleMix" else method  # finer grids trace for minutes
-    eager = run(build(tmp_path / "eager", spec))
-    loop, said, compiler = build(tmp_path / "compiled", spec), [], Counting()
+    eager = run(build(tmp_path / "eager", spec, images=30))
+    loop, said, compiler = build(tmp_path / "compiled", spec, images=30), [], Counting()
     loop.step = compiled = remade(loop.step, CompiledStep, warn=said.append, backend=compiler)
     run(loop)
     assert not said and compiler.graphs == len(compiled.compiled)
