@@ -427,3 +427,10 @@ def test_names_are_those_of_things(room):
              for name in (getattr(node, "id", None), getattr(node, "arg", None))
              if name in ("found", "told", "said", "mine", "reckoned", "what", "who")]
     assert names == []
+
+
+def test_tests_have_plain_names():
+    names = [(path.name, name) for path in sorted((ROOT / "tests").rglob("test_*.py"))
+             for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)]
+    assert len(names) > 1000
+    assert [pair for pair in names if {"told", "tells", "lies", "mine", "reckoned"} & set(pair[1].split("_"))] == []
