@@ -29,6 +29,10 @@ def run(action: Callable[[], int]) -> int:
     except (ValueError, TypeError, OSError, ImportError) as error:
         if not (is_input_error(error) or is_refusal(error)):
             raise
+        if sys.flags.dev_mode:
+            import traceback
+
+            traceback.print_exc()
         warn(f"error: {error}")
         return WRONG_INPUT
 

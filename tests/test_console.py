@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from openmix import console
+from openmix.errors import InputError
 from openmix.sweep.jobs import Job, write_list
 from tests.results.made import last_ten, make_run
 
@@ -32,6 +33,6 @@ def test_a_closed_pipe_ends_a_tool_quietly(line, tmp_path):
 
 def test_an_error_is_one_line_without_control_characters(capsys):
     def fail():
-        raise ValueError("a\nb\x1b[2J")
+        raise InputError("a\nb\x1b[2J")
     assert console.run(fail) == 2 and capsys.readouterr().err == "error: a b\\x1b[2J\n"
     assert console.run(lambda: 1) == 1

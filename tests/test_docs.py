@@ -307,7 +307,8 @@ def test_every_config_key_is_described():
             *rules.MODEL_PARTS, *optim.WRAPPER_KEYS, *optim.PARAMWISE_KEYS, *schedules.SCHEDULES, *DEFAULT_HOOKS,
             *hooks.__all__, *loops.__all__, *evaluation.__all__, *LOSSES.known(), *BACKBONES.known(),
             *(set(evaluators.__all__) - {"TopK"}),  # (its old name)
-            *(set(DATASETS.known()) - IN_PYTHON)}
+            *(name for name in DATASETS.known() if name not in IN_PYTHON
+              and DATASETS.get(name).__module__.startswith("openmix."))}  # (other tests register some of their own)
     own_hooks = [hook for name in hooks.__all__ if "__init__" in vars(hook := getattr(hooks, name))]
     for function in (loops.EpochLoop, evaluation.EvalLoop, *own_hooks, *schedules.SCHEDULES.values(),
                      *(getattr(evaluators, name) for name in evaluators.__all__)):
@@ -427,3 +428,10 @@ def test_names_are_those_of_things(room):
              for name in (getattr(node, "id", None), getattr(node, "arg", None))
              if name in ("found", "told", "said", "mine", "reckoned", "what", "who")]
     assert names == []
+
+
+def test_tests_have_plain_names():
+    names = [(path.name, name) for path in sorted((ROOT / "tests").rglob("test_*.py"))
+             for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)]
+    assert len(names) > 1000
+    assert [pair for pair in names if {"told", "tells", "lies", "mine", "reckoned"} & set(pair[1].split("_"))] == []

@@ -24,12 +24,12 @@ def evaluate(model, networks: dict, loader, evaluators: dict, limit: int | None 
         limit: at most so many batches a pass.
 
     Returns:
-        {network: values}, and for each network how many batches of this process gave logits that are not finite.
+        {network: values}, and for each network whether a batch of this process gave logits that are infinite or NaN.
     """
     first, own = next(iter(evaluators.values())), model.networks().keys()
     own, others = [name for name in evaluators if name in own], [name for name in evaluators if name not in own]
     perturbs = type(first).perturb is not Evaluator.perturb
-    wrong = torch.zeros(len(evaluators))
+    largest: dict[str, torch.Tensor] = {}  # logit of each network; NaN where one was. Two small kernels a batch
     for evaluator in evaluators.values():
         evaluator.begin(loader)
     for index in range(first.passes):
@@ -45,9 +45,11 @@ def evaluate(model, networks: dict, loader, evaluators: dict, limit: int | None 
                 logits |= {name: networks[name](images) for name in others}
             for name, evaluator in evaluators.items():
                 evaluator.update(logits[name], labels)
-            # minus infinity is how a head masks classes
-            wrong = torch.stack([~(logits[name] < float("inf")).all() for name in evaluators]) + wrong
-    return {name: evaluator.compute() for name, evaluator in evaluators.items()}, wrong
+                peak = logits[name].amax()
+                largest[name] = torch.maximum(largest[name], peak) if name in largest else peak
+    wrong = [~(largest[name] < float("inf")) for name in evaluators if name in largest]  # -inf masks classes
+    values = {name: evaluator.compute() for name, evaluator in evaluators.items()}
+    return values, torch.stack(wrong).float() if wrong else torch.zeros(len(evaluators))
 
 
 class EvalLoop(BaseLoop):

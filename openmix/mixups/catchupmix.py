@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from .. import functional, probes, sampling
+from .. import functional, sampling
 from .manifoldmix import INPUT, ManifoldMix
 
 
@@ -66,14 +66,15 @@ class CatchUpMix(ManifoldMix):
 
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
         draws = self.prepare_loss(images, labels, draws)
-        layer, lam = self.layers[draws["layer"]], self.share(images, draws)
-        box = self.keep_unmixed(draws["box"], draws, False) if INPUT in self.layers else None
-        if layer == INPUT:
-            logits = net(functional.paste_box(images, partial(self.partner, draws=draws), box))
-        else:
-            with probes.acting(net, layer, partial(self.mix, lam=lam, draws=draws, n=len(images))):
-                logits = net(images)
+        lam = self.share(images, draws)
+        logits = self.logits_with(net, images, draws, partial(self.mix, lam=lam, draws=draws, n=len(images)),
+                                  partial(self.paste, draws=draws))
         return dict(loss=criterion(logits, self.target(labels, lam, draws)))
+
+    def paste(self, images, draws):
+        """CutMix of the images, in a new tensor."""
+        box = self.keep_unmixed(draws["box"], draws, False)
+        return functional.paste_box(images, partial(self.partner, draws=draws), box)
 
     def mix(self, state, lam, draws, n):
         """Feature maps ``state`` (N, C, h, w) with the strong channels of the partners."""

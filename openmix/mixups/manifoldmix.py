@@ -2,6 +2,7 @@
 
 arXiv 1806.05236.
 """
+from collections.abc import Callable
 from functools import partial
 
 from torch import Tensor
@@ -59,13 +60,16 @@ class ManifoldMix(MixMethod):
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
         draws = self.prepare_loss(images, labels, draws)
         lam = self.drawn_lam(draws)
-        layer, mix = self.layers[draws["layer"]], partial(self.mix, lam=lam, draws=draws, n=len(images))
-        if layer == INPUT:
-            logits = net(mix(images))
-        else:
-            with probes.acting(net, layer, mix):
-                logits = net(images)
+        logits = self.logits_with(net, images, draws, partial(self.mix, lam=lam, draws=draws, n=len(images)))
         return dict(loss=criterion(logits, self.target(labels, lam, draws)))
+
+    def logits_with(self, net, images: Tensor, draws: dict, mix: Callable, mix_input: Callable | None = None) -> Tensor:
+        """Logits of ``images`` with ``mix`` at the drawn layer; at the input ``mix_input``, if it is another."""
+        layer = self.layers[draws["layer"]]
+        if layer == INPUT:
+            return net((mix_input or mix)(images))
+        with probes.acting(net, layer, mix):
+            return net(images)
 
     def mix(self, state, lam: Tensor, draws: dict, n: int):
         """``state`` (a layer's output) with every floating tensor (N, ...) in it mixed; other parts stay."""

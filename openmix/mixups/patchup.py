@@ -7,8 +7,7 @@ from torch import Tensor
 
 from .. import functional, probes, sampling
 from ..checks import number, switch
-from .base import MixMethod
-from .manifoldmix import INPUT
+from .manifoldmix import INPUT, ManifoldMix
 
 
 def block_holes(key: Tensor, shape, gamma: float, block_size: int) -> Tensor:
@@ -29,7 +28,7 @@ def block_holes(key: Tensor, shape, gamma: float, block_size: int) -> Tensor:
     return holes.view(centres.shape) > 0
 
 
-class PatchUp(MixMethod):
+class PatchUp(ManifoldMix):
     """Blocks of hidden features are interpolated with the partner's (soft) or replaced by them (hard).
 
     Each batch is mixed at one of ``layers``. The holes are those of :func:`block_holes`, the same for all images of a
@@ -52,8 +51,6 @@ class PatchUp(MixMethod):
     """
 
     weight_from = "model"
-    needs = "hidden"
-    blends = False
 
     paper = ('Faramarzi et al., "PatchUp: A Feature-Space Block-Level Regularization Technique for Convolutional '
              'Neural Networks", arXiv 2006.07794')
@@ -64,23 +61,14 @@ class PatchUp(MixMethod):
 
     def __init__(self, alpha: float = 2.0, layers=(INPUT, "layer1", "layer2"), *, hard: bool = False,
                  gamma: float | None = None, block_size: int = 7, **kwargs):
-        super().__init__(alpha, **kwargs)
-        layers = (layers,) if isinstance(layers, str) else layers
-        if not layers or not all(isinstance(layer, str) and layer for layer in layers):
-            raise ValueError(f"layers must be one or more names of layers, e.g. ('input', 'layer1'), got {layers!r}")
-        self.layers, self.hard = tuple(layers), switch("hard", hard)
+        super().__init__(alpha, layers, **kwargs)
+        self.hard = switch("hard", hard)
         self.gamma = (0.5 if self.hard else 0.75) if gamma is None else number("gamma", gamma, 0, 1)
         self.block_size = number("block_size", block_size, 1, whole=True)
-
-    def attach(self, net):
-        for layer in self.layers:
-            if layer != INPUT:
-                probes.plant(net, layer)
 
     def draw(self, n, size, generator=None, steps=(), device=None):
         rows = (*steps, n if self.per_sample else 1)
         draws = super().draw(n, size, generator, steps, device)
-        draws["layer"] = sampling.choose([1] * len(self.layers), steps, generator)
         draws["key"] = sampling.keys(rows, generator, device)
         draws["box_lam"] = sampling.uniform(0, 1, rows, generator, device)
         draws["centre"] = sampling.centres(size, rows, generator, device)
@@ -112,11 +100,7 @@ class PatchUp(MixMethod):
             shares.append(mask.mean((1, 2, 3)))
             return functional.blend(state, self.partner(state, draws), mask)
 
-        if layer == INPUT:
-            logits = net(mix(images))
-        else:
-            with probes.acting(net, layer, mix):
-                logits = net(images)
+        logits = self.logits_with(net, images, draws, mix)
         return dict(loss=2 * criterion(logits, self.target(labels, shares[0], draws)))
 
     def details(self, images, draws, net=None, labels=None):
