@@ -100,7 +100,8 @@ def draw(name: str, path: Path) -> bool:
         return True
     torch.manual_seed(0)
     try:
-        samples = method_samples(name, drawings(), torch.arange(2), ["sailing boat", "toadstool"], SHOWN, 1)
+        labels = torch.tensor([0, 9])  # of ten classes, as the networks of examples have
+        samples = method_samples(name, drawings(), labels, ["sailing boat", "toadstool"], SHOWN, 1)
     except ImportError:  # its network is of an extra
         return False
     gallery.save(gallery.draw(samples), path)
