@@ -14,7 +14,7 @@ from sphinx.util import logging
 sys.path.append(str(Path(__file__).resolve().parents[2] / "tools"))  # draw_strip
 
 FOLDER = Path("reference", "methods")
-SIDE = 96  # pixels of a drawing
+SIDE = 128  # pixels of a drawing: a multiple of 64 for PuzzleMix
 SHOWN = Namespace(lam=0.6, seed=0, checkpoint=None)
 WEIGHTS = dict(mask="the mean of the mask", lam="the drawn `lam`", model="computed with the network")
 NEEDS = dict(
