@@ -2,20 +2,15 @@
 
 Pages and pictures are made at build time in reference/methods/, from what the classes state.
 """
+import contextlib
 import inspect
+import io
 import re
-import sys
-from argparse import Namespace
-from functools import cache
 from pathlib import Path
 
 from sphinx.util import logging
 
-sys.path.append(str(Path(__file__).resolve().parents[2] / "tools"))  # draw_strip
-
 FOLDER = Path("reference", "methods")
-SIDE = 128  # pixels of a drawing: a multiple of 64 for PuzzleMix
-SHOWN = Namespace(lam=0.6, seed=0, checkpoint=None)
 WEIGHTS = dict(mask="the mean of the mask", lam="the drawn `lam`", model="computed with the network")
 NEEDS = dict(
     batch="images and labels", gradient="the gradient of the network at the images", hidden="layers of the network",
@@ -78,34 +73,15 @@ def gallery(pictures: dict[str, str | None]) -> str:
             f"```{{toctree}}\n:hidden:\n\n{names}\n```\n")
 
 
-@cache
-def drawings():
-    """The two drawings of README's picture as images (2, 3, SIDE, SIDE) in [0, 1]."""
-    import torch
-    from draw_strip import boat, toadstool
-    from torchvision.transforms.v2.functional import pil_to_tensor
-
-    return torch.stack([pil_to_tensor(draw().resize((SIDE, SIDE))) for draw in (boat, toadstool)]).float() / 255
-
-
 def draw(name: str, path: Path) -> bool:
-    """Draw what a method makes of the two drawings, unless a picture is there that is newer than the method."""
-    import torch
-
-    from openmix.cli.show import method_samples
+    """Draw the picture of a method with ``openmix show``, unless one is there that is newer than the method."""
+    from openmix.cli import main
     from openmix.registry import MIXUPS
-    from openmix.visualization import gallery
 
     if path.exists() and path.stat().st_mtime > Path(inspect.getfile(MIXUPS.get(name))).stat().st_mtime:
         return True
-    torch.manual_seed(0)
-    try:
-        labels = torch.tensor([0, 9])  # of ten classes, as the networks of examples have
-        samples = method_samples(name, drawings(), labels, ["sailing boat", "toadstool"], SHOWN, 1)
-    except ImportError:  # its network is of an extra
-        return False
-    gallery.save(gallery.draw(samples), path)
-    return True
+    with contextlib.redirect_stdout(io.StringIO()):
+        return main(["show", name, "--dataset", "Shapes", "--count", "1", "--out", str(path)]) == 0
 
 
 def write(path: Path, text: str) -> None:
