@@ -96,7 +96,7 @@ def draw(cells: list[Cell], missing: list[str]):
 
 def costs_of(cells: list[Cell]) -> dict[str, float]:
     """{row: time relative to Vanilla}, of rows that were measured on one kind of hardware."""
-    found: dict = {}
+    measured: dict = {}
     for cost in make_costs(cells):
-        found.setdefault(cost.row, []).append(cost.relative)
-    return {row: values[0] for row, values in found.items() if len(values) == 1 and values[0]}
+        measured.setdefault(cost.row, []).append(cost.relative)
+    return {row: values[0] for row, values in measured.items() if len(values) == 1 and values[0]}
