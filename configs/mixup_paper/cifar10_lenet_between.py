@@ -1,5 +1,5 @@
 # Figure 2 and Table 3 at the size of a CPU: LeNet on 500 images a class, without augmentation, so that ERM fits them.
-# In between on all 5,000; attacks, corruptions and hidden parts on 100 test images a class.
+# In between on all 5,000; attacks and hidden parts on 100 test images a class, corruptions (75 passes) on 20 a class.
 _base_ = ["../_base_/mixup_paper_cifar10.py"]
 model = dict(backbone=dict(type="LeNet"))
 train_dataloader = dict(
@@ -22,7 +22,8 @@ evals = dict(
     ifgsm4=dict(type="IFGSM", eps=4.0, steps=10, dataset=images),
     ifgsm8=dict(type="IFGSM", eps=8.0, steps=10, dataset=images),
     pgd4=dict(type="PGD", eps=4.0, steps=10, step=1.0, dataset=images),
-    corruptions=dict(type="Corruptions", dataset=images),
+    corruptions=dict(type="Corruptions", dataset=dict(
+        type="Subset", per_class=20, data=dict(type="CIFAR10", data_root="data", split="test"))),
     occlusion=dict(type="Occlusion", dataset=images),
 )
 del images
