@@ -1,5 +1,5 @@
-# Measured after cifar10_lenet_between: Table 3, black box, with images made by the gradient of another ERM network, seed 1
-# of the sweep mixup_paper_between_small; and beyond the paper. Added to a finished run of that sweep by
+# Measured after cifar10_lenet_between: Table 3, black box, with images made by the gradient of another ERM network,
+# seed 1 of the sweep mixup_paper_between_small; and what is beyond the paper. Added to a finished run of that sweep by
 # openmix test mixup_paper/cifar10_lenet_beyond CHECKPOINT --write
 _base_ = ["./cifar10_lenet_between.py"]
 other = dict(type="Teacher", backbone=dict(type="LeNet"), num_classes=10, head=dict(type="LinearHead", init_std=None),
