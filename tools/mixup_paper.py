@@ -82,10 +82,16 @@ def corruptions(root: Path) -> str:
 
 
 def gan(root: Path) -> str:
-    """Modes covered, share of good samples and distance, at each snapshot."""
-    results = [json.loads(file.read_text()) for file in root.glob("results/gan/*/gan.json")]
+    """Modes covered, share of good samples and distance, at each snapshot; then the samples."""
+    files = {file.parent: json.loads(file.read_text()) for file in root.glob("results/gan/*/gan.json")}
     keys = ("data", "form", "width", "alpha")
-    return gan_table.table(sorted(results, key=lambda result: [result["settings"][key] for key in keys]))
+    folders = sorted(files, key=lambda folder: [files[folder]["settings"][key] for key in keys])
+    text = gan_table.table([files[folder] for folder in folders])
+    for folder in folders:
+        settings = files[folder]["settings"]
+        title = f"{settings['data']}, width {settings['width']}, alpha {settings['alpha']:g}"
+        text += f"\n{title}:\n\n![Samples, {title}](../../results/gan/{folder.name}/samples.png)\n"
+    return text
 
 
 TABLES = dict(attacks=attacks, corruptions=corruptions, gan=gan)

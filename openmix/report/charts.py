@@ -56,10 +56,10 @@ def new_figure(x: str, y: str, tooltips, **options):
     return figure
 
 
-def curve_chart(y: str, curves: list[Curve], style: dict):
+def curve_chart(y: str, curves: list[Curve], style: dict, x: str = "epoch"):
     """Means as lines, the range over seeds as bands; runs that did not finish thin, with a mark where they end."""
-    tips = [("run", "@name"), ("epoch", "@x"), ("value", "@y{0.000}"), ("range", "@range"), ("seeds", "@n")]
-    figure = new_figure("epoch", y, tips)
+    tips = [("run", "@name"), (x, "@x"), ("value", "@y{0.000}"), ("range", "@range"), ("seeds", "@n")]
+    figure = new_figure(x, y, tips)
     entries = []
     for curve in curves:
         colour, dash = style[curve.row]
@@ -70,17 +70,17 @@ def curve_chart(y: str, curves: list[Curve], style: dict):
             ranges = [f"{low:.3f} to {high:.3f}" for low, high in zip(curve.low, curve.high, strict=True)]
             drawn += _line(figure, curve.label, curve.x, curve.mean, ranges if curve.n > 1 else None, curve.n,
                            color=colour, line_dash=dash, line_width=2)
-        for record, x, values in curve.singles:
+        for record, epochs, values in curve.singles:
             name = f"{curve.row}, seed {record.seed}, {record.state}"
-            drawn += _line(figure, name, x, values, None, 1, color=colour, line_dash="dashed", line_width=1.2)
-            end = figure.scatter(x[-1:], values[-1:], marker="x" if record.state != "done" else "circle", size=11,
+            drawn += _line(figure, name, epochs, values, None, 1, color=colour, line_dash="dashed", line_width=1.2)
+            end = figure.scatter(epochs[-1:], values[-1:], marker="x" if record.state != "done" else "circle", size=11,
                                  line_width=2, color=colour)
             drawn.append(end)
         if drawn:
             entries.append((curve.label, drawn))
     figure.hover.renderers = [r for _, drawn in entries for r in drawn if "name" in r.data_source.data]
     _legend(figure, entries)
-    if shown := last_values(curves):
+    if x == "epoch" and (shown := last_values(curves)):
         low, high = shown
         figure.y_range = bokeh().models.Range1d(low, high)
     return figure

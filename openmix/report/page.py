@@ -3,6 +3,7 @@ import base64
 import re
 import statistics
 from collections import defaultdict
+from itertools import count
 from pathlib import Path
 
 from ..escape import printable
@@ -15,6 +16,7 @@ from ..workdir.files import write_atomic
 from ..workdir.json_files import read_bytes
 from . import charts
 from .curves import METRICS, make_curve, read_run
+from .profiles import profiles
 from .tables import CELL_HEAD, RUN_HEAD, cell_rows, run_row, without_constants
 
 DATA_URI = "data:image/png;base64,"
@@ -55,14 +57,14 @@ def page(records: list[Record], title: str, pictures: bool = True, columns=()) -
     cells, columns = make_cells(records), parse_columns(columns, records)
     runs = {r.folder: read_run(r) for r in records}
     style = charts.colours(cell.row for cell in cells)
-    sections, items = [], {}
+    sections, items, targets = [], {}, map("chart{}".format, count())
     for cells_of, name in grouped(cells):
-        drawn = {f"chart{len(items) + i}": chart for i, chart in enumerate(curve_charts(cells_of, runs, style))}
+        drawn = {next(targets): chart for chart in curve_charts(cells_of, runs, style)}
         items |= {target: charts.as_item(chart.figure, target) for target, chart in drawn.items() if chart.figure}
         sections.append((name, drawn))
     costs = {}
     for name, figure in cost_charts(cells, style):
-        target = f"chart{len(items)}"
+        target = next(targets)
         items[target], costs[target] = charts.as_item(figure, target), name
     cell_head, rows, same = without_constants((*CELL_HEAD, *map(".".join, columns)), cell_rows(cells, columns),
                                               ("network", "data", "epochs", "published", "hardware"))
@@ -118,7 +120,7 @@ class Chart:
 
 
 def curve_charts(cells: list[Cell], runs: dict, style: dict) -> list[Chart]:
-    """Accuracies as dots, then the curves of accuracy and loss, of the cells of one group."""
+    """Accuracies as dots, curves of accuracy and loss, then evaluations that are lists, of the cells of a group."""
     points = [charts.Point(cell.row, "", 0.0, cell.mean, cell.std, len(cell.values)) for cell in cells
               if cell.mean is not None]
     drawn = [Chart(charts.dot_chart(points, style), [])] if len(points) > 1 else []
@@ -129,7 +131,8 @@ def curve_charts(cells: list[Cell], runs: dict, style: dict) -> list[Chart]:
         notes = [f"Without a value of {metric}: {'; '.join(missing)}."] if missing else []
         figure = charts.curve_chart(axis, shown, style) if shown else None
         drawn.append(Chart(figure, notes))
-    return drawn
+    return drawn + [Chart(charts.curve_chart(title, curves, style, axis), [])
+                    for (title, axis), curves in profiles(cells).items()]
 
 
 def cost_charts(cells: list[Cell], style: dict) -> list[tuple]:

@@ -56,8 +56,7 @@ def check(record: dict) -> None:
                              f"of {record['epochs']} epochs")
         _check(f"{where}data.", evaluation["data"], {}, DATA)
         for network, values in evaluation["networks"].items():
-            kinds = {key: optional(_kind(key)) for key in values}
-            _check(f"{where}networks.{shown(network)[1:-1]}.", values, {}, kinds)
+            _check(f"{where}networks.{shown(network)[1:-1]}.", values, {}, {key: _measured(key) for key in values})
     if record["status"] == "done" and record["epochs"] != record["max_epochs"]:
         raise ValueError(f"result.json is wrong: it says done after {record['epochs']} of "
                          f"{record['max_epochs']} epochs")
@@ -92,6 +91,12 @@ def percent_or_number(name: str):
 def _kind(name: str):
     kind = percent_or_number(name)
     return kind if kind is PERCENT else is_value
+
+
+def _measured(name: str):
+    """The kind of a value of a named evaluation: one, or a list of them, as the accuracies of Occlusion."""
+    kind = optional(_kind(name))
+    return lambda value: kind(value) or list_of(optional(percent_or_number(name)))(value)
 
 
 def _check(where: str, part: dict, needed: dict, others: dict | None = None) -> None:

@@ -126,3 +126,17 @@ def test_missing_or_damaged_files_are_refused(tmp_path):
     (tmp_path / "bad.csv.xz").write_bytes(b"no archive")
     with pytest.raises(ValueError, match="cannot read"):
         TableData(tmp_path / "bad.csv.xz")
+
+
+def test_classes_that_a_line_parts_are_learned_without_error_in_ten_epochs(tmp_path):
+    """The network and the recipe of the mixup paper."""
+    from openmix import apis
+    from openmix.engine.config.load import load_config
+
+    points = torch.randn(400, 2, generator=torch.Generator().manual_seed(0)).double()
+    points[:, 0] += torch.where(torch.arange(400) % 2 == 0, 4.0, -4.0)
+    file = write(tmp_path / "line.csv", [[*row, i % 2] for i, row in enumerate(points.tolist())], ["a", "b", "class"])
+    cfg = load_config(apis.config_root() / "mixup_paper/table_iris.py")
+    cfg.merge_from_dict({"model.num_classes": 2, "model.backbone.in_features": 2, "work_dir": str(tmp_path / "run"), **{
+        f"{loader}.dataset.file": str(file) for loader in ("train_dataloader", "val_dataloader", "test_dataloader")}})
+    assert apis.train(cfg)["networks"]["net"]["last"]["top1"] == 100

@@ -1,9 +1,12 @@
-"""No training loss stays below the entropy of the mixed labels: Zhang et al., arXiv 1710.09412.
+"""No training loss stays below the entropy of the mixed labels, no accuracy above their larger share: arXiv 1710.09412.
 
 The cross-entropy with a target is at least the target's entropy. Of two classes with weights lam ~ Beta(a, a) and
 1 - lam that is psi(2a + 1) - psi(a + 1) nats in the mean, and nothing where both images are of one class. A logged loss
-below this floor proves that images and labels are not mixed alike.
+below this floor proves that images and labels are not mixed alike. The training accuracy that counts a class with its
+weight has a ceiling likewise, the mean of the largest weight.
 """
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -157,3 +160,48 @@ def test_the_mean_loss_of_that_network_is_the_closed_form(name):
         found.append(SoftCrossEntropy()(Sees()(mixed), target))
     found, expected = torch.stack(found), (1 - 1 / CLASSES) * mean_entropy(method.alpha)
     assert abs(found.mean() - expected) < 4 * found.std() / 300**0.5 + 0.003
+
+
+def mean_larger(alpha):
+    """Mean of max(lam, 1 - lam) with lam ~ Beta(alpha, alpha): 1/2 + 1 / (4^a a B(a, a))."""
+    a = torch.tensor(float(alpha), dtype=torch.float64)
+    return float(0.5 + (a.mul(2).lgamma() - 2 * a.lgamma() - a * math.log(4)).exp() / a)
+
+
+@pytest.mark.parametrize("alpha, larger, ceiling", [
+    (0.1, 0.9416, 0.9474), (0.2, 0.8988, 0.9089), (0.4, 0.8398, 0.8558), (1, 0.75, 0.775), (2, 0.6875, 0.7188),
+    (4, 0.6367, 0.6730), (8, 0.5982, 0.6384), (32, 0.5497, 0.5947)])
+def test_the_mean_larger_share_is_that_of_the_closed_form(alpha, larger, ceiling):
+    assert abs(mean_larger(alpha) - larger) < 1e-4
+    assert abs(1 / CLASSES + (1 - 1 / CLASSES) * larger - ceiling) < 1e-4
+    lam = sampling.beta(alpha, (100_000,), generator())
+    values = torch.maximum(lam, 1 - lam)
+    assert abs(values.mean() - larger) < 4 * values.std() / 100_000**0.5 + 1e-4
+
+
+@batch_only
+def test_no_accuracy_on_mixed_labels_is_above_their_larger_share_and_that_network_reaches_it(name):
+    method, labels = make(name), torch.arange(N) % CLASSES
+    images = torch.eye(CLASSES)[labels][:, :, None, None].expand(-1, -1, 32, 32).contiguous()
+    for step in range(8):
+        draws = method.draw(N, (32, 32), generator(step))
+        mixed, target = method(images, labels, draws)
+        weights = as_target(target).dense(CLASSES)
+        ceiling = mixed_labels(method, images, labels, draws).max(1).values.mean()
+        accuracies = [weights.gather(1, predicted[:, None]).mean() for predicted in
+                      (Sees()(mixed).argmax(1), labels, labels.roll(1), torch.zeros_like(labels))]
+        assert max(accuracies) <= ceiling + 1e-4 and accuracies[0] >= ceiling - 0.01  # lam is met within a pixel
+
+
+@pytest.mark.parametrize("name", LAM)
+def test_the_mean_accuracy_of_that_network_is_the_closed_form(name):
+    """1/C + (1 - 1/C) E max(lam, 1 - lam) over random pairs."""
+    method, values = make(name), []
+    images = torch.eye(CLASSES)[:, :, None, None].expand(-1, -1, 32, 32)
+    for step in range(300):
+        labels = torch.randint(CLASSES, (N,), generator=generator(step))
+        mixed, target = method(images[labels], labels, method.draw(N, (32, 32), generator(1000 + step)))
+        weights = as_target(target).dense(CLASSES)
+        values.append(weights.gather(1, Sees()(mixed).argmax(1, keepdim=True)).mean())
+    values, expected = torch.stack(values), 1 / CLASSES + (1 - 1 / CLASSES) * mean_larger(method.alpha)
+    assert abs(values.mean() - expected) < 4 * values.std() / 300**0.5 + 0.003

@@ -166,12 +166,14 @@ def test_a_file_of_schema_1_that_measured_nothing_is_read(tmp_path):
     (dict(data=3), "evals.cal.data is 3"), (dict(networks=[]), "evals.cal.networks is"),
     (dict(networks=dict(net=3)), "evals.cal.networks is"),
     (dict(networks=dict(net=dict(top1=101.0))), "evals.cal.networks.net.top1 is 101.0"),
+    (dict(networks=dict(net=dict(top1=[50.0, 101.0]))), "evals.cal.networks.net.top1 is [50.0, 101.0]"),
     (dict(networks=dict(net=dict(ece="x"))), "evals.cal.networks.net.ece is 'x'"),
     (dict(networks=dict(net=dict(ece=[[1.0]]))), "evals.cal.networks.net.ece is"),
     (dict(type=3), "evals.cal.type is 3"),
     (dict(data=dict(sha256=5)), "evals.cal.data.sha256 is 5")])
 def test_an_evaluation_of_another_kind_is_named(change, message):
-    good = dict(epoch=12, data=dict(name="x"), networks=dict(net=dict(ece=0.1, accuracy=[1.0, None], nll=None)))
+    good = dict(epoch=12, data=dict(name="x"), networks=dict(net=dict(
+        ece=0.1, accuracy=[1.0, None], nll=None, top1=[90.0, None])))
     found = result.build(history(dict(net=[1.0] * 12)), **FACTS)
     schema.check(found | dict(evals=dict(cal=good)))
     with pytest.raises(ValueError, match="result.json is wrong") as error:
