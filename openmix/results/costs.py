@@ -30,10 +30,15 @@ class Cost:
 
 
 def make_costs(cells: list[Cell], baseline: str = "Vanilla") -> list[Cost]:
-    """Costs of the rows of one network on one data set, sorted by hardware and row."""
+    """Costs of the rows of one network on one data set, sorted by hardware and row.
+
+    Runs that may have read the outputs of their teacher from files (``teacher.cache``) are left out.
+    """
     results, kin = defaultdict(list), {}
     for cell in cells:
         for record in cell.counted + cell.repeated:
+            if reads_outputs(record.config["model"].get("mixup")):
+                continue
             key = hardware_of(record), cell.row, cell.method
             results[key].append(record.result)
             kin.setdefault(key, _all_but_method(record))
@@ -53,6 +58,12 @@ def make_costs(cells: list[Cell], baseline: str = "Vanilla") -> list[Cost]:
             cost.relative, cost.why = speeds[base[0]] / cost.img_s, ""
         costs.append(cost)
     return costs
+
+
+def reads_outputs(mixup: dict | None) -> bool:
+    """Whether the config of a mixing method has a teacher whose outputs are stored."""
+    teacher = (mixup or {}).get("teacher")
+    return isinstance(teacher, dict) and teacher.get("cache") is not None
 
 
 def show_hardware(hardware: tuple) -> str:
