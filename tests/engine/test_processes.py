@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 
 from openmix.engine import checkpoint
-from tests.engine.tiny import METHODS, ROOT, assert_equal_state, command, config, dump, losses, train
+from tests.engine.tiny import METHODS, ROOT, assert_equal_state, command, config, dump, losses, spec, train
 
 
 def logged(folder):
@@ -125,9 +125,11 @@ def progress(folder):
 
 @pytest.mark.parametrize("method, number", [
     ("MixUp", signal.SIGKILL), ("MixUp", signal.SIGTERM), ("MixUp", signal.SIGINT), ("AutoMix", signal.SIGKILL),
-    ("AutoMix", signal.SIGTERM)], ids=str)
+    ("AutoMix", signal.SIGTERM), ("Distill", signal.SIGKILL)], ids=str)
 def test_a_killed_run_resumes_to_the_weights_of_an_unkilled_one(tmp_path, method, number):
     options = dict(mixup=method, epochs=6, images=100)
+    if method == "Distill":  # with a teacher, hidden mixing and regressors that are trained along
+        options["mixup"] = dict(spec(method), method=dict(type="ManifoldMix"), hints=[["layer2", "layer2"]])
     train(config(tmp_path / "whole", **options))
     cfg = config(tmp_path / "cut", **options)
     path = dump(cfg, tmp_path / "config.py")
