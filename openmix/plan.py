@@ -19,7 +19,7 @@ class PlanRow(NamedTuple):
     mix: dict  # draws of the mixing method: tensors (B or 1, ...), host choices, dicts of the same
     seed: int | None = None  # reseeds the default generators
     index: Tensor | None = None  # (B,) int64, images of a resident set
-    crop: Tensor | None = None  # (B, 2) int16 in [0, 2 * padding], row and column of the crop in the padded image
+    crop: Tensor | None = None  # (B, 2) int16, at least 0: row and column of the crop in the padded image
     flip: Tensor | None = None  # (B,) bool, mirrored images
     labels: Tensor | None = None  # (B,) int64, of a streamed set
     images: Tensor | None = None  # (B, C, H, W) uint8, decoded
@@ -182,15 +182,16 @@ def no_draws(n: int, size, generator=None, steps=(), device=None) -> dict:
 
 
 def epoch_plan(seed: int, epoch: int, num_images: int, total_batch: int, draw: Callable = no_draws,
-               size: Sequence[int] = (), padding: int = 4, flip: float = 0.5) -> Plan:
+               size: Sequence[int] = (), padding: int = 4, flip: float = 0.5, spare: int = 0) -> Plan:
     """Everything random about an epoch of S = num_images // total_batch steps, on the CPU.
 
     A function of its arguments alone: neither earlier epochs nor the number of processes change it. The images that
     fill no whole batch are left out, others each epoch.
 
     Args:
-        draw: draws of the mixing method for all steps, as ``MixMethod.draw``. size: (H, W) of the images.
-        padding: border of the random crop. flip: chance that an image is mirrored. With both 0, the plan has neither.
+        draw: draws of the mixing method for all steps, as ``MixMethod.draw``. size: (H, W) of what it mixes.
+        padding: border of the random crop. flip: chance that an image is mirrored. spare: pixels by which an image is
+            higher and wider than a crop. With all of them 0, the plan has neither crops nor flips.
 
     Returns:
         Plan with ``index`` (S, B), ``crop`` (S, B, 2), ``flip`` (S, B), ``mix`` and ``seed``; see :class:`PlanRow`.
@@ -207,14 +208,14 @@ def epoch_plan(seed: int, epoch: int, num_images: int, total_batch: int, draw: C
         mix=draw(total_batch, size, mix, steps=(steps,)),
         seed=keys((steps,), step).tolist(),  # host numbers on purpose
     )
-    return plan._replace(**crops_and_flips(shape, padding, flip, augment))
+    return plan._replace(**crops_and_flips(shape, 2 * padding + spare, flip, augment))
 
 
-def crops_and_flips(shape: Sequence[int], padding: int, flip: float, generator=None) -> dict:
-    """``crop`` (*shape, 2) and ``flip`` (*shape) of a plan; empty with both settings 0."""
-    if not padding and not flip:
+def crops_and_flips(shape: Sequence[int], shifts: int, flip: float, generator=None) -> dict:
+    """``crop`` (*shape, 2) in 0 ... ``shifts`` and ``flip`` (*shape) of a plan; empty with both settings 0."""
+    if not shifts and not flip:
         return {}
-    return dict(crop=integers(2 * padding + 1, (*shape, 2), generator).to(torch.int16),
+    return dict(crop=integers(shifts + 1, (*shape, 2), generator).to(torch.int16),
                 flip=uniform(0, 1, shape, generator) < flip)
 
 

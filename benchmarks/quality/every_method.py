@@ -62,7 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--processes", type=int, default=2, help="of the runs with several; 1 leaves these out")
     parser.add_argument("--teacher", help="work dir of a trained ResNet-20; by default one is trained first")
     parser.add_argument("--out", help="also write the values as JSON; methods that the file has stay in the table")
-    parser.add_argument("--write", metavar="FILE", help="put the table between the markers quality:methods of this file")
+    parser.add_argument("--write", metavar="FILE", help="write the table between the markers quality:methods of FILE")
     return parser
 
 

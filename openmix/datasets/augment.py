@@ -18,20 +18,22 @@ def check_padding(padding: int, mode: str, size) -> None:
                          f"{mode!r}, got {padding!r}")
 
 
-def crop_flip(images: Tensor, offsets: Tensor, flip: Tensor, padding: int = 4, mode: str = "reflect") -> Tensor:
-    """Pad, crop back to the same size, flip: in one gather, without the padded copy.
+def crop_flip(images: Tensor, offsets: Tensor, flip: Tensor, padding: int = 4, mode: str = "reflect",
+              size: int | None = None) -> Tensor:
+    """Pad, crop, flip: in one gather, without the padded copy.
 
     Args:
-        images: (B, C, H, W), any dtype. offsets: (B, 2) whole numbers in [0, 2 * padding], row and column of the crop
-            in the padded image. flip: (B,) bool, mirror left and right after the crop.
+        images: (B, C, H, W), any dtype. offsets: (B, 2) whole numbers, row and column of the crop in the padded image:
+            in [0, 2 * padding], or up to H - ``size`` more. flip: (B,) bool, mirror left and right after the crop.
         mode: what the border holds: ``"reflect"`` (no repeated edge pixel) or ``"zeros"``.
+        size: side of the crop; by default it is as large as the image.
 
     Returns:
-        (B, C, H, W), equal bit by bit to ``F.pad``, slicing and ``flip`` of each image.
+        (B, C, H, W) or (B, C, size, size), equal bit by bit to ``F.pad``, slicing and ``flip`` of each image.
     """
     b, c, height, width = images.shape
-    y = offsets[:, :1] + torch.arange(-padding, height - padding, device=images.device)
-    x = offsets[:, 1:] + torch.arange(-padding, width - padding, device=images.device)
+    y = offsets[:, :1] + torch.arange(-padding, (size or height) - padding, device=images.device)
+    x = offsets[:, 1:] + torch.arange(-padding, (size or width) - padding, device=images.device)
     x = torch.where(flip[:, None], x.flip(1), x)
     if mode == "reflect":  # ... 2 1 0 1 2 ... H-2 H-1 H-2 ...
         y, x = height - 1 - (height - 1 - y.abs()).abs(), width - 1 - (width - 1 - x.abs()).abs()
@@ -42,10 +44,16 @@ def crop_flip(images: Tensor, offsets: Tensor, flip: Tensor, padding: int = 4, m
 
 
 def _pick(images: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """images[b, :, y[b], x[b]] for rows (B, H) and columns (B, W)."""
+    """images[b, :, y[b], x[b]] for rows (B, h) and columns (B, w)."""
     b, c, height, width = images.shape
     flat = (y[:, :, None] * width + x[:, None, :]).view(b, 1, -1).expand(b, c, -1)
-    return images.flatten(2).gather(2, flat).view(images.shape)
+    return images.flatten(2).gather(2, flat).view(b, c, y.shape[1], x.shape[1])
+
+
+def centre(images: Tensor, size: int) -> Tensor:
+    """The (size, size) pixels in the middle of images (B, C, H, W)."""
+    top, left = (round((side - size) / 2) for side in images.shape[2:])
+    return images[:, :, top:top + size, left:left + size]
 
 
 def mirror(images: Tensor, flip: Tensor) -> Tensor:

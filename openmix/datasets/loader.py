@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from ..checks import number
+from ..checks import is_whole, number
 from ..plan import Plan, PlanRow, check_batch, epoch_plan, no_draws
 from .arrays import ArrayData
-from .augment import check_padding, crop_flip, mirror, normalise, per_channel, standardise
+from .augment import centre, check_padding, crop_flip, mirror, normalise, per_channel, standardise
 from .neighbours import neighbour_table, partners
 from .options import statistics
 
@@ -34,6 +34,8 @@ class Loader:
         noise: standard deviation of Gaussian noise on training values, in units of the data before normalisation: for
             uint8 images of pixels in [0, 1]; for sets that standardise each example, after that. The default
             generator of the device draws it, which a training step has seeded.
+        crop: side of the images that are handed out: random crops in training, the centre in evaluation. By default
+            they are as large as those of ``data``.
         mean, std: per channel, or one number for all; for uint8 of pixels in [0, 1]. Those of ``data`` by default;
             if it has none either, values are not normalised.
         dtype: of the images handed out.
@@ -50,16 +52,19 @@ class Loader:
 
     def __init__(self, data: ArrayData, total_batch: int = 100, *, batch_size: int | None = None,
                  padding: int | None = None, mode: str = "reflect", flip: float | None = None, noise: float = 0.0,
-                 mean=None, std=None, device="cpu", dtype=torch.float32, seed: int = 0, rank: int = 0, world: int = 1,
-                 train: bool = True, draw: Callable | None = None, neighbours: dict | None = None, method=None):
+                 crop: int | None = None, mean=None, std=None, device="cpu", dtype=torch.float32, seed: int = 0,
+                 rank: int = 0, world: int = 1, train: bool = True, draw: Callable | None = None,
+                 neighbours: dict | None = None, method=None):
         self.data, self.total_batch, self.seed, self.train = data, total_batch, seed, train
         self.device, self.dtype, self.rank, self.world = torch.device(device), dtype, rank, world
         if method is not None:
             warnings.warn("method= is now draw=method.draw", DeprecationWarning, stacklevel=3)
             draw = method.draw
         self.draw = no_draws if draw is None else draw
-        self.shape, plain = tuple(data.shape), not data.is_bytes
+        self.crop, plain = check_crop(crop, data), not data.is_bytes
+        self.shape = tuple(data.shape) if crop is None else (data.shape[0], crop, crop)
         self.size = self.shape[1:]
+        self.spare = data.shape[-1] - self.shape[-1]  # pixels around a crop
         self.padding = (0 if plain else 4) if padding is None else padding
         self.mode, self.flip = mode, (0.0 if plain else 0.5) if flip is None else flip
         self.batch_size = (100 if self.device.type == "cpu" else self.gpu_batch) if batch_size is None else batch_size
@@ -102,10 +107,11 @@ class Loader:
     def whole_plan(self, epoch: int) -> Plan:
         """The plan of all processes."""
         plan = epoch_plan(self.seed, epoch, len(self.data), self.total_batch, self.draw, self.size, self.padding,
-                          self.flip)
+                          self.flip, self.spare)
         if self.table is None:
             return plan
-        return plan._replace(partner=partners(self.table, plan, self.seed, epoch, self.padding, self.flip))
+        return plan._replace(partner=partners(self.table, plan, self.seed, epoch, 2 * self.padding + self.spare,
+                                              self.flip))
 
     def rows(self, epoch: int = 0, start: int = 0, columns: dict | None = None) -> Iterator[PlanRow]:
         """Training steps of an epoch from step ``start`` on, as rows of its plan on the device.
@@ -118,8 +124,8 @@ class Loader:
     def batch(self, row: PlanRow) -> tuple[Tensor, Tensor]:
         """Images (B, C, H, W) or vectors (B, D), and labels (B,), of a row; reads nothing back to the host."""
         images, labels = self.fetch(row)
-        if self.padding:
-            images = crop_flip(images, row.crop, row.flip, self.padding, self.mode)
+        if self.padding or self.spare:
+            images = crop_flip(images, row.crop, row.flip, self.padding, self.mode, self.crop)
         elif self.flip:
             images = mirror(images, row.flip)
         images = self.normalise(images)
@@ -135,7 +141,9 @@ class Loader:
         return {**row.mix, "partner_images": images, "partner_labels": labels}
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Raw images as the network takes them."""
+        """Raw images as the network takes them; of those larger than a crop the centre."""
+        if self.crop is not None:
+            images = centre(images, self.crop)
         return normalise(standardise(images) if self.data.standardise else images, self.mean, self.std, self.dtype)
 
     def batches(self, epoch: int = 0, start: int = 0) -> Iterator:
@@ -164,7 +172,17 @@ class Loader:
         facts = dict(total_batch=self.total_batch, padding=self.padding, mode=self.mode, flip=self.flip)
         facts |= dict(noise=self.noise) if self.noise else {}
         facts |= dict(neighbours=self.neighbours) if self.neighbours else {}
+        facts |= {} if self.crop is None else dict(crop=self.crop)
         return {**self.data.describe(), **(facts if self.train else {})}
+
+
+def check_crop(crop, data: ArrayData) -> int | None:
+    """``crop``, if it is None or a side that fits into the images of ``data``, which are squares; else ValueError."""
+    if crop is not None and (not is_whole(crop, 1) or len(data.shape) != 3 or len(set(data.shape[1:])) > 1 or
+                             crop > data.shape[1]):
+        raise ValueError(f"crop must be the side of squares inside square images, and those of {data.name} are "
+                         f"{tuple(data.shape)}, got {crop!r}")
+    return crop
 
 
 class ResidentLoader(Loader):

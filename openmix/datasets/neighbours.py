@@ -73,14 +73,14 @@ def nearest(images: Tensor, k: int, device="cpu") -> Tensor:
     return torch.cat(rows)
 
 
-def partners(table: Tensor, plan: Plan, seed: int, epoch: int, padding: int, flip: float) -> dict:
+def partners(table: Tensor, plan: Plan, seed: int, epoch: int, shifts: int, flip: float) -> dict:
     """Columns of the images that are mixed in: for each of ``plan.index`` (S, B) a random one of its neighbours.
 
     They have crops and flips of their own, by draws that shift no others.
     """
     generator = keyed_generator(seed, epoch, PARTNER)
     index = table[plan.index, integers(table.shape[1], plan.index.shape, generator)].long()
-    return dict(index=index, **crops_and_flips(index.shape, padding, flip, generator))
+    return dict(index=index, **crops_and_flips(index.shape, shifts, flip, generator))
 
 
 # -- the cache ---------------------------------------------------------------------------------------------------------

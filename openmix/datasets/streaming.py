@@ -57,6 +57,8 @@ class StreamingLoader(Loader):
         super().__init__(data, total_batch, padding=padding, **settings)
         if self.train:
             check_resized_crop(scale, ratio, self.padding)
+            if scale is not None and self.spare:
+                raise ValueError(f"crop={self.crop} and scale={scale!r} are two ways to crop: leave one of them out")
         self.scale, self.ratio = scale, ratio
         self.num_workers = default_workers() if num_workers is None else num_workers
         if self.num_workers < 0:

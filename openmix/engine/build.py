@@ -98,7 +98,7 @@ def build_loader(runner, cfg, train: bool, where: str = "val_dataloader"):
     data = DATASETS.build(with_seed(cfg.pop("dataset"), runner.seed))
     if training is not None:
         data = agreement.fit_to_training(data, training.data, allow, where, warn)
-        options = training.statistics()
+        options = dict(training.statistics(), crop=training.crop)
     options = dict(options, device=runner.device, rank=runner.rank, world=runner.world_size, train=train, **cfg)
     if train:
         options.update(seed=runner.seed, draw=model.mixup.draw, neighbours=model.mixup.neighbours)

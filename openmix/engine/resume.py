@@ -39,6 +39,8 @@ def data_facts(loader) -> dict:
     """Data facts stored with the weights: enough to prepare images alike and to name classes."""
     data = loader.data
     view = {key: getattr(data, key) for key in ("resize", "interpolation") if hasattr(data, key)}
+    if loader.spare:  # files are resized as the set's images are, before the centre is cut out
+        view.setdefault("resize", data.shape[1])
     return dict(name=data.name, classes=list(data.classes), size=list(loader.size), **view,
                 **loader.statistics())
 

@@ -32,10 +32,15 @@ class Cost:
 
 
 def make_costs(cells: list[Cell], baseline: str = "Vanilla") -> list[Cost]:
-    """Costs of the rows of one network on one data set, sorted by hardware and row."""
+    """Costs of the rows of one network on one data set, sorted by hardware and row.
+
+    Runs that may have read the outputs of their teacher from files (``teacher.cache``) are left out.
+    """
     results, kin = defaultdict(list), {}
     for cell in cells:
         for record in cell.counted + cell.repeated:
+            if reads_outputs(record.config["model"].get("mixup")):
+                continue
             key = hardware_of(record), cell.row, cell.method
             results[key].append(record.result)
             kin.setdefault(key, _all_but_method(record))
@@ -61,6 +66,12 @@ def ratio(baseline: list[dict], runs: list[dict]) -> float:
     """Time for an image of ``runs`` over that of ``baseline``: processor time, where all were measured on a CPU."""
     key = "cpu_img_s" if all(result.get("cpu_img_s") for result in (*baseline, *runs)) else "img_s"
     return _median(baseline, key) / _median(runs, key)
+
+
+def reads_outputs(mixup: dict | None) -> bool:
+    """Whether the config of a mixing method has a teacher whose outputs are stored."""
+    teacher = (mixup or {}).get("teacher")
+    return isinstance(teacher, dict) and teacher.get("cache") is not None
 
 
 def show_hardware(hardware: tuple) -> str:

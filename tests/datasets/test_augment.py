@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torchvision.transforms import Normalize, ToTensor
 from torchvision.transforms import functional as tv
 
-from openmix.datasets.augment import check_padding, crop_flip, mirror, normalise, per_channel
+from openmix.datasets.augment import centre, check_padding, crop_flip, mirror, normalise, per_channel
 
 TORCHVISION = dict(reflect=dict(mode="reflect"), zeros=dict(mode="constant", value=0))
 
@@ -44,6 +44,21 @@ def test_crop_flip_equals_pad_slice_and_flip_bit_by_bit(mode, size, padding, dty
     found = crop_flip(images, offsets, flip, padding, mode)
     assert found.dtype == dtype and torch.equal(found, slow(images, offsets, flip, padding, mode))
     assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize("size, padding, side", [((32, 32), 4, 28), ((9, 12), 0, 7), ((8, 8), 2, 1)])
+def test_a_smaller_crop_is_the_corner_of_the_large_one(size, padding, side):
+    """A crop at (y, x) of the padded image: where the whole one at a smaller offset has it, further in."""
+    images = torch.randint(0, 256, (40, 3, *size), generator=torch.Generator().manual_seed(1))
+    padded = torch.nn.functional.pad(images, (padding,) * 4)
+    for k in range(40):
+        y, x = (k * 7) % (size[0] + 2 * padding - side + 1), (k * 5) % (size[1] + 2 * padding - side + 1)
+        expected = padded[k:k + 1, :, y:y + side, x:x + side]
+        found = [crop_flip(images[k:k + 1], torch.tensor([[y, x]]), torch.tensor([f]), padding, "zeros", side)
+                 for f in (False, True)]
+        assert torch.equal(found[0], expected) and torch.equal(found[1], expected.flip(3))
+    top, left = round((size[0] - side) / 2), round((size[1] - side) / 2)
+    assert torch.equal(centre(images, side), images[:, :, top:top + side, left:left + side])
 
 
 @pytest.mark.parametrize("mode", ["reflect", "zeros"])

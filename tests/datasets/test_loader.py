@@ -161,6 +161,25 @@ def test_zeros_and_reflect_differ_at_the_border(data):
     assert not torch.equal(reflect, zeros) and torch.equal(reflect[..., 4:8, 4:8], zeros[..., 4:8, 4:8])
 
 
+def test_smaller_crops_are_drawn_everywhere_in_training_and_from_the_centre_in_evaluation(data):
+    plain = dict(crop=8, mean=(0, 0, 0), std=(1, 1, 1))
+    loader = ResidentLoader(data, 10, padding=2, mode="zeros", draw=CutMix().draw, **plain)
+    plan = loader.plan(0)
+    assert loader.shape == (3, 8, 8) and loader.size == (8, 8)
+    assert set(plan.crop.flatten().tolist()) == set(range(12 + 2 * 2 - 8 + 1))
+    assert plan.mix["box"].max() == 8  # methods draw for what they mix
+    images, _, _, _ = next(iter(loader))
+    padded = torch.nn.functional.pad(data.images[plan.index[0]], (2, 2, 2, 2)) / 255
+    for k, ((y, x), flip) in enumerate(zip(plan.crop[0].tolist(), plan.flip[0].tolist(), strict=True)):
+        expected = padded[k, :, y:y + 8, x:x + 8]
+        assert torch.equal(images[k], expected.flip(2) if flip else expected)
+    seen, _ = next(iter(ResidentLoader(data, train=False, **plain)))
+    assert torch.equal(seen, data.images[:100, :, 2:10, 2:10] / 255)
+    assert loader.describe()["crop"] == 8 and loader.describe()["size"] == [3, 12, 12]
+    whole = ResidentLoader(data, 10, padding=2, crop=12)
+    assert torch.equal(next(iter(whole))[0], next(iter(ResidentLoader(data, 10, padding=2)))[0])
+
+
 def test_describe_names_data_and_batches(data):
     found = ResidentLoader(data, 10, padding=3, mode="zeros").describe()
     assert found["sha256"] == data.sha256 and found["images"] == 107 and found["size"] == [3, 12, 12]
@@ -172,6 +191,7 @@ def test_describe_names_data_and_batches(data):
     (dict(total_batch=108), "make no batch"), (dict(total_batch=10, world=3), "use one of 1, 2, 5, 10 processes"),
     (dict(mode="edge"), "mode must be"), (dict(padding=12), "padding"), (dict(rank=2, world=2), "rank must lie"),
     (dict(std=(0, 1, 1)), "std must be"), (dict(train=False, batch_size=-1), "batch_size"), (dict(flip=2), "flip"),
+    (dict(crop=13), "crop must be the side of squares"), (dict(crop=0), "crop must be"),
 ])
 def test_impossible_settings_are_refused(data, settings, message):
     with pytest.raises(ValueError, match=message):

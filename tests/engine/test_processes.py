@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 
 from openmix.engine import checkpoint, run_checkpoints
-from tests.engine.tiny import METHODS, ROOT, assert_equal_state, command, config, dump, losses, train
+from tests.engine.tiny import METHODS, ROOT, assert_equal_state, command, config, dump, losses, spec, train
 
 
 def logged(folder):
@@ -124,9 +124,12 @@ def progress(folder):
 
 
 @pytest.mark.parametrize("method, numbers", [("MixUp", (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)),
-                                             ("AutoMix", (signal.SIGTERM, signal.SIGKILL))], ids=str)
+                                             ("AutoMix", (signal.SIGTERM, signal.SIGKILL)),
+                                             ("Distill", (signal.SIGKILL,))], ids=str)
 def test_a_run_killed_again_and_again_resumes_to_the_weights_of_an_unkilled_one(tmp_path, method, numbers):
     options = dict(mixup=method, epochs=8, images=100)
+    if method == "Distill":  # with a teacher, hidden mixing and regressors that are trained along
+        options["mixup"] = dict(spec(method), method=dict(type="ManifoldMix"), hints=[["layer2", "layer2"]])
     train(config(tmp_path / "whole", **options))
     cfg = config(tmp_path / "cut", **options)
     path = dump(cfg, tmp_path / "config.py")

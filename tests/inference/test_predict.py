@@ -40,6 +40,22 @@ def test_the_accuracy_of_every_network_is_that_of_the_run(runs, test_set, method
     assert top1(found, test_set.labels) == pytest.approx(record["networks"][network]["last"]["top1"], abs=1e-4)
 
 
+def test_files_are_cropped_as_in_the_evaluation_of_the_run(tmp_path, test_set):
+    """Trained on random crops of 24 pixels and evaluated on the centre: so are files, of the size of the data."""
+    train(config(tmp_path / "run", "CutMix", data_preprocessor=dict(crop=24), epochs=1))
+    record = json.loads((tmp_path / "run" / "result.json").read_text())
+    files = [tmp_path / f"{k}.png" for k in range(len(test_set))]
+    for file, image in zip(files, test_set.images, strict=True):
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(file)
+    found = openmix.infer(tmp_path / "run", files, batch_size=10)
+    assert top1(found, test_set.labels) == pytest.approx(record["networks"]["net"]["last"]["top1"], abs=1e-4)
+    net, facts = load_network(tmp_path / "run")
+    mean, std = (torch.tensor(facts["data"][k]).view(1, 3, 1, 1) for k in ("mean", "std"))
+    with torch.no_grad():
+        expected = net((test_set.images[:, :, 4:28, 4:28].float() / 255 - mean) / std).softmax(1)
+    torch.testing.assert_close(found.probabilities, expected)
+
+
 def test_the_networks_of_a_run_differ_so_that_one_for_another_would_be_noticed(runs, test_set):
     p = [openmix.infer(runs / "AutoMix", test_set.images, network=n).probabilities for n in ("mix_q", "one_q", "mix_k")]
     assert not torch.equal(p[0], p[1]) and not torch.equal(p[0], p[2])

@@ -277,6 +277,15 @@ def test_on_a_cpu_costs_are_of_processor_time_where_both_sides_measured_it(tmp_p
     assert {c.method: c.relative for c in found} == dict(Vanilla=1.0, MixUp=1.2, CutMix=2.0)
 
 
+def test_a_run_that_may_have_read_the_outputs_of_its_teacher_has_no_cost(tmp_path):
+    for name, cache in (("plain", ""), ("stored", ", cache='outputs'")):
+        mixup = f"type='Distill', teacher=dict(type='Teacher', backbone=dict(type='LeNet'){cache})"
+        make_run(tmp_path / name / "seed0", mixup, curve=last_ten(80.0), img_s=9000.0 if cache else 1000.0)
+    cells = make_cells(read_records(tmp_path))
+    assert [len(cell.counted) + len(cell.repeated) for cell in cells] == [2]
+    assert [(cost.runs, cost.img_s) for cost in make_costs(cells)] == [(1, 1000.0)]
+
+
 def test_of_several_baselines_the_one_with_the_same_recipe_is_the_measure(tmp_path):
     make_run(tmp_path / "v1" / "seed0", curve=last_ten(80.0), img_s=6000.0)
     other = make_run(tmp_path / "v2" / "seed0", curve=last_ten(80.0), img_s=1000.0, weight_decay=0.5)

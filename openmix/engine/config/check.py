@@ -245,9 +245,10 @@ def check_run(cfg) -> None:
 
 
 def check_preprocessor(normalise) -> None:
-    """Channel means and standard deviations, in units of pixels divided by 255."""
-    check_keys("data_preprocessor", normalise, {"mean", "std"})
-    for key, values in normalise.items():
+    """Channel means and standard deviations, in units of pixels divided by 255; the side of a crop."""
+    check_keys("data_preprocessor", normalise, {"mean", "std", "crop"})
+    check_count("data_preprocessor.crop", normalise.get("crop") or 1)
+    for key, values in ((key, normalise[key]) for key in ("mean", "std") if key in normalise):
         numbers = isinstance(values, (list, tuple)) and all(map(is_number, values))
         if not numbers or len(values) != 3 or max(values) > 1 or min(values) < 0 or (key == "std" and min(values) <= 0):
             raise ValueError(f"data_preprocessor.{key} is three numbers in units of pixel / 255, so in [0, 1], got "

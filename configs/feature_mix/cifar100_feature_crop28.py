@@ -1,0 +1,2 @@
+_base_ = ["./cifar100_feature.py"]
+data_preprocessor = dict(crop=28)

@@ -1,0 +1,2 @@
+_base_ = ["./cifar100_input.py"]
+data_preprocessor = dict(crop=28)

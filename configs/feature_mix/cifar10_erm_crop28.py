@@ -1,0 +1,2 @@
+_base_ = ["./cifar10_erm.py"]
+data_preprocessor = dict(crop=28)

@@ -1,0 +1,2 @@
+_base_ = ["./cifar10_feature.py"]
+data_preprocessor = dict(crop=28)

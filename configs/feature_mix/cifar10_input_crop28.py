@@ -1,0 +1,2 @@
+_base_ = ["./cifar10_input.py"]
+data_preprocessor = dict(crop=28)
