@@ -3,7 +3,7 @@
 
     python benchmarks/quality/every_method.py --data-root data
     python benchmarks/quality/every_method.py --dataset Shapes --methods CutMix AutoMix --iterations 10
-    python benchmarks/quality/every_method.py --data-root data --write docs/reference/every_method.md
+    python benchmarks/quality/every_method.py --data-root data --write docs/reference/methods.md
 
 Each method trains a small ResNet (a small transformer where it needs attention) on one process, on several, and on
 several with gradients accumulated over two batches. Each of these runs is done twice: straight, and stopped in the
@@ -62,7 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--processes", type=int, default=2, help="of the runs with several; 1 leaves these out")
     parser.add_argument("--teacher", help="work dir of a trained ResNet-20; by default one is trained first")
     parser.add_argument("--out", help="also write the values as JSON; methods that the file has stay in the table")
-    parser.add_argument("--write", metavar="FILE", help="put the table between the markers quality:methods of this file")
+    parser.add_argument("--write", metavar="FILE", help="put the table between the markers quality:methods of it")
     return parser
 
 
@@ -186,23 +186,29 @@ def several(args) -> dict:
 
 
 def show(args, found: dict) -> bool:
-    """Print the table; whether all is as it should be."""
-    table, right = PrettyTable(["method", "processes, accumulation", "loss", *CHECKS]), True
-    for name, settings in found.items():
-        for setting, outcome in settings.items():
-            checks = [outcome.get(key, False) for key in CHECKS]
-            loss = f"{outcome['first']:.3f} -> {outcome['last']:.3f}" if "first" in outcome else outcome["error"][:60]
-            table.add_row([name, setting, loss, *("yes" if check else "NO" for check in checks)])
-            right = right and all(checks)
+    """Print the table, a row a method; whether all is as it should be."""
+    settings = list(dict.fromkeys(setting for outcomes in found.values() for setting in outcomes))
+    table, right = PrettyTable(["method", *settings, *CHECKS]), True
+    for name, outcomes in found.items():
+        checks = [all(outcomes.get(s, {}).get(key, False) for s in settings) for key in CHECKS]
+        table.add_row([f"`{name}`", *(losses_cell(outcomes.get(s, {})) for s in settings),
+                       *("yes" if check else "NO" for check in checks)])
+        right = right and all(checks)
     table.set_style(TableStyle.MARKDOWN)
     table.align["method"] = "l"
     text = (f"{args.iterations} iterations of batches of {args.batch} on {data(args.dataset, args.data_root).name}, "
-            f"ResNet-{args.depth} or a transformer of 4 blocks.\n\n{table.get_string()}\n")
+            f"ResNet-{args.depth} or a transformer of 4 blocks. Columns of losses: processes, and batches an update."
+            f"\n\n{table.get_string()}\n")
     print(text)
     if args.write:
         new = documents.rewrite(Path(args.write).read_text(), lambda name: text, args.write, "quality")
         Path(args.write).write_text(new)
     return right
+
+
+def losses_cell(outcome: dict) -> str:
+    """Mean loss of the first and of the last iterations."""
+    return f"{outcome['first']:.3f} to {outcome['last']:.3f}" if "first" in outcome else outcome.get("error", "-")[:60]
 
 
 def main() -> int:
