@@ -134,14 +134,9 @@ def equal_on_all_ranks(model) -> bool:
 
 
 def same_end(straight, again) -> bool:
-    """Equal parameters, bit by bit, and equal buffers.
-
-    Processes average their running statistics whenever they save, so with several these agree within rounding.
-    """
-    exact = not dist.is_initialized()
-    buffers = zip(straight.buffers(), again.buffers(), strict=True)
-    return (all(torch.equal(a, b) for a, b in zip(straight.parameters(), again.parameters(), strict=True))
-            and all(torch.equal(a, b) if exact else torch.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in buffers))
+    """Equal parameters and buffers, bit by bit."""
+    first, second = straight.state_dict(), again.state_dict()
+    return first.keys() == second.keys() and all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 def examine(args, name: str, accumulate: int) -> dict:
