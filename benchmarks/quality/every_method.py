@@ -10,7 +10,8 @@ several with gradients accumulated over two batches. Each of these runs is done 
 middle and resumed. Columns: mean loss of the first and the last five iterations of each run; whether the losses are
 finite, whether the last are lower, whether the parameters of all processes are equal, and whether the resumed run ends
 with the same parameters as the straight one, bit by bit. The loss is that of the trained network: of methods that log
-parts of it (``loss_one_q`` ...), their sum, without the part of a teacher or a mask. A method with a teacher gets a
+parts of it (``loss_one_q`` ...), their sum, without the part of a teacher or a mask. It is divided by the weight of
+the labels where these do not sum to 1 (``label_weight``). A method with a teacher gets a
 ResNet-20 that is trained first. The exit status is 1 if anything is not as it should be.
 """
 import argparse
@@ -96,7 +97,7 @@ def losses(work_dir) -> list[float]:
         entries = [json.loads(line) for line in path.read_text().splitlines()]
         for entry in (entry for entry in entries if "loss" in entry):
             parts = [value for key, value in entry.items() if key.startswith("loss_") and key.endswith("_q")]
-            found[entry["step"]] = sum(parts) if parts else entry["loss"]
+            found[entry["step"]] = (sum(parts) if parts else entry["loss"]) / entry.get("label_weight", 1)
     return [found[step] for step in sorted(found)]
 
 
