@@ -193,8 +193,8 @@ def show(args, found: dict) -> bool:
     table.set_style(TableStyle.MARKDOWN)
     table.align["method"] = "l"
     text = (f"{args.iterations} iterations of batches of {args.batch} on {data(args.dataset, args.data_root).name}, "
-            f"ResNet-{args.depth} or a transformer of 4 blocks. Columns of losses: processes, and batches an update."
-            f"\n\n{table.get_string()}\n")
+            f"ResNet-{args.depth} or a transformer of 4 blocks. Columns of\n"
+            f"losses: processes, and batches an update.\n\n{table.get_string()}\n")
     print(text)
     if args.write:
         new = documents.rewrite(Path(args.write).read_text(), lambda name: text, args.write, "quality")
