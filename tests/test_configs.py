@@ -64,8 +64,9 @@ def test_the_configs_of_the_tables_exist():
 def test_every_config_passes_its_own_check(name):
     check_config(config(name))
     data, _, rest = name.partition("/")
-    method = rest.removesuffix("_openmixup").removesuffix("_decouple").removesuffix("_p").split("_")[-1]
-    mixup = config(name).model.mixup
+    for variant in ("_openmixup", "_decouple", "_p"):
+        rest = rest.removesuffix(variant)
+    mixup, method = config(name).model.mixup, rest.split("_")[-1]
     if data == "distill":  # <data set>_kd_<method and alpha>
         data, _, rest = rest.partition("_")
         method = "distill" if rest.startswith("kd") else "vanilla"

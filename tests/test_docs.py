@@ -154,7 +154,9 @@ def understand(words: list[str]) -> None:
         script, rest = "dist_train.sh", rest[2:]
     if script in ("dist_train.sh", "dist_test.sh"):
         script, rest = script[5:].replace(".sh", ".py"), [rest[0], *rest[2:], "--gpus", rest[1]]
-    if words[1].startswith("tools/") and script.endswith(".py"):
+    if "\ndef make_parser()" in Path(words[1]).read_text():  # no part of the command openmix
+        runpy.run_path(words[1])["make_parser"]().parse_args(rest)
+    elif words[1].startswith("tools/") and script.endswith(".py"):
         command = script.removesuffix(".py")
         understand_command(TOOLS.get(command, command), rest)
     elif words[1] == "tests/browser/run.sh":
@@ -164,8 +166,6 @@ def understand(words: list[str]) -> None:
     elif script == "run_tests.sh":
         missing = [word for word in rest if word.endswith(".py") and not Path(word).is_file()]
         assert not missing, f"no such tests: {missing}"
-    elif "\ndef make_parser()" in Path(words[1]).read_text():
-        runpy.run_path(words[1])["make_parser"]().parse_args(rest)
     else:
         assert script == "quickstart.sh", f"{script} is not checked here"
 

@@ -3,14 +3,15 @@
 
     python benchmarks/quality/every_method.py --data-root data
     python benchmarks/quality/every_method.py --dataset Shapes --methods CutMix AutoMix --iterations 10
-    python benchmarks/quality/every_method.py --data-root data --write docs/reference/every_method.md
+    python benchmarks/quality/every_method.py --data-root data --write docs/reference/methods.md
 
 Each method trains a small ResNet (a small transformer where it needs attention) on one process, on several, and on
 several with gradients accumulated over two batches. Each of these runs is done twice: straight, and stopped in the
 middle and resumed. Columns: mean loss of the first and the last five iterations of each run; whether the losses are
 finite, whether the last are lower, whether the parameters of all processes are equal, and whether the resumed run ends
 with the same parameters as the straight one, bit by bit. The loss is that of the trained network: of methods that log
-parts of it (``loss_one_q`` ...), their sum, without the part of a teacher or a mask. A method with a teacher gets a
+parts of it (``loss_one_q`` ...), their sum, without the part of a teacher or a mask. It is divided by the weight of
+the labels where these do not sum to 1 (``label_weight``). A method with a teacher gets a
 ResNet-20 that is trained first. The exit status is 1 if anything is not as it should be.
 """
 import argparse
@@ -96,7 +97,7 @@ def losses(work_dir) -> list[float]:
         entries = [json.loads(line) for line in path.read_text().splitlines()]
         for entry in (entry for entry in entries if "loss" in entry):
             parts = [value for key, value in entry.items() if key.startswith("loss_") and key.endswith("_q")]
-            found[entry["step"]] = sum(parts) if parts else entry["loss"]
+            found[entry["step"]] = (sum(parts) if parts else entry["loss"]) / entry.get("label_weight", 1)
     return [found[step] for step in sorted(found)]
 
 
@@ -134,14 +135,9 @@ def equal_on_all_ranks(model) -> bool:
 
 
 def same_end(straight, again) -> bool:
-    """Equal parameters, bit by bit, and equal buffers.
-
-    Processes average their running statistics whenever they save, so with several these agree within rounding.
-    """
-    exact = not dist.is_initialized()
-    buffers = zip(straight.buffers(), again.buffers(), strict=True)
-    return (all(torch.equal(a, b) for a, b in zip(straight.parameters(), again.parameters(), strict=True))
-            and all(torch.equal(a, b) if exact else torch.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in buffers))
+    """Equal parameters and buffers, bit by bit."""
+    first, second = straight.state_dict(), again.state_dict()
+    return first.keys() == second.keys() and all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 def examine(args, name: str, accumulate: int) -> dict:
@@ -186,23 +182,29 @@ def several(args) -> dict:
 
 
 def show(args, found: dict) -> bool:
-    """Print the table; whether all is as it should be."""
-    table, right = PrettyTable(["method", "processes, accumulation", "loss", *CHECKS]), True
-    for name, settings in found.items():
-        for setting, outcome in settings.items():
-            checks = [outcome.get(key, False) for key in CHECKS]
-            loss = f"{outcome['first']:.3f} -> {outcome['last']:.3f}" if "first" in outcome else outcome["error"][:60]
-            table.add_row([name, setting, loss, *("yes" if check else "NO" for check in checks)])
-            right = right and all(checks)
+    """Print the table, a row a method; whether all is as it should be."""
+    settings = list(dict.fromkeys(setting for outcomes in found.values() for setting in outcomes))
+    table, right = PrettyTable(["method", *settings, *CHECKS]), True
+    for name, outcomes in found.items():
+        checks = [all(outcomes.get(s, {}).get(key, False) for s in settings) for key in CHECKS]
+        table.add_row([f"`{name}`", *(losses_cell(outcomes.get(s, {})) for s in settings),
+                       *("yes" if check else "NO" for check in checks)])
+        right = right and all(checks)
     table.set_style(TableStyle.MARKDOWN)
     table.align["method"] = "l"
     text = (f"{args.iterations} iterations of batches of {args.batch} on {data(args.dataset, args.data_root).name}, "
-            f"ResNet-{args.depth} or a transformer of 4 blocks.\n\n{table.get_string()}\n")
+            f"ResNet-{args.depth} or a transformer of 4 blocks. Columns of\n"
+            f"losses: processes, and batches an update.\n\n{table.get_string()}\n")
     print(text)
     if args.write:
         new = documents.rewrite(Path(args.write).read_text(), lambda name: text, args.write, "quality")
         Path(args.write).write_text(new)
     return right
+
+
+def losses_cell(outcome: dict) -> str:
+    """Mean loss of the first and of the last iterations."""
+    return f"{outcome['first']:.3f} to {outcome['last']:.3f}" if "first" in outcome else outcome.get("error", "-")[:60]
 
 
 def main() -> int:

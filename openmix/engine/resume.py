@@ -10,8 +10,11 @@ from .distributed import launch
 from .distributed.launch import unwrap
 
 
-def save_run(runner, name: str, keep: int | None = None) -> None:
+def save_run(runner, name: str, keep: int | None = None, own_buffers: list[dict] | None = None) -> None:
     """Write everything a resume needs to ``work_dir/name``; with ``keep``, prune older ones afterwards.
+
+    Args:
+        own_buffers: of each process, in the middle of an epoch: the statistics that the model's are the mean of.
 
     Raises:
         Diverged: a weight or a state of the optimizer is not finite; nothing is written.
@@ -25,6 +28,7 @@ def save_run(runner, name: str, keep: int | None = None) -> None:
                   data=data_facts(loop.dataloader), data_sets=runner.data_records, openmix=workdir.version()),
         state_dict=unwrap(runner.model).state_dict(), optimizer=portable_state(loop.optimizer), loop=loop.state(),
         history_json=json.dumps(runner.history), mixup_history=launch.gather(unwrap(runner.model).mixup.history()))
+    content |= {} if own_buffers is None else dict(own_buffers=own_buffers)
     runner.call_hook("before_save_checkpoint", checkpoint=content)
     if runner.rank == 0:
         path = Path(runner.work_dir) / name
@@ -170,6 +174,8 @@ def resume(runner, path) -> None:
     unwrap(runner.model).load_state_dict(content["state_dict"])
     if meta["processes"] == runner.world_size:  # with another number each process would see others' images
         unwrap(runner.model).mixup.load_history(content.get("mixup_history", [{}] * runner.world_size)[runner.rank])
+        for name, value in content.get("own_buffers", [{}] * runner.world_size)[runner.rank].items():
+            unwrap(runner.model).get_buffer(name).copy_(value)
     load_optimizer(runner.train_loop.optimizer, content["optimizer"])
     runner.train_loop.load_state(content["loop"])
     runner.history, runner.seconds_before = json.loads(content["history_json"]), meta["seconds"]

@@ -14,7 +14,7 @@ import torch.distributed as dist
 from mmengine.runner import BaseLoop
 
 from .build import build_loader
-from .distributed.launch import average_buffers
+from .distributed.launch import average_buffers, gather, unwrap
 from .finite import not_finite, state_tensors
 from .logging.intervals import IntervalLog
 from .optim.optimizers import build_optimizer
@@ -213,8 +213,10 @@ class EpochLoop(BaseLoop):
         if not guard.immediate and guard.tripped:  # since the last log line
             raise self.diverged(Diverged("the loss was not finite"), self.first_iter + int(guard.good))
         self.runner.call_hook("before_stop")
+        own = {name: b for name, b in unwrap(self.runner.model).named_buffers() if b.is_floating_point()}
+        own = gather(own) if self.runner.world_size > 1 else None  # methods may use statistics before they are averaged
         average_buffers(self.runner.model)
-        save_run(self.runner, f"iter_{self._iter}.pth")
+        save_run(self.runner, f"iter_{self._iter}.pth", own_buffers=own)
         raise Stopped(self.runner.stop_signal.received)
 
     def not_finite(self) -> list[str]:

@@ -141,13 +141,15 @@ class SnapMix(MixMethod):
         return torch.stack([torch.arange(n, device=device), self.partner_index(n, draws, device)], 1)
 
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
+        """``loss`` and, for the log, ``label_weight``: how much all labels of an image weigh, which scales the loss."""
         if self.watched is None:
             raise ValueError("SnapMix reads a layer of the network: call method.attach(net) once before training")
         draws = self.prepare_loss(images, labels, draws)
         weight = self.weights(self.meaning(net, images, labels), labels, draws)
         mixed = paste_between(images, self.partner(images, draws), *self.boxes(draws))
         target = mix_target(labels, self.sources(len(images), draws, images.device), weight)
-        return dict(loss=criterion(net(mixed), self.maybe_dense(target)))
+        loss = criterion(net(mixed), self.maybe_dense(target))
+        return dict(loss=loss, label_weight=weight.sum(1).mean())
 
     def details(self, images, draws, net=None, labels=None):
         """Without ``net`` and ``labels`` all pixels mean the same."""

@@ -16,6 +16,7 @@ from tests.engine.tiny import ROOT, config, dump, train
 TWO_PROCESSES = '''
 import os, shutil, sys
 from pathlib import Path
+import torch
 import torch.distributed as dist
 from openmix.engine import checkpoint
 from openmix.engine.config.load import load_config
@@ -56,6 +57,19 @@ if dist.get_rank() == 0:
     key = "net.head.fc.weight"
     assert (whole["state_dict"][key] - forgotten["state_dict"][key]).abs().max() > 1e-5, "the history matters"
     print("BIT-EQUAL")
+eval_mode = {"model.mixup": dict(_delete_=True, type="PuzzleMix", blocks=(2,)), "sync_bn": False}
+run("plain", **eval_mode)  # its saliency uses the running statistics, of which each process has its own
+run("cut", **eval_mode, **{"train_cfg.stop_after": 6})
+if dist.get_rank() == 0:
+    first, second = checkpoint.load(root / "cut" / "iter_6.pth")["own_buffers"]
+    assert any(not torch.equal(value, second[name]) for name, value in first.items())
+dist.barrier()
+run("cut", **eval_mode, resume=True)
+if dist.get_rank() == 0:
+    plain, cut = (checkpoint.load(root / name / "epoch_2.pth") for name in ("plain", "cut"))
+    for part in ("state_dict", "optimizer"):
+        assert_equal_state(plain[part], cut[part])
+    print("STATISTICS-TOO")
 dist.barrier(); sys.stdout.flush()
 os._exit(0)  # all is asserted; gloo's threads sometimes abort an interpreter that ends by itself
 '''
@@ -69,7 +83,8 @@ def test_a_run_of_two_processes_cut_in_mid_epoch_goes_on_bit_by_bit(tmp_path):
             str(tmp_path / "check.py"), str(dump(cfg, tmp_path / "config.py")), str(tmp_path)]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(line, capture_output=True, text=True, timeout=200, env=env)
-    assert done.returncode == 0 and "BIT-EQUAL" in done.stdout, done.stdout[-1500:] + done.stderr[-6000:]
+    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-6000:]
+    assert "BIT-EQUAL" in done.stdout and "STATISTICS-TOO" in done.stdout
 
 
 @pytest.fixture(scope="module")
