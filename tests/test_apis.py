@@ -58,10 +58,10 @@ def test_networks_are_listed_and_made_by_name():
 
 
 def test_configs_are_listed_without_their_bases():
-    found = openmix.list_configs()
-    assert "cifar100/r18_mixup.py" in found and not [f for f in found if "_base_" in f]
+    actual = openmix.list_configs()
+    assert "cifar100/r18_mixup.py" in actual and not [f for f in actual if "_base_" in f]
     assert openmix.list_configs("cifar100/R18_mixup.*") == ["cifar100/r18_mixup.py"]
-    assert all((apis.config_root() / f).is_file() for f in found)
+    assert all((apis.config_root() / f).is_file() for f in actual)
 
 
 @pytest.mark.parametrize("path, expected", [
@@ -82,8 +82,8 @@ def test_a_config_is_trained_and_tested_in_two_calls(tmp_path):
     record = openmix.train(cfg)
     assert record["status"] == "done" and record["networks"]["net"]["last"]["epoch"] == 1
     before = cfg.to_dict()
-    found = openmix.test(cfg, tmp_path / "run" / "epoch_1.pth")
-    assert found["net"]["top1"] == record["networks"]["net"]["top1"][0] and found["net"]["count"] == 23
+    actual = openmix.test(cfg, tmp_path / "run" / "epoch_1.pth")
+    assert actual["net"]["top1"] == record["networks"]["net"]["top1"][0] and actual["net"]["count"] == 23
     assert cfg.to_dict() == before
 
 

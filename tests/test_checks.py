@@ -11,8 +11,8 @@ from openmix.checks import check_count, check_number, is_number, is_whole, plain
 
 @pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), np.array(3), torch.tensor(3)])
 def test_every_kind_of_check_count_counts(value):
-    found = check_count("n", value)
-    assert found == 3 and type(found) is int and is_number(value)
+    actual = check_count("n", value)
+    assert actual == 3 and type(actual) is int and is_number(value)
 
 
 @pytest.mark.parametrize("value", [0.5, np.float32(0.5), np.float64(0.5), np.array(0.5), torch.tensor(0.5),

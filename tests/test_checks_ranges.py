@@ -13,8 +13,8 @@ from openmix.checks import image_shape, number, pair, switch
     (2, 2), (0.5, 0.5), (np.int64(1), 1), (np.float32(0.5), 0.5), (Fraction(1, 2), 0.5), (torch.tensor(2), 2),
     (np.array(0.5), 0.5), (torch.tensor(0.5), 0.5)], ids=repr)
 def test_numbers_of_every_library_are_kept_as_pythons_own(value, kept):
-    found = number("x", value)
-    assert found == kept and type(found) is type(kept)
+    actual = number("x", value)
+    assert actual == kept and type(actual) is type(kept)
 
 
 @pytest.mark.parametrize("value", [True, np.True_, torch.tensor(True), math.nan, math.inf, -math.inf, "1", None, [1],

@@ -88,8 +88,8 @@ def test_the_model_of_every_config_builds_with_the_parameters_of_the_tables():
         data, backbone = name.split("/")[0], name.split("/")[1].rsplit("_", 1)[0]
         with torch.device("meta"):
             model = MODELS.build(config(name.removesuffix(".py")).model)
-        found = sum(p.numel() for p in model.net.parameters())
-        assert found == PARAMETERS.get(data, {}).get(backbone, found), name
+        actual = sum(p.numel() for p in model.net.parameters())
+        assert actual == PARAMETERS.get(data, {}).get(backbone, actual), name
         built[name] = model.mixup
     kinds = {type(part).__name__ for mixup in built.values() for part in mixup.modules()}
     assert len(built) >= 70 and kinds >= set(MIXUPS.known())

@@ -75,9 +75,9 @@ def test_alignmix_takes_turns_with_mixup(name):
 @pytest.mark.parametrize("name", DECOUPLED)
 def test_a_decoupled_loss_has_the_shipped_settings(name):
     eta, mode, power, alpha = DECOUPLED[name]
-    found = changes(f"cifar100/{name}", f"cifar100/{name}_decouple")
-    assert found.pop("model.mixup.alpha", None) == alpha and found.pop("train_cfg.max_epochs") == 800
-    assert all(key.startswith("model.loss.") for key in found)
+    actual = changes(f"cifar100/{name}", f"cifar100/{name}_decouple")
+    assert actual.pop("model.mixup.alpha", None) == alpha and actual.pop("train_cfg.max_epochs") == 800
+    assert all(key.startswith("model.loss.") for key in actual)
     built = LOSSES.build(config(f"cifar100/{name}_decouple").model.loss)
     assert (built.eta, built.mode, built.power, built.threshold) == (eta, mode, power, 0.5)
     cfg = config(f"cifar100/{name}_decouple")

@@ -48,7 +48,7 @@ def documents(paths):
 
 
 def blocks(path: Path, language: str) -> list[str]:
-    return [code for found, code in FENCE.findall(path.read_text()) if found == language]
+    return [code for actual, code in FENCE.findall(path.read_text()) if actual == language]
 
 
 def files(path: Path) -> dict[str, str]:
@@ -229,8 +229,8 @@ def test_the_method_of_the_example_passes_its_test_and_the_contract(folder):
 def expand(name: str) -> list[str]:
     """``a/{b,c}.py`` as the shell reads it."""
     match = re.search(r"\{([^}]*)\}", name)
-    return [name] if not match else [found for part in match[1].split(",")
-                                     for found in expand(name[:match.start()] + part + name[match.end():])]
+    return [name] if not match else [actual for part in match[1].split(",")
+                                     for actual in expand(name[:match.start()] + part + name[match.end():])]
 
 
 def named_files(path: Path) -> list[str]:
@@ -269,9 +269,9 @@ def test_relative_links_lead_somewhere(path):
     for link in re.findall(r"\]\(([^)\s]+)\)", prose(path)):
         if not link.startswith("https://"):
             target, _, anchor = link.partition("#")
-            found = (path.parent / target).resolve() if target else path
-            assert found.is_file(), f"{path.name}: {link}"
-            assert not anchor or anchor in anchors(found), f"{path.name}: {link}"
+            actual = (path.parent / target).resolve() if target else path
+            assert actual.is_file(), f"{path.name}: {link}"
+            assert not anchor or anchor in anchors(actual), f"{path.name}: {link}"
 
 
 # -- what is listed is all there is ---------------------------------------------------------------------------------
@@ -378,8 +378,8 @@ def sentences(text: str) -> list[str]:
     text = text.replace("e.g.", "eg").replace("i.e.", "ie").replace(" ...", "")
     lines = ["" if line.startswith(("|", "#")) else line for line in text.splitlines()]
     paragraphs = re.split(r"\n\s*\n|\n(?=\s*(?:[*-]|\d+\.)\s)", "\n".join(lines))
-    found = [sentence for paragraph in paragraphs for sentence in re.split(r"(?<=[.!?])\**\s+", paragraph)]
-    return [" ".join(sentence.split()) for sentence in found if re.search(r"\w", sentence)]
+    actual = [sentence for paragraph in paragraphs for sentence in re.split(r"(?<=[.!?])\**\s+", paragraph)]
+    return [" ".join(sentence.split()) for sentence in actual if re.search(r"\w", sentence)]
 
 
 def test_sentences_are_counted():

@@ -85,11 +85,11 @@ def test_opencv_itself_finds_the_same_numbers():
     detector = cv2.saliency.StaticSaliencyFineGrained_create()
     for height, width in ((32, 32), (64, 121)):
         images = pictures(8, height, width)
-        for image, found in zip(images, fine_grained(images), strict=True):
+        for image, actual in zip(images, fine_grained(images), strict=True):
             blue_first = np.ascontiguousarray(image.flip(0).permute(1, 2, 0).numpy())
             expected = np.asarray(detector.computeSaliency(blue_first)[1])
             expected = expected * 255 if expected.dtype == np.float32 else expected
-            assert np.array_equal(found.numpy() % 256, np.round(expected))
+            assert np.array_equal(actual.numpy() % 256, np.round(expected))
 
 
 # -- what OpenCV makes of floats -----------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ def test_of_float_images_it_never_chooses_the_byte_of_the_exponent_and_prefers_t
 
 def test_of_float_images_its_peak_has_nothing_to_do_with_that_of_their_pixels():
     pixels = pictures(300, 32, 32)
-    right, theirs = (found.flatten(1).argmax(1) for found in (
+    right, theirs = (actual.flatten(1).argmax(1) for actual in (
         fine_grained(pixels), float_bytes((pixels.float() / 255 - 0.47) / 0.2)))
     distance = torch.hypot((right // 32 - theirs // 32).float(), (right % 32 - theirs % 32).float())
     assert (right == theirs).float().mean() < 0.03 and distance.mean() > 10
@@ -134,6 +134,6 @@ def test_of_float_images_it_compares_bytes_of_the_floats_with_means_of_the_float
                 on[y, x] += math.trunc(max(parts[y, x] - mean, 0)) % 256
                 off[y, x] += math.trunc(max(mean - parts[y, x], 0)) % 256
     expected = sum(np.trunc(255 * part / max(part.max(), 1)) for part in (on, off))
-    found = float_bytes(image)[0].numpy()
+    actual = float_bytes(image)[0].numpy()
     exact = np.arange(32) % 4 >= 2  # the low bytes of a float are the rounding of whoever computes it
-    assert np.abs(found - expected)[:, exact].max() <= 2 and found[:, 3::4].max() < 255
+    assert np.abs(actual - expected)[:, exact].max() <= 2 and actual[:, 3::4].max() < 255

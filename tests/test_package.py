@@ -93,10 +93,10 @@ def test_a_wheel_holds_all_code_all_configs_and_the_marker_of_types(installed):
 
 
 def test_a_wheel_holds_the_data_files_of_the_package(installed):
-    found = [p.relative_to(ROOT) for p in (ROOT / "openmix").rglob("*")
+    actual = [p.relative_to(ROOT) for p in (ROOT / "openmix").rglob("*")
              if p.is_file() and p.suffix != ".py" and "__pycache__" not in p.parts]
-    assert Path("openmix/report/report.html") in found
-    assert [path for path in found if not (installed / path).is_file()] == []
+    assert Path("openmix/report/report.html") in actual
+    assert [path for path in actual if not (installed / path).is_file()] == []
 
 
 def test_an_installed_wheel_lists_and_reads_its_configs(installed, tmp_path):
@@ -113,8 +113,8 @@ print(openmix.__file__, len(openmix.list_configs()), cfg.model.mixup.type, openm
 """
     home, count, kind, alpha = python(code, installed, tmp_path).split()
     assert home == str(installed / "openmix" / "__init__.py") and (kind, alpha) == ("MixUp", "1.0")
-    found = [p for p in (ROOT / "configs").rglob("*.py") if not {"_base_", "grids", "sweeps"} & set(p.parts)]
-    assert int(count) == len(found)
+    actual = [p for p in (ROOT / "configs").rglob("*.py") if not {"_base_", "grids", "sweeps"} & set(p.parts)]
+    assert int(count) == len(actual)
 
 
 GRID = """

@@ -68,10 +68,10 @@ def test_what_is_no_config_is_none_by_name_either(name):
 
 def test_a_child_imports_this_very_package_wherever_it_starts(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
-    found = paths.child_environment()
-    assert found == dict(PYTHONPATH=f"{ROOT}{os.pathsep}/nowhere")
+    actual = paths.child_environment()
+    assert actual == dict(PYTHONPATH=f"{ROOT}{os.pathsep}/nowhere")
     line = [sys.executable, "-c", "import openmix; print(openmix.__file__)"]
-    done = subprocess.run(line, env={**os.environ, **found}, capture_output=True, text=True)
+    done = subprocess.run(line, env={**os.environ, **actual}, capture_output=True, text=True)
     assert done.stdout.strip() == str(ROOT / "openmix/__init__.py")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     assert paths.child_environment() == {}, "it is there already"

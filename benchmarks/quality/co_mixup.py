@@ -121,7 +121,7 @@ def main():
     data, method = CIFAR100(args.data_root, "test"), CoMixup()
     net = trained_net(data, 100 * args.batches, args.steps).train()
     saliencies = []
-    found = {"ours": []} if gco is None else {"ours": [], "authors' (gco)": []}
+    actual = {"ours": []} if gco is None else {"ours": [], "authors' (gco)": []}
     count = args.batches * args.draws
     for k in range(count):
         if k < args.batches:
@@ -135,7 +135,7 @@ def main():
             return torch.from_numpy(numpy.stack([by_swaps(*part, **method.energy) for part in given])).float()
 
         solvers = {"ours": lambda case=case: compose(**case, **method.energy), "authors' (gco)": authors}
-        for name, rows in found.items():
+        for name, rows in actual.items():
             begin = time.perf_counter()
             shares = solvers[name]()
             rows.append([*measures(shares, case, method.energy), (time.perf_counter() - begin) * 1e3])
@@ -144,7 +144,7 @@ def main():
 
     table = PrettyTable(["solver", "saliency kept", "inputs an output", "uses of an input, sd", "max", "half cells",
                          "penalty", "ms a batch"])
-    mean = {name: torch.tensor(rows).mean(0).tolist() for name, rows in found.items()}
+    mean = {name: torch.tensor(rows).mean(0).tolist() for name, rows in actual.items()}
     for name, row in mean.items():
         table.add_row([name, *(f"{value:.3f}" for value in row[:2]), *(f"{value:.2f}" for value in row[2:4]),
                        f"{row[4]:.3f}", f"{row[5]:.1f}", f"{row[6]:.0f}"])
@@ -153,7 +153,7 @@ def main():
     if gco is None:
         print("the authors' solver needs gco-wrapper: pip install gco-wrapper")
     else:
-        ours, authors = (torch.tensor(rows) for rows in found.values())
+        ours, authors = (torch.tensor(rows) for rows in actual.values())
         gap = (ours - authors) / authors.mean(0)
         error = gap.std(0) / count**0.5
         print(f"saliency {gap[:, 0].mean():+.2%} (standard error {error[0]:.2%}), inputs {gap[:, 1].mean():+.2%} "

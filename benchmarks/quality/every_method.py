@@ -92,13 +92,13 @@ def config(args, name: str, accumulate: int, work_dir) -> Config:
 
 def losses(work_dir) -> list[float]:
     """The logged loss of the trained network in each iteration, of all parts of a run."""
-    found = {}
+    actual = {}
     for path in sorted(Path(work_dir).glob("*/vis_data/scalars.json")):
         entries = [json.loads(line) for line in path.read_text().splitlines()]
         for entry in (entry for entry in entries if "loss" in entry):
             parts = [value for key, value in entry.items() if key.startswith("loss_") and key.endswith("_q")]
-            found[entry["step"]] = (sum(parts) if parts else entry["loss"]) / entry.get("label_weight", 1)
-    return [found[step] for step in sorted(found)]
+            actual[entry["step"]] = (sum(parts) if parts else entry["loss"]) / entry.get("label_weight", 1)
+    return [actual[step] for step in sorted(actual)]
 
 
 def trained(cfg, resume: bool):
@@ -156,7 +156,7 @@ def examine(args, name: str, accumulate: int) -> dict:
 
 def part(args, settings) -> dict:
     """{method: {setting: outcome}} of the settings (processes, accumulate); errors are outcomes."""
-    found: dict = {}
+    actual: dict = {}
     for name in args.methods:
         for processes, accumulate in settings:
             try:
@@ -165,10 +165,10 @@ def part(args, settings) -> dict:
                 raise
             except Exception as error:  # the others are to be examined all the same
                 outcome = dict(error=f"{type(error).__name__}: {error}".split("\n")[0])
-            found.setdefault(name, {})[f"{processes}, {accumulate}"] = outcome
+            actual.setdefault(name, {})[f"{processes}, {accumulate}"] = outcome
             if not dist.is_initialized() or dist.get_rank() == 0:
                 print(f"{name}, {processes} processes, accumulation {accumulate}: {outcome}", file=sys.stderr)
-    return found
+    return actual
 
 
 def several(args) -> dict:
@@ -181,11 +181,11 @@ def several(args) -> dict:
         return json.loads(out.read_text())
 
 
-def show(args, found: dict) -> bool:
+def show(args, actual: dict) -> bool:
     """Print the table, a row a method; whether all is as it should be."""
-    settings = list(dict.fromkeys(setting for outcomes in found.values() for setting in outcomes))
+    settings = list(dict.fromkeys(setting for outcomes in actual.values() for setting in outcomes))
     table, right = PrettyTable(["method", *settings, *CHECKS]), True
-    for name, outcomes in found.items():
+    for name, outcomes in actual.items():
         checks = [all(outcomes.get(s, {}).get(key, False) for s in settings) for key in CHECKS]
         table.add_row([f"`{name}`", *(losses_cell(outcomes.get(s, {})) for s in settings),
                        *("yes" if check else "NO" for check in checks)])
@@ -214,21 +214,21 @@ def main() -> int:
     DATASETS.register_module(module=ReadOnce)
     if "RANK" in os.environ:  # one of several, started by this script
         dist.init_process_group("gloo")
-        found = part(args, [(args.processes, 1), (args.processes, 2)])
+        actual = part(args, [(args.processes, 1), (args.processes, 2)])
         if dist.get_rank() == 0:
-            Path(args.out).write_text(json.dumps(found))
+            Path(args.out).write_text(json.dumps(actual))
         dist.barrier()
         os._exit(0)  # all is written; gloo's threads sometimes abort an interpreter that ends by itself
     if args.teacher is None and any("teacher" in required_keys(MIXUPS.get(name)) for name in args.methods):
         args.teacher = train_teacher(args)
-    found = part(args, [(1, 1), (1, 2)] if args.processes == 1 else [(1, 1)])
+    actual = part(args, [(1, 1), (1, 2)] if args.processes == 1 else [(1, 1)])
     for name, settings in several(args).items() if args.processes > 1 else ():
-        found[name] |= settings
+        actual[name] |= settings
     if args.out:
         out = Path(args.out)
-        found = dict(sorted({**(json.loads(out.read_text()) if out.is_file() else {}), **found}.items()))
-        out.write_text(json.dumps(found, indent=1))
-    return 0 if show(args, found) else 1
+        actual = dict(sorted({**(json.loads(out.read_text()) if out.is_file() else {}), **actual}.items()))
+        out.write_text(json.dumps(actual, indent=1))
+    return 0 if show(args, actual) else 1
 
 
 if __name__ == "__main__":

@@ -84,20 +84,20 @@ def main() -> int:
     torch.set_num_threads(1)
     if "RANK" in os.environ:  # one of several, started by this script
         dist.init_process_group("gloo")
-        found = examine(args, args.configs[0])
+        actual = examine(args, args.configs[0])
         if dist.get_rank() == 0:
-            Path(args.out).write_text(json.dumps(found))
+            Path(args.out).write_text(json.dumps(actual))
         dist.barrier()
         os._exit(0)  # all is written; gloo's threads sometimes abort an interpreter that ends by itself
     table, right = PrettyTable(["config", "processes", "loss", "images/s", *CHECKS]), True
     for config in args.configs:
         for processes in args.processes:
-            found = examine(args, config) if processes == 1 else several(args, config, processes)
-            checks = ["yes" if found[key] else "NO" for key in CHECKS]
+            actual = examine(args, config) if processes == 1 else several(args, config, processes)
+            checks = ["yes" if actual[key] else "NO" for key in CHECKS]
             right = right and "NO" not in checks
-            table.add_row([Path(config).stem, processes, f"{found['first']:.3f} -> {found['last']:.3f}",
-                           f"{found['speed']:.1f}", *checks])
-            print(f"{config}, {processes} processes: {found}", file=sys.stderr, flush=True)
+            table.add_row([Path(config).stem, processes, f"{actual['first']:.3f} -> {actual['last']:.3f}",
+                           f"{actual['speed']:.1f}", *checks])
+            print(f"{config}, {processes} processes: {actual}", file=sys.stderr, flush=True)
     table.set_style(TableStyle.MARKDOWN)
     table.align["config"] = "l"
     print(table)

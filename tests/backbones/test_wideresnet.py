@@ -99,10 +99,10 @@ def test_it_is_the_network_of_the_tables_bit_by_bit():
         net = WideResNet(16, 2, **options)
         net.load_state_dict(reference.state_dict())
         expected[name] = trained_once(net, images)
-    found = trained_once(reference, images)
-    assert found.keys() == expected["tables"].keys()
-    assert [name for name, value in found.items() if not torch.equal(value, expected["tables"][name])] == []
-    assert not torch.allclose(found["features"], expected["paper"]["features"], rtol=0.1)  # another network
+    actual = trained_once(reference, images)
+    assert actual.keys() == expected["tables"].keys()
+    assert [name for name, value in actual.items() if not torch.equal(value, expected["tables"][name])] == []
+    assert not torch.allclose(actual["features"], expected["paper"]["features"], rtol=0.1)  # another network
 
 
 @pytest.mark.parametrize("raw", [(), (1,), (2, 3), [1, 2, 3]])

@@ -110,8 +110,8 @@ def test_the_doctor_shows_what_a_bug_report_needs_and_no_secrets(capsys, tmp_pat
 def test_the_doctor_reports_a_broken_installation(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     assert main(["doctor"]) == 1
-    found = capsys.readouterr()
-    assert "MISSING, it cannot be imported" in found.out and "does not work without torch" in found.err
+    actual = capsys.readouterr()
+    assert "MISSING, it cannot be imported" in actual.out and "does not work without torch" in actual.err
 
 
 def test_images_are_classified_with_the_names_of_their_classes(finished, tmp_path, capsys):  # noqa: F811
@@ -122,10 +122,10 @@ def test_images_are_classified_with_the_names_of_their_classes(finished, tmp_pat
     for i in range(2):
         Image.new("RGB", (32, 32), (40 * i, 0, 0)).save(tmp_path / f"pictures/{i}.png")
     assert main(["infer", str(run), str(tmp_path / "pictures"), "--top", "3", "--out", str(tmp_path / "o.json")]) == 0
-    lines, found = capsys.readouterr().out.splitlines(), json.loads((tmp_path / "o.json").read_text())
+    lines, actual = capsys.readouterr().out.splitlines(), json.loads((tmp_path / "o.json").read_text())
     expected = openmix.infer(str(run), [str(tmp_path / f"pictures/{i}.png") for i in range(2)])
-    assert len(lines) == 2 and [len(image["classes"]) for image in found] == [3, 3]
-    for image, name, share in zip(found, expected.names, expected.probabilities.amax(1), strict=True):
+    assert len(lines) == 2 and [len(image["classes"]) for image in actual] == [3, 3]
+    for image, name, share in zip(actual, expected.names, expected.probabilities.amax(1), strict=True):
         assert image["classes"][0]["name"] == name
         assert image["classes"][0]["probability"] == pytest.approx(float(share), abs=1e-5)
 
@@ -166,8 +166,8 @@ def test_python_trains_by_name_with_other_values_where_the_command_would(tmp_pat
     small = {"train_cfg.max_epochs": 1, "train_cfg.limit": 1, "val_cfg": dict(limit=1), "model.backbone.depth": 8,
              "train_dataloader.dataset.num_images": 100, "val_dataloader.dataset.num_images": 20,
              "env_cfg.num_threads": 1, "default_hooks.preview": None}
-    found = openmix.train("shapes/r20_mixup", small)
-    assert found["epochs"] == 1 and Path("work_dirs/shapes/r20_mixup/seed0/result.json").is_file()
+    actual = openmix.train("shapes/r20_mixup", small)
+    assert actual["epochs"] == 1 and Path("work_dirs/shapes/r20_mixup/seed0/result.json").is_file()
     cfg = config(tmp_path / "other", epochs=5, custom_hooks=[])
     assert openmix.train(cfg, {"train_cfg.max_epochs": 1})["epochs"] == 1 and cfg.train_cfg.max_epochs == 5
     with pytest.raises(FileNotFoundError, match="did you mean shapes/r20_mixup"):

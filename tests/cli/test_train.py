@@ -125,7 +125,7 @@ def test_a_tilde_is_the_home_folder_in_every_argument_and_key_of_a_path(tiny, tm
 @pytest.mark.parametrize("key", ["work_dir", "load_from"])
 def test_a_path_that_is_a_number_is_refused_and_quotes_make_it_text(tiny, capsys, key):
     assert main("train", tiny, "--cfg-options", f"{key}=2024") == 2
-    assert f"{key} must be a path" in (found := capsys.readouterr().err) and "quotes" in found
+    assert f"{key} must be a path" in (actual := capsys.readouterr().err) and "quotes" in actual
 
 
 def test_files_given_in_the_place_of_others_are_named(tiny, tmp_path, capsys):
@@ -138,7 +138,7 @@ def test_files_given_in_the_place_of_others_are_named(tiny, tmp_path, capsys):
             ("train", [tiny, "--resume", tmp_path / "run"], "is a folder, not a checkpoint"),
             ("train", [tiny, "--load-from", tiny], "is no checkpoint but looks like a config")):
         assert main(action, *typed) == 2
-        assert message in (found := capsys.readouterr().err) and found.count("\n") == 1
+        assert message in (actual := capsys.readouterr().err) and actual.count("\n") == 1
 
 
 @pytest.mark.parametrize("flag", ["--load-from", "--resume"])
@@ -185,7 +185,7 @@ def test_another_config_never_continues_a_run(finished, capsys, change, message)
     path, folder = finished
     kept = {p: v for p, v in contents(folder).items() if p.suffix in (".pth", ".py") or p.name == "result.json"}
     assert main("train", path, "--work-dir", folder, "--resume", *change) == 2
-    assert "the config changed" in (found := capsys.readouterr().err) and message in found
+    assert "the config changed" in (actual := capsys.readouterr().err) and message in actual
     assert {p: v for p, v in contents(folder).items() if p in kept} == kept
 
 
@@ -218,8 +218,8 @@ def test_a_work_dir_in_use_is_left_alone(tiny, tmp_path, capsys):
     (tmp_path / "run" / "tiny.py").write_text("# the other run's config")
     with workdir.Lock(tmp_path / "run"):
         assert main("train", tiny, "--work-dir", tmp_path / "run") == 2
-    found = capsys.readouterr().err
-    assert re.search(r"^error: .*in use by another run \(pid", found, re.M) and "Traceback" not in found
+    actual = capsys.readouterr().err
+    assert re.search(r"^error: .*in use by another run \(pid", actual, re.M) and "Traceback" not in actual
     assert (tmp_path / "run" / "tiny.py").read_text() == "# the other run's config"
     assert not (tmp_path / "run" / "status.json").exists()
 
@@ -245,8 +245,8 @@ def test_a_torn_result_is_written_anew_with_resume(tiny, tmp_path, capsys, torn)
     assert "--resume continues" in capsys.readouterr().err
     with pytest.warns(UserWarning, match="no result of a run"):
         assert main("train", tiny, "--work-dir", tmp_path / "run", "--resume") == 0
-    found = record(tmp_path / "run")
-    assert found["status"] == "done" and found["networks"] == whole["networks"]
+    actual = record(tmp_path / "run")
+    assert actual["status"] == "done" and actual["networks"] == whole["networks"]
 
 
 def test_a_result_of_a_newer_version_is_never_overwritten(tiny, tmp_path, capsys):
@@ -271,8 +271,8 @@ def test_equal_seeds_give_equal_weights_and_others_do_not(tiny, tmp_path):
 
 def test_without_validation_the_result_has_no_accuracy(tiny, tmp_path, capsys):
     assert main("train", tiny, "--work-dir", tmp_path / "run", "--no-validate") == 0
-    found = record(tmp_path / "run")
-    assert found["status"] == "done" and found["networks"] == {} and found["primary"] is None
+    actual = record(tmp_path / "run")
+    assert actual["status"] == "done" and actual["networks"] == {} and actual["primary"] is None
     assert "trained without evaluation" in capsys.readouterr().out
     assert not (tmp_path / "run" / "best.pth").exists() and (tmp_path / "run" / "epoch_1.pth").exists()
 
@@ -289,16 +289,16 @@ def test_any_topk_trains_shows_its_row_and_resumes_to_it(tmp_path, capsys, topk,
     first = capsys.readouterr().out.splitlines()[-6:]
     head, row = ([cell.strip() for cell in line.strip("|").split("|")] for line in (first[1], first[3]))
     assert head == ["network", *titles, "img/s"]
-    found = record(tmp_path / "run")["networks"]["net"]
+    actual = record(tmp_path / "run")["networks"]["net"]
     for title, shown in zip(head, row, strict=True):
         name, _, kind = title.partition(" ")
         if kind == "last":
-            assert shown == f"{found[name.replace('-', '')][-1]:.2f}"
-    assert set(found) == {*(f"top{k}" for k in topk), "median_last10", "best", "last"}
-    assert found["last"] == {**{f"top{k}": found[f"top{k}"][1] for k in topk}, "epoch": 2, "split": "test"}
+            assert shown == f"{actual[name.replace('-', '')][-1]:.2f}"
+    assert set(actual) == {*(f"top{k}" for k in topk), "median_last10", "best", "last"}
+    assert actual["last"] == {**{f"top{k}": actual[f"top{k}"][1] for k in topk}, "epoch": 2, "split": "test"}
     assert record(tmp_path / "run")["main"] == f"top{min(topk)}"
     best = checkpoint.load(tmp_path / "run" / "best.pth")["meta"]["epoch"]
-    curve = found[f"top{min(topk)}"]
+    curve = actual[f"top{min(topk)}"]
     assert curve[best - 1] == max(curve)
     assert main("train", path, "--work-dir", tmp_path / "run", "--resume") == 0
     assert capsys.readouterr().out.splitlines()[-6:] == first
@@ -311,10 +311,10 @@ def test_a_run_without_top_1_is_no_trouble_for_tables(tmp_path):
     from openmix.results.records import read_records
 
     train(config(tmp_path / "run", epochs=1, custom_hooks=[], **{"val_evaluator.topk": [3]}))
-    found, = read_records(tmp_path)
-    assert found.state == "done" and not found.problems
-    assert found.primary["last"]["top3"] > 0 and found.accuracy("last") is None
-    cell, = make_cells([found])
+    actual, = read_records(tmp_path)
+    assert actual.state == "done" and not actual.problems
+    assert actual.primary["last"]["top3"] > 0 and actual.accuracy("last") is None
+    cell, = make_cells([actual])
     assert cell.kind is None and cell.others == {"not evaluated": 1}, "top-3 was taken for top-1"
 
 
@@ -388,7 +388,7 @@ def test_a_dry_run_leaves_nothing_behind(tmp_path, monkeypatch, capsys, name, op
     batch = ["train_dataloader.total_batch=20", "val_dataloader.batch_size=10", "test_dataloader.batch_size=5"]
     path = ROOT / "configs" / "shapes" / f"{name}.py"
     assert main("train", path, "--dry-run", "--cfg-options", *SMALL, *batch, *options) == 0
-    assert "ok: trained, saved, resumed, tested" in (found := capsys.readouterr().out) and "'count': 10" in found
+    assert "ok: trained, saved, resumed, tested" in (actual := capsys.readouterr().out) and "'count': 10" in actual
     assert list(tmp_path.iterdir()) == []
 
 
@@ -399,13 +399,13 @@ def test_testing_gives_the_accuracy_that_training_logged(finished, tmp_path, cap
     networks, out = record(folder)["networks"], tmp_path / "accuracies.json"
     for name, kind in (("epoch_3.pth", "last"), ("best.pth", "best")):
         assert main("test", path, folder / name, "--work-dir", tmp_path / "test", "--out", out) == 0
-        found, shown = json.loads(out.read_text()), capsys.readouterr().out
+        actual, shown = json.loads(out.read_text()), capsys.readouterr().out
         epoch = networks["net"][kind]["epoch"]  # the best epoch of the run's network
         for network in ("net", "ema"):
-            assert found[network]["count"] == 23
-            assert found[network]["top1"] == networks[network]["top1"][epoch - 1]
-            assert found[network]["top5"] == networks[network]["top5"][epoch - 1]
-            assert f"{network}: top1 {found[network]['top1']:.2f}" in shown
+            assert actual[network]["count"] == 23
+            assert actual[network]["top1"] == networks[network]["top1"][epoch - 1]
+            assert actual[network]["top5"] == networks[network]["top5"][epoch - 1]
+            assert f"{network}: top1 {actual[network]['top1']:.2f}" in shown
 
 
 def test_testing_leaves_the_runs_files_alone(finished):

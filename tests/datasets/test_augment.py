@@ -41,8 +41,8 @@ def test_crop_flip_equals_pad_slice_and_flip_bit_by_bit(mode, size, padding, dty
     images = torch.randint(0, 256, (40, 3, *size), generator=torch.Generator().manual_seed(1)).to(dtype)
     before = images.clone()
     offsets, flip = draws(40, padding)
-    found = crop_flip(images, offsets, flip, padding, mode)
-    assert found.dtype == dtype and torch.equal(found, slow(images, offsets, flip, padding, mode))
+    actual = crop_flip(images, offsets, flip, padding, mode)
+    assert actual.dtype == dtype and torch.equal(actual, slow(images, offsets, flip, padding, mode))
     assert torch.equal(images, before)
 
 
@@ -54,9 +54,9 @@ def test_a_smaller_crop_is_the_corner_of_the_large_one(size, padding, side):
     for k in range(40):
         y, x = (k * 7) % (size[0] + 2 * padding - side + 1), (k * 5) % (size[1] + 2 * padding - side + 1)
         expected = padded[k:k + 1, :, y:y + side, x:x + side]
-        found = [crop_flip(images[k:k + 1], torch.tensor([[y, x]]), torch.tensor([f]), padding, "zeros", side)
+        actual = [crop_flip(images[k:k + 1], torch.tensor([[y, x]]), torch.tensor([f]), padding, "zeros", side)
                  for f in (False, True)]
-        assert torch.equal(found[0], expected) and torch.equal(found[1], expected.flip(3))
+        assert torch.equal(actual[0], expected) and torch.equal(actual[1], expected.flip(3))
     top, left = round((size[0] - side) / 2), round((size[1] - side) / 2)
     assert torch.equal(centre(images, side), images[:, :, top:top + side, left:left + side])
 
@@ -66,12 +66,12 @@ def test_the_whole_path_equals_torchvision_on_pil_images_bit_by_bit(mode):
     images = torch.randint(0, 256, (30, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
     offsets, flip = draws(30, 4)
     mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
-    found = normalise(crop_flip(images, offsets, flip, 4, mode), per_channel(mean, "mean"), per_channel(std, "std"))
+    actual = normalise(crop_flip(images, offsets, flip, 4, mode), per_channel(mean, "mean"), per_channel(std, "std"))
     to_tensor, norm = ToTensor(), Normalize(mean, std)
     for k, image in enumerate(images):
         pil = tv.pad(tv.to_pil_image(image), 4, padding_mode=dict(zeros="constant").get(mode, mode))
         pil = tv.crop(pil, *offsets[k].tolist(), 32, 32)
-        assert torch.equal(found[k], norm(to_tensor(tv.hflip(pil) if flip[k] else pil)))
+        assert torch.equal(actual[k], norm(to_tensor(tv.hflip(pil) if flip[k] else pil)))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

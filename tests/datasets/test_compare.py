@@ -23,9 +23,9 @@ def arrays(n=40, seed=0, classes=4, **options):
 
 def test_labels_are_renumbered_by_name_and_the_given_set_stays_as_it_is():
     data = Arrays(pixels(3), [0, 1, 2], ["b", "d", "a"])
-    found = renumbered(data, list("abcd"), "training")
-    assert found.labels.tolist() == [1, 3, 0] and found.classes == list("abcd")
-    assert data.labels.tolist() == [0, 1, 2] and found.sha256 != data.sha256
+    actual = renumbered(data, list("abcd"), "training")
+    assert actual.labels.tolist() == [1, 3, 0] and actual.classes == list("abcd")
+    assert data.labels.tolist() == [0, 1, 2] and actual.sha256 != data.sha256
     assert renumbered(data, ["b", "d", "a"], "training") is data
 
 

@@ -28,8 +28,8 @@ def tensor(image):
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.bmp", "a.webp"])
 def test_files_are_decoded_as_pillow_does(picture, name):
     path, image = picture(name)
-    found, size = decode.read_image(path)
-    assert size == (60, 90) and torch.equal(found, tensor(image.convert("RGB")))
+    actual, size = decode.read_image(path)
+    assert size == (60, 90) and torch.equal(actual, tensor(image.convert("RGB")))
 
 
 def test_the_content_counts_and_not_the_name(picture):
@@ -44,23 +44,23 @@ def test_images_are_turned_as_their_exif_orientation_says(picture, shrink, turne
     exif[0x0112] = turned
     path, image = picture("a.jpg", exif=exif)
     upright, _ = decode.read_image(picture("b.jpg")[0], shrink)
-    found, size = decode.read_image(path, shrink)
+    actual, size = decode.read_image(path, shrink)
     back = {1: lambda x: x, 2: lambda x: x.flip(2), 3: lambda x: x.rot90(2, (1, 2)), 4: lambda x: x.flip(1),
             5: lambda x: x.transpose(1, 2), 6: lambda x: x.rot90(-1, (1, 2)),
             7: lambda x: x.transpose(1, 2).flip((1, 2)), 8: lambda x: x.rot90(1, (1, 2))}[turned]
-    assert torch.equal(found, back(upright)) and size == ((60, 90) if turned < 5 else (90, 60))
+    assert torch.equal(actual, back(upright)) and size == ((60, 90) if turned < 5 else (90, 60))
 
 
 @pytest.mark.parametrize("interpolation, filter", [("bilinear", Image.BILINEAR), ("bicubic", Image.BICUBIC)])
 @pytest.mark.parametrize("size", [(90, 60), (61, 240), (20, 16)])
 def test_the_centre_is_that_of_pillow(picture, interpolation, filter, size):
     path, image = picture("a.png", size)
-    found = decode.centre(path, 28, 32, interpolation)
+    actual = decode.centre(path, 28, 32, interpolation)
     width, height = size
     wide, tall = (32, int(height * 32 / width)) if width < height else (int(width * 32 / height), 32)
     left, top = round((wide - 28) / 2), round((tall - 28) / 2)
     expected = tensor(image.resize((wide, tall), filter).crop((left, top, left + 28, top + 28)))
-    assert found.shape == (3, 28, 28) and (found.int() - expected.int()).abs().max() <= 1
+    assert actual.shape == (3, 28, 28) and (actual.int() - expected.int()).abs().max() <= 1
 
 
 @pytest.mark.parametrize("resize, size", [(32, 28), (36, 29)])
@@ -70,9 +70,9 @@ def test_the_view_of_evaluation_has_the_sizes_and_places_of_torchvision(resize, 
     g = torch.Generator().manual_seed(0)
     for height, width in torch.randint(20, 160, (150, 2), generator=g).tolist():
         image = torch.randint(0, 256, (3, height, width), generator=g).byte()
-        found = decode.centre_of(image, size, resize, "bilinear")
-        assert found.shape == (3, size, size)
-        assert (found.int() - view(image).int()).abs().max() <= 1, (height, width)
+        actual = decode.centre_of(image, size, resize, "bilinear")
+        assert actual.shape == (3, size, size)
+        assert (actual.int() - view(image).int()).abs().max() <= 1, (height, width)
 
 
 def test_a_draft_is_nearly_the_whole_decoded(picture):
@@ -158,10 +158,10 @@ def grey(name, folder):
 @pytest.mark.parametrize("name", ["8.png", "16.png", "16.tif", "16.jp2", "16.pgm", "10.pgm", "big_endian.tif",
                                   "float.tif"])
 def test_greys_of_any_depth_are_scaled_to_8_bits(tmp_path, name):
-    found, _ = decode.read_image(grey(name, tmp_path))
+    actual, _ = decode.read_image(grey(name, tmp_path))
     expected = torch.from_numpy(RAMP.round()).expand(3, 48, 64)
-    assert found.dtype == torch.uint8 and (found.double() - expected).abs().max() <= 1
-    assert torch.equal(found, decode.pixels(Image.open(tmp_path / name))), "a path and a Pillow image are the same"
+    assert actual.dtype == torch.uint8 and (actual.double() - expected).abs().max() <= 1
+    assert torch.equal(actual, decode.pixels(Image.open(tmp_path / name))), "a path and a Pillow image are the same"
 
 
 def test_sixteen_bits_are_scaled_by_257_and_rounded(tmp_path):
@@ -205,9 +205,9 @@ def test_a_path_and_a_pillow_image_of_every_mode_are_the_same_pixels(picture, tm
     if mode in ("LA", "RGBA"):
         image.putalpha(Image.fromarray(np.tile(np.linspace(0, 255, 90, dtype=np.uint8), (60, 1))))
     image.save(tmp_path / name, **dict(lossless=True, exact=True) if name == "a.webp" else {})
-    found, size = decode.read_image(tmp_path / name)
-    assert size == (60, 90) and torch.equal(found, decode.pixels(Image.open(tmp_path / name)))
-    assert torch.equal(found, tensor(Image.open(tmp_path / name).convert("RGB"))), "transparency is left out"
+    actual, size = decode.read_image(tmp_path / name)
+    assert size == (60, 90) and torch.equal(actual, decode.pixels(Image.open(tmp_path / name)))
+    assert torch.equal(actual, tensor(Image.open(tmp_path / name).convert("RGB"))), "transparency is left out"
 
 
 @pytest.mark.parametrize("mode", ["La", "RGBa"])
@@ -227,14 +227,14 @@ def test_every_way_to_say_an_orientation_counts_for_paths_and_pillow_images(pict
         exif = Image.Exif()
         exif[0x0112] = turned
         path, image = picture(name, exif=exif)
-        found, size = decode.read_image(path, shrink)
+        actual, size = decode.read_image(path, shrink)
         assert size == ((90, 60) if turned == 6 else (60, 90))
         if shrink is None:
-            assert torch.equal(found, decode.pixels(image))
+            assert torch.equal(actual, decode.pixels(image))
     if name == "a.jpg":
         path, image = picture(name, xmp=XMP)
-        found, size = decode.read_image(path, shrink)
-        assert size == (90, 60) and (shrink or torch.equal(found, decode.pixels(image)))
+        actual, size = decode.read_image(path, shrink)
+        assert size == (90, 60) and (shrink or torch.equal(actual, decode.pixels(image)))
 
 
 def test_training_in_memory_streaming_and_classifying_read_the_same_pixels(tmp_path):

@@ -75,9 +75,9 @@ def test_an_archive_without_the_files_is_refused(tmp_path, small_cifar100):
 
 
 def member(name, kind=tarfile.REGTYPE, link="", size=0):
-    found = tarfile.TarInfo(name)
-    found.type, found.linkname, found.size = kind, link, size
-    return found
+    actual = tarfile.TarInfo(name)
+    actual.type, actual.linkname, actual.size = kind, link, size
+    return actual
 
 
 @pytest.mark.parametrize("extra", [
@@ -119,16 +119,16 @@ def test_an_unsafe_download_is_not_asked_for_again(tmp_path, small_cifar100, ser
 
 
 def test_several_at_once_download_once(tmp_path, official_cifar100, serve):
-    archive, found = tar(official_cifar100), []
+    archive, actual = tar(official_cifar100), []
     with server(archive) as (url, got):
         serve(url, archive)
-        threads = [threading.Thread(target=lambda: found.append(CIFAR100(tmp_path, download=True).sha256))
+        threads = [threading.Thread(target=lambda: actual.append(CIFAR100(tmp_path, download=True).sha256))
                    for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    assert len(found) == 4 and len(set(found)) == 1 and len(got) == 1
+    assert len(actual) == 4 and len(set(actual)) == 1 and len(got) == 1
 
 
 def test_a_folder_that_is_there_needs_no_right_to_write(tmp_path, small_cifar100):

@@ -125,19 +125,19 @@ def test_a_streamed_set_lists_what_a_resident_one_reads(root):
 
 
 def test_the_hash_of_a_streamed_set_covers_names_sizes_and_labels(root):
-    def found():
+    def actual():
         return ImageFolderData(root, size=16, resident=False).sha256
 
-    data, before = ImageFolderData(root, size=16, resident=False), found()
+    data, before = ImageFolderData(root, size=16, resident=False), actual()
     assert data.describe()["sha256"] == before and "sizes" in data.describe()["sha256_of"]
     assert {k for k in ImageFolderData(root, size=16).describe()} == set(data.describe()) - {"sha256_of"}
     path = root / "train" / "ant" / "0.png"
     path.write_bytes(path.read_bytes() + b"0")
-    longer = found()
+    longer = actual()
     path.rename(root / "train" / "ant" / "00.png")
-    renamed = found()
+    renamed = actual()
     (root / "train" / "ant" / "00.png").rename(root / "train" / "bee" / "00.png")
-    assert len({before, longer, renamed, found()}) == 4
+    assert len({before, longer, renamed, actual()}) == 4
 
 
 @pytest.mark.parametrize("make, message", [

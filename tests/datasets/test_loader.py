@@ -181,9 +181,9 @@ def test_smaller_crops_are_drawn_everywhere_in_training_and_from_the_centre_in_e
 
 
 def test_describe_names_data_and_batches(data):
-    found = ResidentLoader(data, 10, padding=3, mode="zeros").describe()
-    assert found["sha256"] == data.sha256 and found["images"] == 107 and found["size"] == [3, 12, 12]
-    assert (found["total_batch"], found["padding"], found["mode"], found["flip"]) == (10, 3, "zeros", 0.5)
+    actual = ResidentLoader(data, 10, padding=3, mode="zeros").describe()
+    assert actual["sha256"] == data.sha256 and actual["images"] == 107 and actual["size"] == [3, 12, 12]
+    assert (actual["total_batch"], actual["padding"], actual["mode"], actual["flip"]) == (10, 3, "zeros", 0.5)
     assert "padding" not in ResidentLoader(data, train=False).describe()
 
 

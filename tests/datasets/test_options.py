@@ -10,8 +10,8 @@ from openmix.datasets.prepare import prepare
 
 @pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), torch.tensor(3)])
 def test_any_kind_of_whole_number_is_one(value):
-    found = check_count("size", value, 1)
-    assert found == 3 and type(found) is int
+    actual = check_count("size", value, 1)
+    assert actual == 3 and type(actual) is int
 
 
 @pytest.mark.parametrize("value", [0, -1, 3.0, "3", None, True, np.float32(3), [3]])
@@ -48,8 +48,8 @@ def test_impossible_statistics_are_refused_by_name(name, values):
     ({"1": "b", "0": "a"}, ["a", "b"]),
 ])
 def test_names_of_classes_are_texts_whatever_they_came_as(classes, names):
-    found = class_names(classes)
-    assert found == names and all(type(name) is str for name in found)
+    actual = class_names(classes)
+    assert actual == names and all(type(name) is str for name in actual)
 
 
 @pytest.mark.parametrize("classes, error, message", [

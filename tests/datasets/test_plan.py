@@ -28,12 +28,12 @@ def plan(epoch=0, seed=3, n=230, batch=20, method=None, **kwargs):
 
 
 def test_shapes_and_ranges():
-    found = plan(n=2300, padding=3)
-    assert found.index.shape == (115, 20) and found.index.dtype == torch.int64
-    assert found.crop.shape == (115, 20, 2) and found.crop.unique().tolist() == list(range(7))
-    assert found.flip.shape == (115, 20) and found.flip.dtype == torch.bool
-    assert abs(found.flip.float().mean() - 0.5) < 0.05  # 4.8 standard deviations
-    assert len(found.seed) == 115 == len(set(found.seed)) and all(type(s) is int for s in found.seed)
+    actual = plan(n=2300, padding=3)
+    assert actual.index.shape == (115, 20) and actual.index.dtype == torch.int64
+    assert actual.crop.shape == (115, 20, 2) and actual.crop.unique().tolist() == list(range(7))
+    assert actual.flip.shape == (115, 20) and actual.flip.dtype == torch.bool
+    assert abs(actual.flip.float().mean() - 0.5) < 0.05  # 4.8 standard deviations
+    assert len(actual.seed) == 115 == len(set(actual.seed)) and all(type(s) is int for s in actual.seed)
 
 
 def test_flip_is_the_chance_of_a_mirrored_image():
@@ -70,8 +70,8 @@ def test_the_global_random_state_stays_untouched():
 def test_order_and_augmentation_do_not_depend_on_the_method():
     plain = plan()
     for method in METHODS:
-        found = plan(method=method)
-        assert equal(found._replace(mix={}), plain._replace(mix={}))
+        actual = plan(method=method)
+        assert equal(actual._replace(mix={}), plain._replace(mix={}))
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
@@ -116,6 +116,6 @@ def test_impossible_batches_are_refused(n, batch, message):
 
 
 def test_an_epoch_of_cifar_is_about_a_megabyte():
-    found = epoch_plan(0, 0, 50_000, 100, CutMix().draw, (32, 32))
-    size = sum(v.numel() * v.element_size() for _, v in leaves(found) if isinstance(v, Tensor))
-    assert found.index.shape == (500, 100) and size < 1e6
+    actual = epoch_plan(0, 0, 50_000, 100, CutMix().draw, (32, 32))
+    size = sum(v.numel() * v.element_size() for _, v in leaves(actual) if isinstance(v, Tensor))
+    assert actual.index.shape == (500, 100) and size < 1e6

@@ -257,5 +257,5 @@ def test_a_streamed_training_cut_in_an_epoch_resumes_exactly(pictures, tmp_path)
     whole, parts = (checkpoint.load(tmp_path / name / "epoch_2.pth") for name in ("whole", "parts"))
     for part in ("state_dict", "optimizer", "ema"):
         assert_equal_state(whole[part], parts[part])
-    found = runner.train_loop.dataloader.describe()
-    assert found["scale"] == [0.2, 1.0] and "names" in found["sha256_of"]
+    actual = runner.train_loop.dataloader.describe()
+    assert actual["scale"] == [0.2, 1.0] and "names" in actual["sha256_of"]

@@ -76,10 +76,10 @@ def test_plain_data_comes_back_unchanged():
     arrays = {"x": np.arange(12, dtype=np.uint8).reshape(3, 4), "y": np.arange(4), "z": np.arange(4, dtype=np.int32),
               "f": np.asfortranarray(np.arange(12, dtype=np.uint8).reshape(3, 4))}
     for protocol in (2, 4, 5):
-        found = loads(pickle.dumps({**entry, **arrays}, protocol=protocol), "file")
-        assert {k: found[k] for k in entry} == entry
+        actual = loads(pickle.dumps({**entry, **arrays}, protocol=protocol), "file")
+        assert {k: actual[k] for k in entry} == entry
         for k, array in arrays.items():
-            assert found[k].dtype == array.dtype and np.array_equal(found[k], array)
+            assert actual[k].dtype == array.dtype and np.array_equal(actual[k], array)
 
 
 def test_files_of_python_2_hold_text_and_arrays():
@@ -88,9 +88,9 @@ def test_files_of_python_2_hold_text_and_arrays():
     Python2(file, protocol=2).dump({"data": images, "fine_labels": labels, "fine_label_names": ["apple", "caf\xe9"],
                                     "numbers": np.arange(3)})
     assert b"_codecs" not in file.getvalue(), "that is how Python 3 writes bytes"
-    found = loads(file.getvalue(), "train")
-    assert found["fine_labels"] == labels and found["fine_label_names"] == ["apple", "caf\xe9"]
-    assert np.array_equal(found["data"], images) and found["numbers"].tolist() == [0, 1, 2]
+    actual = loads(file.getvalue(), "train")
+    assert actual["fine_labels"] == labels and actual["fine_label_names"] == ["apple", "caf\xe9"]
+    assert np.array_equal(actual["data"], images) and actual["numbers"].tolist() == [0, 1, 2]
 
 
 def test_an_array_that_claims_another_shape_is_refused():

@@ -52,9 +52,9 @@ def test_a_config_trains_evaluates_and_resumes_bit_exactly(run, tmp_path):
     straight, cut = (checkpoint.load(tmp_path / name / "epoch_2.pth") for name in ("straight", "cut"))
     for part in ("state_dict", "optimizer", "ema"):
         assert_equal_state(straight[part], cut[part])
-    found = apis.test(run("tested"), tmp_path / "cut" / "epoch_2.pth")
+    actual = apis.test(run("tested"), tmp_path / "cut" / "epoch_2.pth")
     last = json.loads((tmp_path / "straight" / "result.json").read_text())["networks"]
-    assert found.keys() == last.keys()
+    assert actual.keys() == last.keys()
 
 
 @pytest.mark.parametrize("mixup", [dict(type="CutMix"), dict(type="RandomChoice", methods=[

@@ -350,8 +350,8 @@ def test_a_malicious_checkpoint_executes_nothing_in_testing(tmp_path, capsys):
 def test_weights_of_another_model_are_never_tested(run, tmp_path, capsys, change, message):
     path = write(config("unused", **change), tmp_path / "c.json")
     assert main("test", path, run / "best.pth", "--work-dir", tmp_path / "test") == 2
-    found = capsys.readouterr().err
-    assert message in found and "Traceback" not in found
+    actual = capsys.readouterr().err
+    assert message in actual and "Traceback" not in actual
 
 
 def test_weights_of_another_shape_are_no_start(refused, run, tmp_path):
@@ -379,8 +379,8 @@ def test_an_average_starts_from_weights_that_came_without_one(run, tmp_path, cap
     path = write(config("unused"), tmp_path / "c.json")
     out = tmp_path / "out.json"
     assert main("test", path, tmp_path / "weights.pth", "--work-dir", tmp_path / "test", "--out", out) == 0
-    found = json.loads(out.read_text())
-    assert found["ema"] == found["net"]
+    actual = json.loads(out.read_text())
+    assert actual["ema"] == actual["net"]
 
 
 def test_a_torn_result_is_reported_and_kept(refused, interrupted):

@@ -42,12 +42,12 @@ def test_plain_data_comes_back_equal(tmp_path):
                  rate=0.1, text="é", nested=[1, (2.5, {"a": [torch.arange(3)]})],
                  by_number={0: {"step": torch.tensor(1)}}, kind=torch.float16, device=torch.device("cpu"))
     checkpoint.save(tmp_path / "a.pth", given)
-    found = checkpoint.load(tmp_path / "a.pth")
-    assert found.keys() == given.keys()
+    actual = checkpoint.load(tmp_path / "a.pth")
+    assert actual.keys() == given.keys()
     for key in given.keys() - {"tensor", "bf16", "nested", "by_number"}:
-        assert found[key] == given[key] and type(found[key]) is type(given[key])
+        assert actual[key] == given[key] and type(actual[key]) is type(given[key])
     for key in ("tensor", "bf16", "nested", "by_number"):
-        torch.testing.assert_close(found[key], given[key], rtol=0, atol=0)
+        torch.testing.assert_close(actual[key], given[key], rtol=0, atol=0)
 
 
 def test_numpy_and_subclasses_become_plain(tmp_path):
@@ -56,11 +56,11 @@ def test_numpy_and_subclasses_become_plain(tmp_path):
     given = dict(scalar=np.float64(0.5), whole=np.int32(3), flag=np.bool_(True), array=np.arange(4.0), pair=pair(1, 2),
                  ordered=collections.OrderedDict(a=1), version=version, size=torch.Size([1, 2]), key={np.int64(3): 1})
     checkpoint.save(tmp_path / "a.pth", given)
-    found = checkpoint.load(tmp_path / "a.pth")
-    assert torch.equal(found.pop("array"), torch.arange(4.0, dtype=torch.float64))
-    assert found == dict(scalar=0.5, whole=3, flag=True, pair=(1, 2), ordered={"a": 1}, version="2.6", size=(1, 2),
+    actual = checkpoint.load(tmp_path / "a.pth")
+    assert torch.equal(actual.pop("array"), torch.arange(4.0, dtype=torch.float64))
+    assert actual == dict(scalar=0.5, whole=3, flag=True, pair=(1, 2), ordered={"a": 1}, version="2.6", size=(1, 2),
                          key={3: 1})
-    assert {type(v) for v in found.values()} == {float, int, bool, tuple, dict, str}
+    assert {type(v) for v in actual.values()} == {float, int, bool, tuple, dict, str}
 
 
 def test_real_training_state_comes_back(tmp_path):
@@ -69,9 +69,9 @@ def test_real_training_state_comes_back(tmp_path):
     net(torch.randn(5, 3)).sum().backward()
     optimizer.step()
     checkpoint.save(tmp_path / "a.pth", dict(state_dict=net.state_dict(), optimizer=optimizer.state_dict()))
-    found = checkpoint.load(tmp_path / "a.pth")
-    torch.testing.assert_close(found["optimizer"], optimizer.state_dict(), rtol=0, atol=0)
-    net.load_state_dict(found["state_dict"], strict=True)
+    actual = checkpoint.load(tmp_path / "a.pth")
+    torch.testing.assert_close(actual["optimizer"], optimizer.state_dict(), rtol=0, atol=0)
+    net.load_state_dict(actual["state_dict"], strict=True)
 
 
 def test_a_small_view_does_not_save_the_whole(tmp_path):
@@ -158,9 +158,9 @@ def test_kill_9_at_any_moment_loses_nothing(tmp_path):
         resumed = run_checkpoints.newest_valid(tmp_path)
         run_checkpoints.set_aside(tmp_path, resumed, pytest.fail)
         newest = checkpoint.load(resumed)
-        for found in (best, newest):
-            assert found["meta"]["epoch"] in (done.value, done.value + 1)
-            assert torch.equal(found["state_dict"]["weight"], torch.full((200_000,), float(found["meta"]["epoch"])))
+        for actual in (best, newest):
+            assert actual["meta"]["epoch"] in (done.value, done.value + 1)
+            assert torch.equal(actual["state_dict"]["weight"], torch.full((200_000,), float(actual["meta"]["epoch"])))
         assert not [name for name in names(tmp_path) if name.endswith((".tmp", ".corrupt"))]
         assert len(names(tmp_path)) <= 2 * 4  # best, two kept, one saved and not yet pruned, with their side files
 
@@ -294,9 +294,9 @@ def test_newest_is_by_progress_not_by_time_or_text(tmp_path):
         checkpoint.save(tmp_path / name, state)
         os.utime(tmp_path / name, (10**9 + 1000 * (age if age < 3 else -1),) * 2)
     for expected in ("iter_103.pth", "epoch_10.pth", "iter_99.pth", "epoch_9.pth"):
-        found = run_checkpoints.newest_valid(tmp_path)
-        assert found.name == expected
-        found.unlink()
+        actual = run_checkpoints.newest_valid(tmp_path)
+        assert actual.name == expected
+        actual.unlink()
     assert run_checkpoints.newest_valid(tmp_path) is None
 
 
@@ -383,9 +383,9 @@ def test_no_memory_is_not_damage(tmp_path, monkeypatch):
 def test_weights_of_anybody(tmp_path, wrap):
     expected = dict(torch.nn.BatchNorm1d(3).state_dict())
     torch.save(wrap(expected), tmp_path / "a.pth")
-    found = checkpoint.weights(tmp_path / "a.pth")
-    assert found.keys() == expected.keys()
-    torch.testing.assert_close(found, expected)
+    actual = checkpoint.weights(tmp_path / "a.pth")
+    assert actual.keys() == expected.keys()
+    torch.testing.assert_close(actual, expected)
     assert checkpoint.weights(checkpoint.load(tmp_path / "a.pth")).keys() == expected.keys()
 
 

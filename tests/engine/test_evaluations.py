@@ -69,33 +69,33 @@ def test_training_does_not_notice_evaluations(runs):
 
 
 def test_a_result_carries_every_value_of_every_network_by_name(runs):
-    found = schema.read(Path(runs[1].work_dir, "result.json"))["evals"]
-    assert set(found) == set(EVALS)
-    assert {name: set(e["networks"]) for name, e in found.items()} == dict(
+    actual = schema.read(Path(runs[1].work_dir, "result.json"))["evals"]
+    assert set(actual) == set(EVALS)
+    assert {name: set(e["networks"]) for name, e in actual.items()} == dict(
         cal={"net", "ema"}, other={"net"}, classes={"net", "ema"}, noisy={"net", "ema"})
-    assert set(found["cal"]["networks"]["net"]) == {"nll", "ece", "brier", "count"}
-    assert found["cal"]["networks"]["ema"] != found["cal"]["networks"]["net"]
-    assert found["other"]["networks"]["net"].keys() == {"top2", "top1", "count"}
-    assert found["noisy"]["networks"]["net"]["passes"] == [0, 1]
-    assert {name: e["epoch"] for name, e in found.items()} == dict(cal=3, other=3, classes=3, noisy=3)
+    assert set(actual["cal"]["networks"]["net"]) == {"nll", "ece", "brier", "count"}
+    assert actual["cal"]["networks"]["ema"] != actual["cal"]["networks"]["net"]
+    assert actual["other"]["networks"]["net"].keys() == {"top2", "top1", "count"}
+    assert actual["noisy"]["networks"]["net"]["passes"] == [0, 1]
+    assert {name: e["epoch"] for name, e in actual.items()} == dict(cal=3, other=3, classes=3, noisy=3)
     assert [sorted(entry["evals"]) for entry in runs[1].history] == [
         ["noisy"], ["classes", "noisy"], sorted(EVALS)]
-    assert found["cal"]["data"]["images"] == 23 and found["other"]["data"]["images"] == 31
-    assert found["cal"]["data"]["sha256"] == runs[1].val_loop.dataloader.describe()["sha256"]
-    assert found["other"]["data"]["sha256"] not in (None, found["cal"]["data"]["sha256"])
-    assert (found["cal"]["type"], found["cal"]["main"], found["other"]["main"]) == ("Calibration", "ece", "top1")
+    assert actual["cal"]["data"]["images"] == 23 and actual["other"]["data"]["images"] == 31
+    assert actual["cal"]["data"]["sha256"] == runs[1].val_loop.dataloader.describe()["sha256"]
+    assert actual["other"]["data"]["sha256"] not in (None, actual["cal"]["data"]["sha256"])
+    assert (actual["cal"]["type"], actual["cal"]["main"], actual["other"]["main"]) == ("Calibration", "ece", "top1")
 
 
 def test_the_values_are_those_of_the_evaluator_on_the_networks_logits(runs):
     runner = runs[1]
-    found = runner.history[-1]["evals"]["cal"]["networks"]
+    actual = runner.history[-1]["evals"]["cal"]["networks"]
     runner.model.eval()
     for name, net in runner.networks().items():
         evaluator = Calibration()
         with torch.no_grad():
             for images, labels in runner.val_loop.dataloader:
                 evaluator.update(net(images), labels)
-        assert evaluator.compute() == pytest.approx(found[name], rel=1e-5)
+        assert evaluator.compute() == pytest.approx(actual[name], rel=1e-5)
 
 
 def test_data_of_the_validation_is_not_read_twice(runs):
@@ -118,8 +118,8 @@ def test_the_loop_transforms_once_for_all_networks_and_perturbs_for_each():
 
     calls, model = [], Model()
     batches = [(torch.eye(4), torch.arange(4)), (torch.eye(4)[:2], torch.arange(2))]
-    found, wrong = evaluate(model, model.networks(), batches, dict(a=Shared((1,)), b=Shared((1,))))
-    assert found["b"] == dict(top1=100.0, count=6) and found["a"]["top1"] == 0.0
+    actual, wrong = evaluate(model, model.networks(), batches, dict(a=Shared((1,)), b=Shared((1,))))
+    assert actual["b"] == dict(top1=100.0, count=6) and actual["a"]["top1"] == 0.0
     assert calls == ["transform"] * 2 and wrong.tolist() == [0, 0]
 
 
@@ -160,9 +160,9 @@ def test_evaluations_without_data_need_those_of_a_validation(tmp_path):
 def test_evaluations_do_not_forbid_a_resume_and_are_run_if_only_they_were_missing(runs, tmp_path):
     folder = shutil.copytree(runs[0].work_dir, tmp_path / "run")
     (folder / "result.json").unlink()
-    found = apis.train(config(folder, epochs=3, evals=dict(cal=dict(type="Calibration")), resume=True))
-    assert found["evals"]["cal"]["epoch"] == 3
-    assert found["evals"]["cal"]["networks"] == runs[1].history[-1]["evals"]["cal"]["networks"]
+    actual = apis.train(config(folder, epochs=3, evals=dict(cal=dict(type="Calibration")), resume=True))
+    assert actual["evals"]["cal"]["epoch"] == 3
+    assert actual["evals"]["cal"]["networks"] == runs[1].history[-1]["evals"]["cal"]["networks"]
 
 
 def test_an_evaluation_that_fails_after_the_last_epoch_costs_no_training(tmp_path, monkeypatch):
@@ -189,12 +189,12 @@ def asked(folder, **changes):
 
 def test_an_evaluation_is_added_to_a_finished_run_and_is_what_training_would_have_measured(finished, runs):
     before = json.loads((finished / "result.json").read_text())
-    found = apis.evaluate(asked(finished), finished / "epoch_3.pth", ["cal", "classes"], write=True)
+    actual = apis.evaluate(asked(finished), finished / "epoch_3.pth", ["cal", "classes"], write=True)
     after = schema.read(finished / "result.json")
     assert {k: v for k, v in after.items() if k != "evals"} == {k: v for k, v in before.items() if k != "evals"}
-    assert set(after["evals"]) == set(found) == {"cal", "classes"}
+    assert set(after["evals"]) == set(actual) == {"cal", "classes"}
     during = result.read(Path(runs[1].work_dir, "result.json"))["evals"]
-    for name in found:
+    for name in actual:
         written = after["evals"][name]
         assert written["networks"] == during[name]["networks"] and written["epoch"] == 3
         assert written["data"] == during[name]["data"] and written["checkpoint"] == "epoch_3.pth"
@@ -207,8 +207,8 @@ def test_an_evaluation_is_added_to_a_finished_run_and_is_what_training_would_hav
 
 def test_without_write_nothing_is_written_and_names_are_checked(finished):
     before = (finished / "result.json").read_bytes()
-    found = apis.evaluate(asked(finished), finished / "epoch_3.pth", ["cal"])
-    assert list(found) == ["cal"] and (finished / "result.json").read_bytes() == before
+    actual = apis.evaluate(asked(finished), finished / "epoch_3.pth", ["cal"])
+    assert list(actual) == ["cal"] and (finished / "result.json").read_bytes() == before
     with pytest.raises(ValueError, match="no evaluation 'call' in this config; did you mean 'cal'"):
         apis.evaluate(asked(finished), finished / "epoch_3.pth", ["call"])
 

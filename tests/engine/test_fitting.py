@@ -49,8 +49,8 @@ def test_every_kind_of_torchvisions_classifier_is_translated(name):
     with torch.device("meta"):
         net = openmix.get_model("TorchvisionModel", 7, name=name, **SIZE.get(name, {}))
         theirs = torchvision_network(name)
-        found = fitting.named_as_ours(theirs.state_dict(), net)
-    assert fitting.misfits(net.state_dict(), found) is None
+        actual = fitting.named_as_ours(theirs.state_dict(), net)
+    assert fitting.misfits(net.state_dict(), actual) is None
 
 
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet_b0", "deit_tiny_patch16_224", "convnext_atto"])

@@ -42,8 +42,8 @@ def straight_and_cut(tmp_path, *cuts, **options):
         parts.resume = True
     parts.train_cfg.pop("stop_after")
     train(parts)
-    found = [(checkpoint.load(tmp_path / name / LAST), losses(tmp_path / name)) for name in ("whole", "parts")]
-    return found[0], found[1]
+    actual = [(checkpoint.load(tmp_path / name / LAST), losses(tmp_path / name)) for name in ("whole", "parts")]
+    return actual[0], actual[1]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -119,8 +119,8 @@ def test_accumulated_gradients_and_due_averages_resume_at_an_update(tmp_path, ac
 
 def test_checkpoints_hold_plain_data_and_load_with_weights_only(tmp_path):
     train(config(tmp_path, mixup="AutoMix", epochs=1))
-    found = torch.load(tmp_path / "epoch_1.pth", weights_only=True)
-    assert any(key.startswith("mixup.teacher") for key in found["state_dict"])
+    actual = torch.load(tmp_path / "epoch_1.pth", weights_only=True)
+    assert any(key.startswith("mixup.teacher") for key in actual["state_dict"])
 
 
 def test_resume_refuses_another_config(tmp_path):

@@ -19,11 +19,11 @@ from tests.engine.tiny import config
 @pytest.fixture
 def counts(monkeypatch):
     """Calls of the config check, of the look-up of the method's keys, and of the method's constructor."""
-    found = dict(config=0, method=0, built=0)
+    actual = dict(config=0, method=0, built=0)
 
     def count(name, function):
         def counted(*args, **kwargs):
-            found[name] += 1
+            actual[name] += 1
             return function(*args, **kwargs)
         return counted
 
@@ -34,7 +34,7 @@ def counts(monkeypatch):
     counted = count("built", init)
     counted.__wrapped__ = init  # its keys are still read
     monkeypatch.setattr(MixUp, "__init__", counted)
-    return found
+    return actual
 
 
 def test_a_training_checks_its_config_once_and_builds_its_method_once(tmp_path, counts):

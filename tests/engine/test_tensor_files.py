@@ -47,8 +47,8 @@ def test_a_safetensors_file_of_a_plain_network_loads(net, file):
 @pytest.mark.parametrize("classifier", ["linear", "fc", "classifier.6"])
 def test_a_pth_file_of_a_plain_network_loads_whatever_its_classifier_is_called(net, tmp_path, wrap, classifier):
     torch.save(wrap(plain_weights(net, classifier)), tmp_path / "net.th")
-    found = openmix.get_model("CifarResNet", 10, depth=8, shortcut="A", pretrained=tmp_path / "net.th")
-    assert same(net, found)
+    actual = openmix.get_model("CifarResNet", 10, depth=8, shortcut="A", pretrained=tmp_path / "net.th")
+    assert same(net, actual)
 
 
 def test_a_file_of_torchvision_loads_into_its_network_and_into_ours(tmp_path):
@@ -81,11 +81,11 @@ def test_openmix_test_takes_such_a_file(net, file, tmp_path):
     cfg = config(tmp_path / "run")
     cfg.model.backbone = dict(type="CifarResNet", depth=8, shortcut="A")
     cfg.data_preprocessor = dict(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
-    found = openmix.test(cfg, file)
+    actual = openmix.test(cfg, file)
     images = openmix.datasets.Shapes(**{k: v for k, v in cfg.test_dataloader.dataset.items() if k != "type"})
     expected = openmix.infer(net, images.images, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
     right = (expected.labels == images.labels).float().mean().item()
-    assert found["net"]["top1"] == pytest.approx(100 * right, abs=1e-4)
+    assert actual["net"]["top1"] == pytest.approx(100 * right, abs=1e-4)
 
 
 @pytest.mark.parametrize("cut", [0, 4, 100, -7])

@@ -117,9 +117,9 @@ def test_an_explosion_in_an_epochs_last_update_is_neither_saved_nor_evaluated(tm
     with pytest.raises(Diverged, match=r"not finite.* at iteration 8 \(epoch 2, lr .*the last good checkpoint is kept"):
         runner.train()
     assert {p.name: p.read_bytes() for p in tmp_path.glob("*.pth*")} == after_first and "epoch_1.pth" in after_first
-    found = result(tmp_path)
-    assert found["status"] == "diverged" and found["epochs"] == 1
-    assert len(found["networks"][found["primary"]]["top1"]) == 1
+    actual = result(tmp_path)
+    assert actual["status"] == "diverged" and actual["epochs"] == 1
+    assert len(actual["networks"][actual["primary"]]["top1"]) == 1
     assert json.loads((tmp_path / "status.json").read_text())["state"] == "diverged"
 
 
@@ -197,25 +197,25 @@ def gradients_of_updates(work_dir, accumulate, **changes):
     runner = apis_runner(config(work_dir, mixup="Vanilla", epochs=1, custom_hooks=[], val_cfg=None, val_dataloader=None,
                                 val_evaluator=None, **{"optim_wrapper.accumulative_counts": accumulate,
                                 "optim_wrapper.optimizer.lr": 0.0, **changes}))
-    found, update = [], EagerStep.update
+    actual, update = [], EagerStep.update
 
     def spy(self, progress):
-        found.append(torch.cat([p.grad.flatten() for p in self.parameters]))
+        actual.append(torch.cat([p.grad.flatten() for p in self.parameters]))
         update(self, progress)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(EagerStep, "update", spy)
         runner.train()
-    return found
+    return actual
 
 
 @pytest.mark.parametrize("accumulate, limit, windows", [
     (3, None, [(0, 1, 2), (3,)]), (9, None, [(0, 1, 2, 3)]), (2, 3, [(0, 1), (2,)]), (2, None, [(0, 1), (2, 3)])])
 def test_an_update_averages_over_the_real_length_of_its_window(tmp_path, accumulate, limit, windows):
     each = gradients_of_updates(tmp_path / "each", 1)
-    found = gradients_of_updates(tmp_path / "found", accumulate, **{"train_cfg.limit": limit})
-    assert len(each) == 4 and len(found) == len(windows)
-    for gradient, window in zip(found, windows, strict=True):
+    actual = gradients_of_updates(tmp_path / "found", accumulate, **{"train_cfg.limit": limit})
+    assert len(each) == 4 and len(actual) == len(windows)
+    for gradient, window in zip(actual, windows, strict=True):
         torch.testing.assert_close(gradient, torch.stack([each[i] for i in window]).mean(0), rtol=1e-4, atol=1e-6)
 
 
@@ -308,8 +308,8 @@ def test_load_from_takes_weights_of_another_run(tmp_path):
 
 
 def test_dry_run_leaves_nothing_behind(tmp_path):
-    found = apis.dry_run(config(tmp_path / "never", mixup="PuzzleMix"))
-    assert found["net"]["count"] == 20 and not (tmp_path / "never").exists()
+    actual = apis.dry_run(config(tmp_path / "never", mixup="PuzzleMix"))
+    assert actual["net"]["count"] == 20 and not (tmp_path / "never").exists()
 
 
 def test_tensorboard_by_one_config_line(tmp_path):

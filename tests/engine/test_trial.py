@@ -92,8 +92,8 @@ def test_a_run_ends_with_one_line_before_its_first_step(tmp_path, capsys, change
     else:
         cfg.merge_from_dict(changes)
     assert main("train", write(cfg, tmp_path / "c.json"), "--work-dir", tmp_path / "run") == 2
-    found = capsys.readouterr().err
-    assert message in found and "3 x 32 x 32" in found and "Traceback" not in found
+    actual = capsys.readouterr().err
+    assert message in actual and "3 x 32 x 32" in actual and "Traceback" not in actual
     assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "invalid"
     assert not list((tmp_path / "run").glob("*.pth"))
 

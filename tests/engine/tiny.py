@@ -78,13 +78,13 @@ def train(cfg):
 
 def losses(work_dir) -> dict:
     """{iteration: logged loss} of all parts of a run."""
-    found = {}
+    actual = {}
     for path in sorted(Path(work_dir).glob("*/vis_data/scalars.json")):
         for line in path.read_text().splitlines():
             entry = json.loads(line)
             if "loss" in entry:
-                found[entry["step"]] = entry["loss"]
-    return found
+                actual[entry["step"]] = entry["loss"]
+    return actual
 
 
 def command(*arguments, processes=1, timeout=300, check=True, **environment):

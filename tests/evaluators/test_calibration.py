@@ -34,19 +34,19 @@ def test_it_is_the_reference_for_any_batch_size(batch, size, bins):
     evaluator = Calibration(bins)
     for logits, labels in zip(batch[0].split(size), batch[1].split(size), strict=True):
         evaluator.update(logits, labels)
-    found = evaluator.compute()
-    assert [found[key] for key in ("nll", "ece", "brier")] == pytest.approx(reference(*batch, bins), rel=1e-5)
-    assert found["count"] == 103 and found == evaluator.compute()
+    actual = evaluator.compute()
+    assert [actual[key] for key in ("nll", "ece", "brier")] == pytest.approx(reference(*batch, bins), rel=1e-5)
+    assert actual["count"] == 103 and actual == evaluator.compute()
 
 
 def test_closed_forms():
     """Of two classes, all images at 0.75 for the first: half of them right."""
     evaluator = Calibration()
     evaluator.update(torch.tensor([[math.log(3.0), 0.0]] * 4), torch.tensor([0, 1, 0, 1]))
-    found = evaluator.compute()
-    assert found["nll"] == pytest.approx(-(math.log(0.75) + math.log(0.25)) / 2, rel=1e-6)
-    assert found["ece"] == pytest.approx(0.25, rel=1e-6)
-    assert found["brier"] == pytest.approx((2 * 0.25**2 + 2 * 0.75**2) / 2, rel=1e-6)
+    actual = evaluator.compute()
+    assert actual["nll"] == pytest.approx(-(math.log(0.75) + math.log(0.25)) / 2, rel=1e-6)
+    assert actual["ece"] == pytest.approx(0.25, rel=1e-6)
+    assert actual["brier"] == pytest.approx((2 * 0.25**2 + 2 * 0.75**2) / 2, rel=1e-6)
     sure = Calibration()
     sure.update(100 * torch.eye(5), torch.arange(5))
     assert sure.compute() == dict(nll=0.0, ece=0.0, brier=0.0, count=5)
@@ -68,8 +68,9 @@ def test_padding_is_left_out_and_half_precision_is_summed_in_full(batch):
     logits, labels = batch
     evaluator, half = Calibration(), Calibration()
     evaluator.update(logits, torch.where(torch.arange(103) < 50, labels, -1))
-    found = evaluator.compute()
-    assert (found["nll"], found["ece"], found["brier"]) == pytest.approx(reference(logits[:50], labels[:50]), rel=1e-5)
+    actual = evaluator.compute()
+    expected = pytest.approx(reference(logits[:50], labels[:50]), rel=1e-5)
+    assert (actual["nll"], actual["ece"], actual["brier"]) == expected
     half.update(logits.bfloat16(), labels)
     assert half.compute()["nll"] == pytest.approx(reference(logits.bfloat16().float(), labels)[0], rel=1e-4)
 
@@ -103,12 +104,12 @@ def test_no_image_is_an_error(evaluator):
 def worker(rank, store, logits, labels, results):
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=3)
     share = (slice(0, 70), slice(70, 103), slice(0, 0))[rank]
-    found = []
+    actual = []
     for evaluator in (Calibration(), PerClass()):
         if rank < 2:  # the third has no image
             evaluator.update(logits[share], labels[share])
-        found.append(evaluator.compute())
-    results[rank] = found
+        actual.append(evaluator.compute())
+    results[rank] = actual
     dist.destroy_process_group()
 
 

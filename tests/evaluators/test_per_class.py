@@ -10,11 +10,11 @@ def test_each_class_is_counted_on_its_own():
     evaluator = PerClass()
     for part, truth in zip(logits.split(30), labels.split(30), strict=True):
         evaluator.update(part, truth)
-    found = evaluator.compute()
+    actual = evaluator.compute()
     expected = [100 * sum(row.argmax() == c for row in logits[labels == c]).item() / int((labels == c).sum())
                 for c in range(5)]
-    assert found["accuracy"] == [*expected, None], "a class without images has no accuracy"
-    assert found["mean"] == sum(expected) / 5 and found["worst"] == min(expected) and found["count"] == 200
+    assert actual["accuracy"] == [*expected, None], "a class without images has no accuracy"
+    assert actual["mean"] == sum(expected) / 5 and actual["worst"] == min(expected) and actual["count"] == 200
 
 
 def test_its_count_of_right_images_is_that_of_top_1_also_with_ties_and_nan():
@@ -24,5 +24,5 @@ def test_its_count_of_right_images_is_that_of_top_1_also_with_ties_and_nan():
     top, classes = Accuracy((1,)), PerClass()
     for evaluator in (top, classes):
         evaluator.update(logits, labels)
-    found = classes.compute()
-    assert found["accuracy"] == [100 / 3, 0.0, 0.0] and top.compute()["top1"] == 20.0
+    actual = classes.compute()
+    assert actual["accuracy"] == [100 / 3, 0.0, 0.0] and top.compute()["top1"] == 20.0

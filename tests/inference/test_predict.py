@@ -36,8 +36,8 @@ def top1(prediction, labels) -> float:
     ("AutoMix", "one_q")])
 def test_the_accuracy_of_every_network_is_that_of_the_run(runs, test_set, method, network):
     record = json.loads((runs / method / "result.json").read_text())
-    found = openmix.infer(runs / method, test_set.images, network=network, batch_size=10)
-    assert top1(found, test_set.labels) == pytest.approx(record["networks"][network]["last"]["top1"], abs=1e-4)
+    actual = openmix.infer(runs / method, test_set.images, network=network, batch_size=10)
+    assert top1(actual, test_set.labels) == pytest.approx(record["networks"][network]["last"]["top1"], abs=1e-4)
 
 
 def test_files_are_cropped_as_in_the_evaluation_of_the_run(tmp_path, test_set):
@@ -47,13 +47,13 @@ def test_files_are_cropped_as_in_the_evaluation_of_the_run(tmp_path, test_set):
     files = [tmp_path / f"{k}.png" for k in range(len(test_set))]
     for file, image in zip(files, test_set.images, strict=True):
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(file)
-    found = openmix.infer(tmp_path / "run", files, batch_size=10)
-    assert top1(found, test_set.labels) == pytest.approx(record["networks"]["net"]["last"]["top1"], abs=1e-4)
+    actual = openmix.infer(tmp_path / "run", files, batch_size=10)
+    assert top1(actual, test_set.labels) == pytest.approx(record["networks"]["net"]["last"]["top1"], abs=1e-4)
     net, facts = load_network(tmp_path / "run")
     mean, std = (torch.tensor(facts["data"][k]).view(1, 3, 1, 1) for k in ("mean", "std"))
     with torch.no_grad():
         expected = net((test_set.images[:, :, 4:28, 4:28].float() / 255 - mean) / std).softmax(1)
-    torch.testing.assert_close(found.probabilities, expected)
+    torch.testing.assert_close(actual.probabilities, expected)
 
 
 def test_the_networks_of_a_run_differ_so_that_one_for_another_would_be_noticed(runs, test_set):
@@ -71,10 +71,10 @@ def test_probabilities_are_those_of_the_network_on_images_normalised_by_hand(run
     mean, std = (torch.tensor(facts["data"][k]).view(1, 3, 1, 1) for k in ("mean", "std"))
     with torch.no_grad():
         expected = net((test_set.images.float() / 255 - mean) / std).softmax(1)
-    found = openmix.infer(runs / "MixUp", test_set.images)
-    torch.testing.assert_close(found.probabilities, expected)
-    assert torch.equal(found.labels, expected.argmax(1))
-    assert found.names == [test_set.classes[k] for k in found.labels.tolist()]
+    actual = openmix.infer(runs / "MixUp", test_set.images)
+    torch.testing.assert_close(actual.probabilities, expected)
+    assert torch.equal(actual.labels, expected.argmax(1))
+    assert actual.names == [test_set.classes[k] for k in actual.labels.tolist()]
 
 
 def test_every_way_to_give_images_gives_the_same_answer(runs, test_set, tmp_path):
@@ -95,8 +95,8 @@ def test_every_way_to_give_images_gives_the_same_answer(runs, test_set, tmp_path
 @pytest.mark.parametrize("batch_size", [1, 2, 7, 23, 100])
 def test_the_size_of_batches_changes_nothing(runs, test_set, batch_size):
     expected = openmix.infer(runs / "MixUp", test_set.images, batch_size=23)
-    found = openmix.infer(runs / "MixUp", [*test_set.images[:4], test_set.images[4:]], batch_size=batch_size)
-    torch.testing.assert_close(found.probabilities, expected.probabilities, rtol=1e-4, atol=1e-5)
+    actual = openmix.infer(runs / "MixUp", [*test_set.images[:4], test_set.images[4:]], batch_size=batch_size)
+    torch.testing.assert_close(actual.probabilities, expected.probabilities, rtol=1e-4, atol=1e-5)
 
 
 def test_files_of_another_size_are_resized_and_cropped_as_in_evaluation(runs, test_set, tmp_path):
@@ -105,8 +105,8 @@ def test_files_of_another_size_are_resized_and_cropped_as_in_evaluation(runs, te
     wide = np.concatenate([np.zeros_like(wide), wide, np.zeros_like(wide)], 1)  # the centre is the image
     Image.fromarray(wide).save(tmp_path / "wide.png")
     expected = openmix.infer(runs / "MixUp", test_set.images[:1]).probabilities
-    found = openmix.infer(runs / "MixUp", tmp_path / "wide.png").probabilities
-    torch.testing.assert_close(found, expected, rtol=0.05, atol=0.02)
+    actual = openmix.infer(runs / "MixUp", tmp_path / "wide.png").probabilities
+    torch.testing.assert_close(actual, expected, rtol=0.05, atol=0.02)
     grey = Image.fromarray(small).convert("L")
     assert openmix.infer(runs / "MixUp", grey).probabilities.shape == (1, 10)
 
@@ -125,19 +125,19 @@ def test_the_network_of_get_model_knows_what_it_was_trained_on(runs, test_set):
     for path in (runs / "AutoMix", runs / "AutoMix" / "epoch_2.pth"):
         net = openmix.get_model("CifarResNet", 10, depth=8, pretrained=path)
         net.train()
-        found = openmix.infer(net, test_set.images)
-        assert torch.equal(found.probabilities, openmix.infer(path, test_set.images).probabilities)
-        assert net.training and found.names[0] in test_set.classes
+        actual = openmix.infer(net, test_set.images)
+        assert torch.equal(actual.probabilities, openmix.infer(path, test_set.images).probabilities)
+        assert net.training and actual.names[0] in test_set.classes
 
 
 def test_a_network_of_ones_own_needs_the_statistics(runs, test_set):
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 4))
     with pytest.raises(ValueError, match="give mean= and std="):
         openmix.infer(net, test_set.images)
-    found = openmix.infer(net, test_set.images, mean=(0, 0, 0), std=(1, 1, 1), classes="abcd")
+    actual = openmix.infer(net, test_set.images, mean=(0, 0, 0), std=(1, 1, 1), classes="abcd")
     with torch.no_grad():
-        torch.testing.assert_close(found.probabilities, net(test_set.images / 255).softmax(1))
-    assert set(found.names) <= set("abcd")
+        torch.testing.assert_close(actual.probabilities, net(test_set.images / 255).softmax(1))
+    assert set(actual.names) <= set("abcd")
     floats = test_set.images.float()
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\], got 0 to 2"):
         openmix.infer(net, floats, mean=(0.5,) * 3, std=(0.25,) * 3)
@@ -179,9 +179,9 @@ def test_networks_of_another_precision_classify_alike(runs, test_set, dtype):
     net = openmix.get_model("CifarResNet", 10, depth=8, pretrained=runs / "MixUp")
     expected = openmix.infer(net, test_set.images).probabilities
     for images in (test_set.images, test_set.images / 255, (test_set.images / 255).to(dtype)):
-        found = openmix.infer(net.to(dtype), images).probabilities
-        assert found.dtype == torch.float32
-        torch.testing.assert_close(found, expected, rtol=0, atol=0.05)
+        actual = openmix.infer(net.to(dtype), images).probabilities
+        assert actual.dtype == torch.float32
+        torch.testing.assert_close(actual, expected, rtol=0, atol=0.05)
 
 
 def test_logits_that_are_not_finite_are_an_error(runs, test_set):
@@ -201,8 +201,8 @@ NAMES = [f"name {i}" for i in range(10)]
     {name: i for i, name in enumerate(NAMES)}], ids=["list", "tuple", "array", "dict", "any order", "JSON", "numpy",
                                                     "class_to_idx"])
 def test_names_of_classes_are_given_in_order_or_by_index(runs, test_set, classes):
-    found = openmix.infer(runs / "MixUp", test_set.images, classes=classes)
-    assert found.names == [NAMES[i] for i in found.labels.tolist()]
+    actual = openmix.infer(runs / "MixUp", test_set.images, classes=classes)
+    assert actual.names == [NAMES[i] for i in actual.labels.tolist()]
 
 
 @pytest.mark.parametrize("classes, error, message", [
@@ -252,8 +252,8 @@ def test_what_cannot_be_classified_is_refused_by_name(runs, images, error, messa
 
 
 def test_no_images_give_no_predictions(runs):
-    found = openmix.infer(runs / "MixUp", [])
-    assert found.labels.shape == (0,) and found.names == [] and found.probabilities.shape == (0, 10)
+    actual = openmix.infer(runs / "MixUp", [])
+    assert actual.labels.shape == (0,) and actual.names == [] and actual.probabilities.shape == (0, 10)
     assert openmix.infer(runs / "MixUp", [], classes=NAMES).names == []
 
 
@@ -283,8 +283,8 @@ def test_pretrained_weights_must_be_of_that_network(runs, tmp_path):
 def test_the_weights_of_a_run_with_another_number_of_classes_leave_the_head_new(runs, test_set):
     with pytest.warns(UserWarning, match="head of 10 classes, this model one of 7: the head stays new, head.fc.weight"):
         net = openmix.get_model("CifarResNet", 7, depth=8, pretrained=runs / "MixUp")
-    found = openmix.infer(net, test_set.images)
-    assert found.probabilities.shape == (23, 7) and set(found.names) <= set("0123456"), "names of the old head are gone"
+    actual = openmix.infer(net, test_set.images)
+    assert actual.probabilities.shape == (23, 7) and set(actual.names) <= set("0123456"), "names of the old head"
 
 
 def test_foreign_weights_with_a_config_are_normalised_as_it_says(runs, tmp_path, test_set):
@@ -294,16 +294,16 @@ def test_foreign_weights_with_a_config_are_normalised_as_it_says(runs, tmp_path,
     with pytest.raises(ValueError, match="give mean= and std="):
         openmix.infer((cfg, tmp_path / "foreign.pth"), test_set.images)
     cfg.data_preprocessor = dict(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
-    found = openmix.infer((cfg, tmp_path / "foreign.pth"), test_set.images)
+    actual = openmix.infer((cfg, tmp_path / "foreign.pth"), test_set.images)
     expected = openmix.infer(net, test_set.images, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
-    assert torch.equal(found.probabilities, expected.probabilities)
+    assert torch.equal(actual.probabilities, expected.probabilities)
 
 
 def test_foreign_weights_are_loaded_by_their_names(tmp_path):
     net = openmix.get_model("CifarResNet", 10, depth=8)
     torch.save(dict(model={f"module.{k}": v for k, v in net.state_dict().items()}), tmp_path / "foreign.pth")
-    found = openmix.get_model("CifarResNet", 10, depth=8, pretrained=tmp_path / "foreign.pth")
-    assert all(torch.equal(v, found.state_dict()[k]) for k, v in net.state_dict().items())
+    actual = openmix.get_model("CifarResNet", 10, depth=8, pretrained=tmp_path / "foreign.pth")
+    assert all(torch.equal(v, actual.state_dict()[k]) for k, v in net.state_dict().items())
 
 
 @pytest.mark.parametrize("library, option", [("TimmModel", dict(pretrained=True)),

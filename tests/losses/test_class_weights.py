@@ -81,10 +81,10 @@ def test_for_probabilities_it_is_torchs_weight_with_every_reduction(batch, eps, 
 def test_for_indices_torch_divides_the_mean_by_the_weights_of_the_labels_and_this_by_n(batch, eps):
     logits, labels, weight = batch[0], torch.tensor([0, 1, 4, 3]), torch.tensor(WEIGHTS)
     criterion = LabelSmoothing(eps, class_weight=WEIGHTS) if eps else SoftCrossEntropy(class_weight=WEIGHTS)
-    found = criterion(logits, labels)
-    torch.testing.assert_close(found, F.cross_entropy(logits, labels, weight, reduction="none",
+    actual = criterion(logits, labels)
+    torch.testing.assert_close(actual, F.cross_entropy(logits, labels, weight, reduction="none",
                                                       label_smoothing=eps).mean())
-    torch.testing.assert_close(found / weight[labels].mean(), F.cross_entropy(logits, labels, weight,
+    torch.testing.assert_close(actual / weight[labels].mean(), F.cross_entropy(logits, labels, weight,
                                                                               label_smoothing=eps))
 
 

@@ -50,8 +50,8 @@ def test_any_number_of_classes_is_decoupled():
     logits = torch.randn(2, 5, dtype=torch.float64)
     target = Target(torch.tensor([[0, 3, 0, 4], [1, 2, 4, 0]]),
                     torch.tensor([[0.2, 0.5, 0.3, 0.0], [0.1, 0.2, 0.3, 0.4]]))
-    found = DecoupledCrossEntropy(1.0, reduction="none")(logits, target)
-    assert torch.allclose(found, slow(logits, target.dense(5), 1.0, "both", 0.5, 0), atol=1e-6)
+    actual = DecoupledCrossEntropy(1.0, reduction="none")(logits, target)
+    assert torch.allclose(actual, slow(logits, target.dense(5), 1.0, "both", 0.5, 0), atol=1e-6)
 
 
 def test_without_weight_it_is_mixture_cross_entropy():
@@ -71,8 +71,8 @@ def test_two_classes_leave_nothing_to_compete_with():
     logits = torch.randn(4, 2, requires_grad=True)
     target = pair_target(torch.tensor([0, 1, 0, 1]), torch.tensor([1, 0, 1, 0]), torch.full((4,), 0.3))
     loss, plain = DecoupledCrossEntropy(5.0)(logits, target), SoftCrossEntropy()(logits, target)
-    (found,), (expected,) = torch.autograd.grad(loss, logits), torch.autograd.grad(plain, logits)
-    assert torch.allclose(loss, plain) and torch.allclose(found, expected) and found.isfinite().all()
+    (actual,), (expected,) = torch.autograd.grad(loss, logits), torch.autograd.grad(plain, logits)
+    assert torch.allclose(loss, plain) and torch.allclose(actual, expected) and actual.isfinite().all()
 
 
 def test_the_term_of_a_class_has_no_gradient_for_the_other_mixed_class():

@@ -191,11 +191,11 @@ def check_weights(details, labels, target):
     sources, weights, _ = as_sources(details)
     expected = mix_target(labels, sources.clamp(min=0), weights * (sources >= 0))
     classes = int(max(expected.label.max(), target.label.max())) + 1
-    found, right = target.dense(classes), expected.dense(classes)
+    actual, right = target.dense(classes), expected.dense(classes)
     if (sources < 0).any():
-        assert torch.allclose(found.sum(1), weights.sum(1), atol=1e-5), "labels of other batches have their weight"
-        found = found.minimum(right)
-    assert torch.allclose(found, right, atol=1e-6), "the weight of each label is that of its image in details"
+        assert torch.allclose(actual.sum(1), weights.sum(1), atol=1e-5), "labels of other batches have their weight"
+        actual = actual.minimum(right)
+    assert torch.allclose(actual, right, atol=1e-6), "the weight of each label is that of its image in details"
 
 
 def check_source(weight_from, needs, details, draws):

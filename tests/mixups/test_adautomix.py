@@ -134,17 +134,17 @@ def test_losses_and_the_gradient_of_the_block_are_the_published_ones(adversarial
     for name, value in expected.items():
         assert torch.allclose(losses[name], value, atol=1e-5), name
     assert torch.allclose(losses["loss"], sum(expected.values()), atol=1e-5)
-    for found, wanted in zip(torch.autograd.grad(losses["loss"], list(method.block.parameters())), gradients,
+    for actual, wanted in zip(torch.autograd.grad(losses["loss"], list(method.block.parameters())), gradients,
                              strict=True):
-        assert torch.allclose(found, wanted, atol=1e-5) and wanted.abs().sum() > 0
+        assert torch.allclose(actual, wanted, atol=1e-5) and wanted.abs().sum() > 0
 
 
 def test_the_cosine_can_be_maximised(pair, make_batch):
-    found = []
+    actual = []
     for maximise in (False, True):
         method, net = pair(maximise_cosine=maximise)
-        found.append(method.loss(net, *make_batch(), cross_entropy, draws_with(method))["loss_cosine"].item())
-    assert found[0] == -found[1] != 0
+        actual.append(method.loss(net, *make_batch(), cross_entropy, draws_with(method))["loss_cosine"].item())
+    assert actual[0] == -actual[1] != 0
 
 
 def test_the_teacher_sees_the_clean_batch_once(pair, make_batch):

@@ -78,11 +78,11 @@ def test_no_gradient_passes_through_the_matching():
     features = torch.randn(2, 3, 2, 2, dtype=torch.float64, requires_grad=True)
     draws = draws_with(method, 2)
     weight = torch.randn(2, 3, 2, 2, dtype=torch.float64)
-    (found,) = torch.autograd.grad((method.mix(features, draws) * weight).sum(), features)
+    (actual,) = torch.autograd.grad((method.mix(features, draws) * weight).sum(), features)
     a = features.detach().flatten(2).mT
     plan, w = method.plan(a, a.roll(1, 0)), weight.flatten(2).mT
     expected = 0.3 * w + 0.7 * (plan.mT @ w).roll(-1, 0)  # the image itself, and as the partner of the one after
-    assert torch.allclose(found.flatten(2).mT, expected, atol=1e-6)
+    assert torch.allclose(actual.flatten(2).mT, expected, atol=1e-6)
 
 
 def test_the_last_map_is_mixed_and_labels_by_lam(make_net, make_batch):

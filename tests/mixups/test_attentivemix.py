@@ -89,9 +89,9 @@ def test_training_leaves_the_teacher_bit_identical(make_net, make_batch, criteri
 def test_literally_batch_norm_takes_the_statistics_of_the_batch(make_net):
     net, images = make_net(5), torch.randn(6, 3, 32, 32, generator=generator())
     teacher = Frozen(net, layer="layer1")
-    found, eval_mode = teacher.features(images, batch_statistics=True), teacher.features(images)
+    actual, eval_mode = teacher.features(images, batch_statistics=True), teacher.features(images)
     twin = copy.deepcopy(net).train()
-    assert torch.equal(found, twin.layer1(twin.stem(images)).detach()) and not torch.allclose(found, eval_mode)
+    assert torch.equal(actual, twin.layer1(twin.stem(images)).detach()) and not torch.allclose(actual, eval_mode)
 
 
 def test_what_does_not_fit_is_refused_readably():

@@ -41,13 +41,13 @@ def test_an_operation_is_pillows_within_one_grey_level(name, photos):
     generator = torch.Generator().manual_seed(1)
     strength = torch.rand(50, generator=generator) * 20 - 10
     operation = torch.full((50,), augmentations.OPERATIONS.index(name))
-    found = augmentations.apply(photos.float(), operation, strength)
-    for image, value, result in zip(photos, strength.tolist(), found, strict=True):
+    actual = augmentations.apply(photos.float(), operation, strength)
+    for image, value, result in zip(photos, strength.tolist(), actual, strict=True):
         right = pillow(name, value)(Image.fromarray(image.permute(1, 2, 0).numpy()))
         right = torch.frombuffer(bytearray(right.tobytes()), dtype=torch.uint8).view(*SIZE, 3).permute(2, 0, 1)
         assert (result - right.float()).abs().max() <= 1
         assert (result != right.float()).float().mean() < 0.05
-    assert torch.equal(found, found.round()) and found.min() >= 0 and found.max() <= 255
+    assert torch.equal(actual, actual.round()) and actual.min() >= 0 and actual.max() <= 255
 
 
 def test_each_image_has_its_own_operation(photos):

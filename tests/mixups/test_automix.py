@@ -72,11 +72,11 @@ def test_the_mask_loss_is_the_published_one(pair):
 
 def test_the_mask_loss_can_fall_to_zero_along_the_run(pair, make_batch):
     images, labels = make_batch()
-    found = []
+    actual = []
     for progress in (0.0, 0.5, 1.0):
         method, net = pair(anneal_mask_loss=True, margin=0.0)
-        found.append(method.loss(net, images, labels, cross_entropy, draws_for(method), progress)["loss_mask"].item())
-    assert found[0] > 0 and found[1] == pytest.approx(found[0] / 2) and found[2] == pytest.approx(0)
+        actual.append(method.loss(net, images, labels, cross_entropy, draws_for(method), progress)["loss_mask"].item())
+    assert actual[0] > 0 and actual[1] == pytest.approx(actual[0] / 2) and actual[2] == pytest.approx(0)
 
 
 # -- a step ------------------------------------------------------------------------------------------------------

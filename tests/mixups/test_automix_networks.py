@@ -112,14 +112,14 @@ def test_the_loss_of_the_block_falls_on_a_fixed_batch(make_net, make_batch):
         optimizer.step()
         method.after_step(net, 0.0)
     draws = draws_for(method, 8, lam_block=0.6)
-    optimizer, found = torch.optim.Adam(method.block.parameters(), 0.02), []
+    optimizer, actual = torch.optim.Adam(method.block.parameters(), 0.02), []
     for _ in range(60):
         losses = method.loss(net, images, labels, cross_entropy, draws)
-        found.append((losses["loss_mix_k"] + losses["loss_mask"]).item())
+        actual.append((losses["loss_mix_k"] + losses["loss_mask"]).item())
         optimizer.zero_grad()
         losses["loss"].backward()
         optimizer.step()
-    assert sum(found[-10:]) / 10 < sum(found[:10]) / 10 - 0.02, found[::10]
+    assert sum(actual[-10:]) / 10 < sum(actual[:10]) / 10 - 0.02, actual[::10]
 
 
 def patches(n, size, generator):

@@ -73,9 +73,9 @@ def test_prob_is_drawn_for_the_batch_or_for_each_image():
 
 def test_one_step_reaches_into_nested_draws_and_host_choices():
     plan = dict(lam=torch.tensor([[1.0], [2.0]]), choice=[5, 6], inner=dict(layer=[7, 8], key=torch.tensor([[3], [4]])))
-    found = draws_at(plan, 1)
-    assert found["choice"] == 6 and found["inner"]["layer"] == 8
-    assert found["lam"].tolist() == [2.0] and found["inner"]["key"].tolist() == [4]
+    actual = draws_at(plan, 1)
+    assert actual["choice"] == 6 and actual["inner"]["layer"] == 8
+    assert actual["lam"].tolist() == [2.0] and actual["inner"]["key"].tolist() == [4]
 
 
 def test_draws_move_to_the_device_of_the_images():

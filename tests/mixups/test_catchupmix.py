@@ -41,9 +41,9 @@ def test_the_named_layer_is_mixed_channel_by_channel_and_labels_weigh_lam(make_n
     draws = draws_for(method, 4, "layer2", lam=0.4)
     logits = []
 
-    def recording(found, target):
-        logits.append(found)
-        return criterion(found, target)
+    def recording(actual, target):
+        logits.append(actual)
+        return criterion(actual, target)
 
     loss = method.loss(net, images, labels, recording, draws)
     hidden = net.layer2(net.layer1(net.stem(images)))

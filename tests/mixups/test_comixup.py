@@ -82,9 +82,9 @@ def test_outputs_are_more_diverse_and_more_salient_than_random_ones():
 
 def test_the_most_salient_place_is_the_window_of_greatest_mean():
     saliency = peaks(5)
-    for found, one in zip(salient_places(saliency).tolist(), saliency, strict=True):
+    for actual, one in zip(salient_places(saliency).tolist(), saliency, strict=True):
         sums = {(y, x): one[y:y + 8, x:x + 8].sum().item() for y in range(25) for x in range(25)}
-        assert sums[tuple(found)] == pytest.approx(max(sums.values()), rel=1e-6)
+        assert sums[tuple(actual)] == pytest.approx(max(sums.values()), rel=1e-6)
     assert salient_places(torch.rand(2, 4, 4)).tolist() == [[0, 0], [0, 0]]
 
 

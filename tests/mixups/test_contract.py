@@ -197,11 +197,11 @@ def test_copying_a_box_on_a_cpu_changes_no_integer_pixel(name, options, make_bat
 
 @plain_batch_only
 def test_without_draws_the_default_generator_decides(name, make_batch):
-    method, (images, labels), found = make(name), make_batch(), []
+    method, (images, labels), actual = make(name), make_batch(), []
     for _ in range(2):
         torch.manual_seed(3)
-        found.append(method(images, labels))
-    assert torch.equal(found[0][0], found[1][0]) and same(found[0][1]._asdict(), found[1][1]._asdict())
+        actual.append(method(images, labels))
+    assert torch.equal(actual[0][0], actual[1][0]) and same(actual[0][1]._asdict(), actual[1][1]._asdict())
 
 
 @plain_batch_only

@@ -56,8 +56,8 @@ class WeightIsNotTheMask(CutMix):
 
 class PastesElsewhere(CutMix):
     def partner(self, values, draws, k=1):
-        found = super().partner(values, draws, k)
-        return found.flip(-1) if found.ndim == 4 else found
+        actual = super().partner(values, draws, k)
+        return actual.flip(-1) if actual.ndim == 4 else actual
 
 
 class WeightsAboveOne(MixUp):

@@ -138,11 +138,11 @@ def test_labels_of_any_integer_type_and_one_hot_ones_give_the_same_loss(name, ki
     one_hot = F.one_hot(labels, 10)
     form = {"one-hot": one_hot, "bool": one_hot.bool(), "half": one_hot.half()}.get(kind)
     form = labels.to(kind) if form is None else form
-    draws, found = pair[0].draw(4, (32, 32), generator()), []
+    draws, actual = pair[0].draw(4, (32, 32), generator()), []
     for given in (labels, form):
         method, net = copy.deepcopy(pair)
-        found.append(method.loss(net, images, given, SoftCrossEntropy(), draws)["loss"])
-    assert torch.allclose(*found, atol=1e-5)
+        actual.append(method.loss(net, images, given, SoftCrossEntropy(), draws)["loss"])
+    assert torch.allclose(*actual, atol=1e-5)
 
 
 @plain

@@ -86,12 +86,12 @@ def test_modes_hooks_and_trainability_of_the_network_stay(name, attached, make_b
 def test_given_the_draws_the_loss_draws_nothing_and_repeats(name, attached, make_batch, criterion, rng_untouched):
     pair, batch = attached(make(name)), make_batch(4)
     draws = pair[0].draw(4, (32, 32), generator())
-    found = []
+    actual = []
     with rng_untouched():
         for _ in range(2):
             method, net = copy.deepcopy(pair)
-            found.append(method.loss(net, *batch, criterion, draws)["loss"])
-    assert torch.equal(*found)
+            actual.append(method.loss(net, *batch, criterion, draws)["loss"])
+    assert torch.equal(*actual)
 
 
 @networked
@@ -148,11 +148,11 @@ def test_prob_0_is_plain_training(name, options, attached, make_batch, criterion
 @plain
 def test_probabilities_give_the_loss_of_indices(name, attached, make_batch, criterion):
     pair, (images, labels) = attached(make(name)), make_batch(4)
-    draws, found = pair[0].draw(4, (32, 32), generator()), []
+    draws, actual = pair[0].draw(4, (32, 32), generator()), []
     for form in (labels, torch.eye(10)[labels]):
         method, net = copy.deepcopy(pair)
-        found.append(method.loss(net, images, form, criterion, draws)["loss"])
-    assert torch.allclose(*found, atol=1e-5)
+        actual.append(method.loss(net, images, form, criterion, draws)["loss"])
+    assert torch.allclose(*actual, atol=1e-5)
 
 
 @plain
@@ -191,9 +191,9 @@ def test_every_network_classifies_in_eval_mode(name, attached, make_batch):
         method.after_step(net, progress)
     networks = method.networks(net)
     assert networks
-    for found in networks.values():
+    for actual in networks.values():
         with torch.no_grad():
-            logits = found.eval()(make_batch(4)[0])
+            logits = actual.eval()(make_batch(4)[0])
         assert logits.shape == (4, 10) and logits.isfinite().all()
 
 
@@ -209,10 +209,10 @@ def test_predictions_are_those_of_the_single_networks_and_change_nothing(name, a
     before = {k: v.clone() for k, v in owner.state_dict().items()}
     with torch.no_grad():
         expected = {key: network.eval()(images) for key, network in method.networks(net).items()}
-        found = method.predict(net, images)
-    assert list(found) == list(expected)
+        actual = method.predict(net, images)
+    assert list(actual) == list(expected)
     for key, logits in expected.items():
-        torch.testing.assert_close(found[key], logits, msg=f"logits of {key}")
+        torch.testing.assert_close(actual[key], logits, msg=f"logits of {key}")
     assert same(before, dict(owner.state_dict()))
 
 

@@ -38,8 +38,8 @@ def test_the_term_is_the_divergence_written_out(temperature):
     for a, b in zip(s.tolist(), t.tolist(), strict=True):
         ea, eb = ([math.exp(v / temperature) for v in row] for row in (a, b))
         total += sum(p / sum(eb) * math.log((p / sum(eb)) / (q / sum(ea))) for p, q in zip(eb, ea, strict=True))
-    found = kd_loss(s, (t / temperature).softmax(1).float(), temperature)
-    assert found.item() == pytest.approx(temperature ** 2 * total / len(s), rel=1e-5)
+    actual = kd_loss(s, (t / temperature).softmax(1).float(), temperature)
+    assert actual.item() == pytest.approx(temperature ** 2 * total / len(s), rel=1e-5)
 
 
 def test_with_a_high_temperature_the_gradient_is_that_of_half_the_squared_difference_of_logits():
@@ -106,10 +106,10 @@ def test_under_hidden_mixing_the_probabilities_of_the_clean_images_are_mixed(bui
     p = (distill.teacher.net(batch[0]) / 2).softmax(1)
     p = lam * p + (1 - lam) * p.roll(1, 0)
     handle = net.register_forward_hook(lambda m, args, out: seen.append(out))
-    found = term(distill, net, batch, criterion, draws)
+    actual = term(distill, net, batch, criterion, draws)
     handle.remove()
     q = (seen[-1] / 2).log_softmax(1)
-    assert torch.allclose(found, 4 * (p * (p.log() - q)).sum(1).mean(), atol=1e-5)
+    assert torch.allclose(actual, 4 * (p * (p.log() - q)).sum(1).mean(), atol=1e-5)
 
 
 @pytest.mark.parametrize("teacher_layers", [{}, dict(layer2="layer3")], ids=["same name", "named"])
@@ -121,10 +121,10 @@ def test_or_the_teacher_is_mixed_at_its_own_layer(build, make_batch, criterion, 
     own.get_submodule(teacher_layers.get("layer2", "layer2")).register_forward_hook(
         lambda m, args, out: lam * out + (1 - lam) * out.roll(1, 0))
     handle = net.register_forward_hook(lambda m, args, out: seen.append(out))
-    found = term(distill, net, batch, criterion, draws)
+    actual = term(distill, net, batch, criterion, draws)
     handle.remove()
     p, q = (own(batch[0]) / 2).softmax(1), (seen[-1] / 2).log_softmax(1)
-    assert torch.allclose(found, 4 * (p * (p.log() - q)).sum(1).mean(), atol=1e-5)
+    assert torch.allclose(actual, 4 * (p * (p.log() - q)).sum(1).mean(), atol=1e-5)
 
 
 # -- hints ----------------------------------------------------------------------------------------------------------
@@ -185,12 +185,12 @@ def test_behind_the_mixed_layer_the_hints_are_mixed_too(build, make_batch, crite
 @pytest.mark.parametrize("as_tensor", [False, True])
 def test_in_two_stages_the_hints_come_first_and_alone(build, make_batch, criterion, as_tensor):
     distill, net = build(hints=[("layer2", "layer2")], hint_weight=3.0, hint_stage=0.4)
-    found = []
+    actual = []
     for progress in (0.0, 0.39, 0.4, 1.0):
         losses = distill.loss(net, *make_batch(3), criterion, {}, torch.tensor(progress) if as_tensor else progress)
         rest = 0.1 * losses["loss_method"] + 0.9 * losses["loss_teacher"]
-        found.append((losses["loss"].detach(), 3 * losses["loss_hint"], rest))
-    for i, (loss, hint, rest) in enumerate(found):
+        actual.append((losses["loss"].detach(), 3 * losses["loss_hint"], rest))
+    for i, (loss, hint, rest) in enumerate(actual):
         assert torch.allclose(loss, hint if i < 2 else rest, rtol=1e-5)
 
 

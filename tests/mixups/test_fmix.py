@@ -104,8 +104,8 @@ def test_spectra_are_complex_normal_also_of_small_images():
     """Power of a frequency is then exponential: its second moment is twice its mean squared."""
     power = torch.fft.fft2(low_frequency_field(keys(10000), (8, 8), 3.0).double()).abs().square()
     for place in ((1, 0), (0, 1), (1, 1), (2, 3)):
-        found = power[:, place[0], place[1]]
-        assert (found.square().mean() / found.mean().square()).item() == pytest.approx(2, abs=0.15)
+        actual = power[:, place[0], place[1]]
+        assert (actual.square().mean() / actual.mean().square()).item() == pytest.approx(2, abs=0.15)
 
 
 def test_more_decay_makes_fewer_larger_blobs():

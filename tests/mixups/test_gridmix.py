@@ -82,9 +82,9 @@ def upstream_mask(grid, size):
 def test_negative_slices_lose_and_move_the_holes_that_the_upstream_code_loses_and_moves(size):
     method = GridMixup(0.2, negative_slices=True, aspect=(0.3, 3.0), per_sample=True)
     draws = method.draw(300, size, generator())
-    found = method.mask(torch.empty(300, 0, *size), draws)[:, 0].float()
+    actual = method.mask(torch.empty(300, 0, *size), draws)[:, 0].float()
     expected = torch.stack([upstream_mask(grid, size) for grid in draws["grid"].tolist()])
-    assert torch.equal(found, expected)
+    assert torch.equal(actual, expected)
     shown = torch.stack([slow_grid_mask(grid, size) for grid in draws["grid"].tolist()])
     outside = (draws["grid"][..., 0] < 0).any(1)
     assert outside.sum() > 30 and torch.equal(shown[~outside], expected[~outside])

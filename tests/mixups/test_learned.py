@@ -148,7 +148,7 @@ def test_a_compiled_network_gives_the_losses_of_the_eager_one(pair, make_batch):
     compiled = torch.compile(twin, backend="eager")
     for seed in range(2):
         expected = method.loss(net, *make_batch(), cross_entropy, draws_for(method, seed=seed))
-        found = other.loss(compiled, *make_batch(), cross_entropy, draws_for(method, seed=seed))
-        assert all(torch.allclose(found[name], value, atol=1e-6) for name, value in expected.items())
+        actual = other.loss(compiled, *make_batch(), cross_entropy, draws_for(method, seed=seed))
+        assert all(torch.allclose(actual[name], value, atol=1e-6) for name, value in expected.items())
         other.after_step(compiled, 0.5), method.after_step(net, 0.5)
     assert list(other.networks(compiled)["mix_q"].state_dict()) == list(twin.state_dict())

@@ -63,8 +63,8 @@ def last_share(loss, calls, n):
 def test_the_mean_entropy_is_that_of_the_closed_form(alpha, expected):
     assert abs(mean_entropy(alpha) - expected) < 1e-4
     lam = sampling.beta(alpha, (100_000,), generator())
-    found = entropy(torch.stack([lam, 1 - lam], 1))
-    assert abs(found.mean() - expected) < 4 * found.std() / 100_000**0.5
+    actual = entropy(torch.stack([lam, 1 - lam], 1))
+    assert abs(actual.mean() - expected) < 4 * actual.std() / 100_000**0.5
 
 
 @pytest.fixture
@@ -88,14 +88,14 @@ def overfitted(make_net):
             late = step >= STEPS // 2
             if late or not method.permutes:  # labels may be those of earlier batches
                 past = mixed_labels(method, images, labels, draws, net, past)
-            found, _, calls = trace(method, net, images, labels, SoftCrossEntropy(), draws)
-            share = last_share(found["loss"], calls, N)
+            actual, _, calls = trace(method, net, images, labels, SoftCrossEntropy(), draws)
+            share = last_share(actual["loss"], calls, N)
             optimizer.zero_grad()
-            found["loss"].backward()
+            actual["loss"].backward()
             optimizer.step()
             method.after_step(net, step / STEPS)
             if late:
-                losses.append(found["loss"].detach())
+                losses.append(actual["loss"].detach())
                 floors.append(share * entropy(past).mean())
         return torch.stack(losses), torch.stack(floors)
     return train
@@ -152,14 +152,14 @@ LAM = [name for name in MIXUPS.known() if make(name).needs == "batch" and make(n
 @pytest.mark.parametrize("name", LAM)
 def test_the_mean_loss_of_that_network_is_the_closed_form(name):
     """(1 - 1/C) E H(lam) over random pairs, within four standard errors of one lam a batch."""
-    method, found = make(name), []
+    method, actual = make(name), []
     images = torch.eye(CLASSES)[:, :, None, None].expand(-1, -1, 32, 32)
     for step in range(300):
         labels = torch.randint(CLASSES, (N,), generator=generator(step))
         mixed, target = method(images[labels], labels, method.draw(N, (32, 32), generator(1000 + step)))
-        found.append(SoftCrossEntropy()(Sees()(mixed), target))
-    found, expected = torch.stack(found), (1 - 1 / CLASSES) * mean_entropy(method.alpha)
-    assert abs(found.mean() - expected) < 4 * found.std() / 300**0.5 + 0.003
+        actual.append(SoftCrossEntropy()(Sees()(mixed), target))
+    actual, expected = torch.stack(actual), (1 - 1 / CLASSES) * mean_entropy(method.alpha)
+    assert abs(actual.mean() - expected) < 4 * actual.std() / 300**0.5 + 0.003
 
 
 def mean_larger(alpha):

@@ -55,10 +55,10 @@ def test_mixing_the_input_is_mixup(options, make_net, make_batch, criterion):
     images, labels = make_batch()
     method, mixup = ManifoldMix(alpha=1.0, **options), MixUp(alpha=1.0, **options)
     draws = draws_for(method, 6, "input")
-    found, expected = (m.loss(net, images, labels, criterion, draws)["loss"]
+    actual, expected = (m.loss(net, images, labels, criterion, draws)["loss"]
                        for m, net in ((method, make_net()), (mixup, make_net())))
     method.attach(make_net())
-    assert torch.equal(found, expected)
+    assert torch.equal(actual, expected)
 
 
 @pytest.mark.parametrize("per_sample", [False, True])

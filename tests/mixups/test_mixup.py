@@ -88,12 +88,12 @@ def test_every_image_counts_with_its_own_lam_in_the_loss(make_batch, criterion):
 
 def test_the_global_numpy_generator_plays_no_part(make_batch):
     images, labels = make_batch()
-    found = []
+    actual = []
     for seed in (0, 1):
         np.random.seed(seed)
         torch.manual_seed(0)
-        found.append(MixUp()(images, labels)[0])
-    assert torch.equal(*found)
+        actual.append(MixUp()(images, labels)[0])
+    assert torch.equal(*actual)
 
 
 # -- the paper's ablation: partners of the same class, the label of the nearer image -------------------------------
@@ -240,15 +240,15 @@ def test_wrappers_hand_neighbours_on_and_refuse_two_kinds(elsewhere, criterion):
 @pytest.mark.parametrize("method", [MixUp, CutMix], ids=lambda method: method.__name__)
 def test_mix_rate_mixes_exactly_so_many_images_and_their_labels(method, rate, n, count, make_batch):
     images, _ = make_batch(n)
-    labels, found = torch.arange(n), []
+    labels, actual = torch.arange(n), []
     method = method(5.0, mix_rate=rate)
     for seed in range(3):
         mixed, target = method(images, labels, method.draw(n, (32, 32), torch.Generator().manual_seed(seed)))
         changed = (mixed != images).flatten(1).any(1)
         assert changed.sum() == count and torch.equal(target.weight[:, 0] < 1, changed)
         assert len(target.weight[changed, 0].unique()) <= 1, "one lam a batch"
-        found.append(changed.tolist())
-    assert count in (0, n) or found[0] != found[1] or found[1] != found[2], "others each time"
+        actual.append(changed.tolist())
+    assert count in (0, n) or actual[0] != actual[1] or actual[1] != actual[2], "others each time"
 
 
 def test_mix_rate_and_prob_are_independent():

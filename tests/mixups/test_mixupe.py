@@ -24,9 +24,9 @@ def test_the_term_is_the_mean_of_the_examples_below_the_threshold():
     each = torch.stack([slow_agreement(logits[i:i + 1], labels[i:i + 1], 9.0) for i in range(8)])
     assert (each < 1).any() and (each > 1).any()
     for threshold in (-1.0, 0.0, 1.0, 9.0):
-        found = agreement(logits, torch.eye(60, dtype=torch.float64)[labels], threshold)
-        expected = torch.as_tensor(slow_agreement(logits, labels, threshold)).to(found.dtype)
-        assert torch.allclose(found, expected, atol=1e-5)
+        actual = agreement(logits, torch.eye(60, dtype=torch.float64)[labels], threshold)
+        expected = torch.as_tensor(slow_agreement(logits, labels, threshold)).to(actual.dtype)
+        assert torch.allclose(actual, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("alpha", [1.0, 2.0])

@@ -47,9 +47,9 @@ def changed(gamma, size):
 
 @pytest.mark.parametrize("gamma, size", [(0.75, 32), (0.5, 32), (0.5, 8)])
 def test_the_share_that_changes_is_that_of_independent_centres_and_near_gamma(gamma, size):
-    found = block_holes(sampling.keys((200,), generator()), (8, size, size), gamma, 7).float().mean()
-    assert found.item() == pytest.approx(changed(gamma, size), abs=0.01)
-    assert size < 32 or found.item() == pytest.approx(gamma, abs=0.15)
+    actual = block_holes(sampling.keys((200,), generator()), (8, size, size), gamma, 7).float().mean()
+    assert actual.item() == pytest.approx(changed(gamma, size), abs=0.01)
+    assert size < 32 or actual.item() == pytest.approx(gamma, abs=0.15)
 
 
 @pytest.mark.parametrize("hard", [False, True])

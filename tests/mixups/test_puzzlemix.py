@@ -87,17 +87,17 @@ def test_images_of_zero_saliency_are_mixed_as_if_all_mattered_equally(make_batch
     method, (images, labels) = PuzzleMix(), make_batch(4)
     draws = drawn(method, 4, 8, 0.5)
     for dead in (0.0, 1e-30):
-        found = method(images, labels, draws, torch.full((4, 32, 32), dead))
-        assert torch.equal(found[0], method(images, labels, draws, torch.ones(4, 32, 32))[0])
+        actual = method(images, labels, draws, torch.full((4, 32, 32), dead))
+        assert torch.equal(actual[0], method(images, labels, draws, torch.ones(4, 32, 32))[0])
 
 
 def test_std_gives_the_masks_of_images_in_0_to_1(make_batch):
     std, (images, _) = (0.2, 0.25, 0.3), make_batch(20)
     scaled = images * torch.tensor(std).view(3, 1, 1)
     draws = drawn(PuzzleMix(), 20, 8, 0.5)
-    found = PuzzleMix(std=std).cell_labels(images, peaks(20), draws)
-    assert torch.equal(found, PuzzleMix().cell_labels(scaled, peaks(20), draws))
-    assert not torch.equal(found, PuzzleMix().cell_labels(images, peaks(20), draws))
+    actual = PuzzleMix(std=std).cell_labels(images, peaks(20), draws)
+    assert torch.equal(actual, PuzzleMix().cell_labels(scaled, peaks(20), draws))
+    assert not torch.equal(actual, PuzzleMix().cell_labels(images, peaks(20), draws))
     assert not PuzzleMix(std=std).state_dict()
 
 
@@ -152,8 +152,8 @@ def test_ledger_18_the_cost_table_is_built_once(make_batch):
     method = PuzzleMix(blocks=(2, 4))
     for seed in range(5):
         method(images, labels, method.draw(4, (32, 32), generator(seed)), peaks(4))
-    found = functional._kept_constant.cache_info()
-    assert found.misses == 1 and found.hits == 4, "one grid of 8 x 8 patches for both block counts, both images"
+    actual = functional._kept_constant.cache_info()
+    assert actual.misses == 1 and actual.hits == 4, "one grid of 8 x 8 patches for both block counts, both images"
 
 
 def test_saliency_is_the_gradient_in_eval_mode_for_any_batch_size(make_net, make_batch):

@@ -162,8 +162,8 @@ def test_details_name_images_of_another_batch(make_net, make_batch, criterion):
     draws = box_draws(method, (0, 16, 0, 16))
     assert (method.details(batch[0], draws)["weights"][:, 0] == 1).all()
     method.loss(net, *batch, criterion, draws)
-    found = method.details(batch[0], draws)
-    assert (found["sources"][:, 1] == -1).all() and (found["weights"][:, 0] == 0.75).all()
+    actual = method.details(batch[0], draws)
+    assert (actual["sources"][:, 1] == -1).all() and (actual["weights"][:, 0] == 0.75).all()
 
 
 def test_mistakes_are_named(make_net, make_batch, criterion):

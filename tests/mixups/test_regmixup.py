@@ -17,14 +17,14 @@ def test_the_loss_is_the_weighted_mean_over_2n_examples(weight, make_net, make_b
     """Written out: one forward pass of both halves, the loss of each example."""
     method, net, (images, labels) = RegMixup(CutMix(), weight), make_net(), make_batch()
     draws = method.draw(6, (32, 32), generator())
-    found = method.loss(copy.deepcopy(net), images, labels, SoftCrossEntropy(), draws)
+    actual = method.loss(copy.deepcopy(net), images, labels, SoftCrossEntropy(), draws)
     mixed, (label, share) = method.method(images, labels, draws)
     log_p = net(torch.cat([images, mixed])).log_softmax(1)
     clean = torch.stack([-log_p[i, labels[i]] for i in range(6)])
     mixture = torch.stack([-(share[i] * log_p[6 + i, label[i]]).sum() for i in range(6)])
-    torch.testing.assert_close(found["loss"], (clean.sum() + weight * mixture.sum()) / (6 * (1 + weight)))
-    torch.testing.assert_close(found["clean"], clean.mean())
-    torch.testing.assert_close(found["mixed"], mixture.mean())
+    torch.testing.assert_close(actual["loss"], (clean.sum() + weight * mixture.sum()) / (6 * (1 + weight)))
+    torch.testing.assert_close(actual["clean"], clean.mean())
+    torch.testing.assert_close(actual["mixed"], mixture.mean())
 
 
 def test_with_weight_1_it_is_one_batch_of_clean_and_mixed_images(make_net, make_batch):

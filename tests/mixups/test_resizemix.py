@@ -156,11 +156,11 @@ def test_kept_share_of_the_clipped_form_averages_about_082():
 def test_clipped_boxes_are_those_of_the_tables():
     """Around the centre floor(tau * side) // 2 pixels to each side, cut off at the border."""
     for seed in range(20):
-        found = ResizeMix(clipped=True, scope=(0.5, 0.5)).draw(4, (16, 24), generator(seed))["box"]
+        actual = ResizeMix(clipped=True, scope=(0.5, 0.5)).draw(4, (16, 24), generator(seed))["box"]
         draw = generator(seed)
         torch.rand(1, generator=draw), torch.rand(1, generator=draw)  # tau, and tau drawn again
         y, x = (torch.randint(0, side, (1,), generator=draw).item() for side in (16, 24))
-        assert found.tolist() == [[max(y - 4, 0), min(y + 4, 16), max(x - 6, 0), min(x + 6, 24)]]
+        assert actual.tolist() == [[max(y - 4, 0), min(y + 4, 16), max(x - 6, 0), min(x + 6, 24)]]
 
 
 def test_integer_images_move_and_are_not_blended(make_batch):

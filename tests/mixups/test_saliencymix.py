@@ -49,8 +49,8 @@ def test_saliency_peaks_at_a_blob_inside_the_image(saliency):
 def test_balanced_and_fine_grained_saliency_give_bright_and_dark_equal_rank(saliency, ratio):
     """A bright and a half as deep dark blob: equal peaks in the balanced map, one half of the other otherwise."""
     images = spots((32, 40), [(9, 12)]) - 0.5 * spots((32, 40), [(22, 30)])
-    found = saliency_map(images, saliency)[0]
-    assert (found[22, 30] / found[9, 12]).item() == pytest.approx(ratio, abs=0.1)
+    actual = saliency_map(images, saliency)[0]
+    assert (actual[22, 30] / actual[9, 12]).item() == pytest.approx(ratio, abs=0.1)
 
 
 def test_spectral_residual_misses_small_squares_on_flat_ground_that_contrast_finds():
@@ -199,7 +199,7 @@ def test_gaussian_blur_is_the_weighted_mean_over_the_map():
 def test_centre_surround_adds_on_and_off_contrast_of_all_radii(balanced):
     maps, radii = torch.randn(2, 7, 10, generator=generator()), (1, 2, 8, 9, 40)
     blurred = saliency.gaussian_blur(maps, 1.0)
-    for grey, found in zip(blurred, saliency.centre_surround(maps, radii, balanced), strict=True):
+    for grey, actual in zip(blurred, saliency.centre_surround(maps, radii, balanced), strict=True):
         on, off = torch.zeros(2, 7, 10)
         for y in range(7):
             for x in range(10):
@@ -208,7 +208,7 @@ def test_centre_surround_adds_on_and_off_contrast_of_all_radii(balanced):
                     on[y, x] += max(contrast, 0)
                     off[y, x] += max(-contrast, 0)
         expected = on / on.max() + off / off.max() if balanced else on + off
-        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
     constant = saliency.centre_surround(torch.full((1, 8, 8), 0.5), balanced=balanced)
     assert constant.isfinite().all()
 
@@ -227,8 +227,8 @@ def test_spectral_residual_keeps_the_phase_and_what_stands_out_of_the_log_amplit
     energy = np.abs(np.fft.ifft2(sharp)) ** 2
     expected = saliency.gaussian_blur(torch.tensor(energy)[None], 2.5 / 64 * 12)
     for shift in (0.0, 3.0):
-        found = saliency.spectral_residual(grey + shift).double()
-        torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-3)
+        actual = saliency.spectral_residual(grey + shift).double()
+        torch.testing.assert_close(actual, expected, atol=1e-6, rtol=1e-3)
 
 
 @pytest.mark.parametrize("saliency", SALIENCY)

@@ -133,8 +133,8 @@ def test_a_step_is_that_of_automix_with_another_block(pair, make_net, make_batch
     method.head_mix_k.load_state_dict(automix.head_mix_k.state_dict())
     draws = draws_for(automix)
     expected = automix.loss(net, *make_batch(), cross_entropy, draws)
-    found = method.loss(twin, *make_batch(), cross_entropy, draws)
-    assert found.keys() == expected.keys() and all(torch.equal(found[name], value) for name, value in expected.items())
+    actual = method.loss(twin, *make_batch(), cross_entropy, draws)
+    assert actual.keys() == expected.keys() and all(torch.equal(actual[k], v) for k, v in expected.items())
 
 
 def test_the_two_mixtures_of_a_step_have_batch_statistics_of_their_own(pair, make_batch):

@@ -24,11 +24,11 @@ def draws_for(method, box, source, n=4):
                                          ((5, 12, 5, 6), (2, 20, 7, 8)), ((10, 20, 10, 20), (31, 32, 0, 1))])
 def test_a_box_of_the_partner_is_resized_into_a_box(box, source):
     images, partner = torch.randn(2, 3, 2, 32, 32, generator=generator())
-    found = paste_between(images, partner.clone(), torch.tensor([box]), torch.tensor([source]))
+    actual = paste_between(images, partner.clone(), torch.tensor([box]), torch.tensor([source]))
     expected, (top, bottom, left, right), (a, b, c, d) = images.clone(), box, source
     expected[..., top:bottom, left:right] = F.interpolate(partner[..., a:b, c:d], (bottom - top, right - left),
                                                           mode="bilinear", align_corners=True)
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(actual, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_equal_boxes_paste_pixels_as_they_are():
@@ -62,12 +62,12 @@ def test_proportions_sum_to_1_and_a_constant_map_is_uniform():
 
 def test_sums_over_boxes_are_those_of_slices_and_grow_with_the_box():
     maps = proportions(torch.randn(3, 4, 4, generator=generator()), (32, 32))
-    found = []
+    actual = []
     for top, bottom, left, right in [(8, 9, 8, 9), (4, 16, 4, 20), (2, 20, 4, 28), (0, 32, 0, 32)]:
         share = share_inside(maps, torch.tensor([[top, bottom, left, right]]))
         torch.testing.assert_close(share, maps[:, top:bottom, left:right].sum((1, 2)))
-        found.append(share)
-    assert (torch.stack(found).diff(dim=0) >= 0).all()
+        actual.append(share)
+    assert (torch.stack(actual).diff(dim=0) >= 0).all()
 
 
 def test_labels_are_weighed_by_the_meaning_in_the_boxes(make_net, make_batch, criterion):
@@ -105,12 +105,12 @@ def test_without_a_network_the_areas_count(make_batch):
 
 def test_equal_labels_add_up_and_count_twice_by_option(make_net, make_batch, criterion):
     net, images = make_net().eval(), make_batch(4)[0]
-    found = []
+    actual = []
     for double in (False, True):
         method = attached(net, double_equal=double)
         draws = draws_for(method, (4, 20, 6, 30), (10, 26, 0, 12))
-        found.append(trace(method, net, images, torch.full((4,), 3), criterion, draws)[2][-1][0].dense(10)[:, 3])
-    torch.testing.assert_close(found[1], 2 * found[0])
+        actual.append(trace(method, net, images, torch.full((4,), 3), criterion, draws)[2][-1][0].dense(10)[:, 3])
+    torch.testing.assert_close(actual[1], 2 * actual[0])
 
 
 def test_the_additional_pass_counts_no_statistics_but_by_option(make_net, make_batch, criterion):

@@ -110,20 +110,20 @@ def test_a_batch_is_two_passes_and_details_leave_the_statistics(make_net, make_b
     method = attached(net)
     draws = method.draw(6, (32, 32), generator())
     before = copy.deepcopy(net.state_dict())
-    found = method.details(images, draws, net, labels)
+    actual = method.details(images, draws, net, labels)
     assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
     _, seen, calls = trace(method, net, images, labels, SoftCrossEntropy(), draws)
     assert len(seen) == 2 and torch.equal(seen[0], images)
-    assert torch.equal(calls[0][0].weight, found["weights"]) and net.stem[1].num_batches_tracked == 2
+    assert torch.equal(calls[0][0].weight, actual["weights"]) and net.stem[1].num_batches_tracked == 2
 
 
 def test_without_the_network_details_are_those_of_the_wrapped_method(make_net, make_batch):
     images, labels = make_batch()
     method = attached(make_net())
     draws = method.draw(6, (32, 32), generator())
-    for found, expected in zip(as_sources(method.details(images, draws)),
+    for actual, expected in zip(as_sources(method.details(images, draws)),
                                as_sources(method.method.details(images, draws)), strict=True):
-        assert torch.equal(found, expected)
+        assert torch.equal(actual, expected)
 
 
 def test_mistakes_are_named(make_net, make_batch, criterion):

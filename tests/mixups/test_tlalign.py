@@ -22,8 +22,8 @@ def test_even_attention_moves_half_way_to_the_mean_in_each_layer():
 
 def test_shares_stay_in_the_unit_interval():
     share = (torch.rand(8, 17) < 0.5).float()
-    found = align(share, [torch.randn(8, 17, 17).mul(3).softmax(2) for _ in range(12)])
-    assert (found >= 0).all() and (found <= 1).all()
+    actual = align(share, [torch.randn(8, 17, 17).mul(3).softmax(2) for _ in range(12)])
+    assert (actual >= 0).all() and (actual <= 1).all()
 
 
 @pytest.mark.parametrize("patch, box", [(8, [[8, 24, 0, 16]]), (1, [[3, 21, 10, 31]])])

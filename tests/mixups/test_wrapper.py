@@ -25,16 +25,16 @@ def test_any_method_that_mixes_a_batch_may_be_wrapped(wrapper, inner, make_net, 
         loss = method.loss(net, images, labels, criterion, draws)["loss"]
         loss.backward()
         assert loss.isfinite() and all(p.grad is not None for p in [*net.parameters(), *method.parameters()])
-        for found, expected in zip(as_sources(method.details(images, draws, labels=labels)),
+        for actual, expected in zip(as_sources(method.details(images, draws, labels=labels)),
                                    as_sources(inner.details(images, draws, labels=labels)), strict=True):
-            assert torch.equal(found, expected)
+            assert torch.equal(actual, expected)
 
 
 def test_a_call_mixes_as_the_wrapped_method(make_batch):
     inner, (images, labels) = CutMix(alpha=0.5), make_batch()
     draws = inner.draw(6, (32, 32), generator())
-    (found, target), (expected, right) = RegMixup(inner)(images, labels, draws), inner(images, labels, draws)
-    assert torch.equal(found, expected) and same(target._asdict(), right._asdict())
+    (actual, target), (expected, right) = RegMixup(inner)(images, labels, draws), inner(images, labels, draws)
+    assert torch.equal(actual, expected) and same(target._asdict(), right._asdict())
     assert all(getattr(RegMixup(inner), name) == getattr(inner, name) for name in INHERITED)
 
 
@@ -49,14 +49,14 @@ def test_the_number_of_classes_counts_for_both(wrapper):
 @wrappers
 def test_probabilities_give_the_same_loss_where_targets_are_dense(wrapper, make_net, make_batch, criterion):
     images, labels = make_batch(4)
-    found = []
+    actual = []
     for num_classes, given in ((None, labels), (10, labels), (10, torch.eye(10)[labels])):
         method, net = wrapper(MixUp(), num_classes=num_classes), make_net()
         with torch.random.fork_rng():
             torch.manual_seed(0)
             method.attach(net)
-        found.append(method.loss(net, images, given, criterion, method.draw(4, (32, 32), generator()))["loss"])
-    torch.testing.assert_close(found[1:], [found[0]] * 2)
+        actual.append(method.loss(net, images, given, criterion, method.draw(4, (32, 32), generator()))["loss"])
+    torch.testing.assert_close(actual[1:], [actual[0]] * 2)
 
 
 @wrappers

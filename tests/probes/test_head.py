@@ -37,10 +37,10 @@ def test_both_heads_are_the_two_networks_and_share_a_pass_where_the_head_is_the_
     expected = outer(images), probes.with_head(outer, head, name, images)
     seen = []
     net.layer1.register_forward_hook(lambda *args: seen.append(args))
-    found = probes.both_heads(outer, head, name, images)
+    actual = probes.both_heads(outer, head, name, images)
     assert len(seen) == passes and not own._forward_hooks
-    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
-    assert not torch.equal(*found)
+    assert all(torch.equal(a, b) for a, b in zip(actual, expected, strict=True))
+    assert not torch.equal(*actual)
 
 
 def test_a_net_with_another_head_publishes_a_plain_state_dict(make_net, make_batch):

@@ -12,9 +12,9 @@ from .nets import Wrapped
 def test_a_layer_is_found_by_name_also_inside_a_backbone_and_a_compiled_net(make_net):
     net = make_net()
     wrapped = Wrapped(net)
-    for found in (net, wrapped, torch.compile(wrapped, backend="eager")):
-        assert probes.find_layer(found, "layer1") is net.layer1
-        assert probes.find_layer(found, "layer1.0") is net.layer1[0]
+    for actual in (net, wrapped, torch.compile(wrapped, backend="eager")):
+        assert probes.find_layer(actual, "layer1") is net.layer1
+        assert probes.find_layer(actual, "layer1.0") is net.layer1[0]
 
 
 def test_the_error_of_an_unknown_layer_names_the_nearest(make_net):
@@ -69,12 +69,12 @@ def test_layer_shape_needs_one_tensor():
 
 def test_tokens_become_a_map_row_by_row_without_those_in_front():
     tokens = torch.arange(2 * 11 * 4.0).reshape(2, 11, 4)  # two in front, then 3 x 3
-    found = probes.as_map(tokens)
-    assert found.shape == (2, 4, 3, 3)
+    actual = probes.as_map(tokens)
+    assert actual.shape == (2, 4, 3, 3)
     for row in range(3):
         for column in range(3):
-            assert torch.equal(found[:, :, row, column], tokens[:, 2 + 3 * row + column])
-    assert probes.as_map(found) is found
+            assert torch.equal(actual[:, :, row, column], tokens[:, 2 + 3 * row + column])
+    assert probes.as_map(actual) is actual
     with pytest.raises(ValueError, match="name another layer"):
         probes.as_map(torch.zeros(2, 3))
 

@@ -24,8 +24,8 @@ def test_buffers_are_kept_over_passes_also_over_one_that_fails(make_net, make_ba
 def test_a_net_on_copies_takes_the_statistics_of_the_batch_and_stores_none(make_net, make_batch):
     net, (images, _) = make_net(), make_batch(3)
     before = copy.deepcopy(net.state_dict())
-    found = probes.on_copies(net)(images)
+    actual = probes.on_copies(net)(images)
     assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
-    assert torch.equal(found, net(images)) and net.stem[1].num_batches_tracked == 1
+    assert torch.equal(actual, net(images)) and net.stem[1].num_batches_tracked == 1
     assert probes.on_copies(torch.sin) is torch.sin
-    (found.sum() + net(images).sum()).backward()  # nothing that a backward pass needs was overwritten
+    (actual.sum() + net(images).sum()).backward()  # nothing that a backward pass needs was overwritten

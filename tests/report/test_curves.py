@@ -19,16 +19,16 @@ def curve_of(home, metric="accuracy"):
 def test_mean_and_range_over_seeds_at_each_epoch(tmp_path):
     for seed, top1 in enumerate(([10.0, 20.0, 30.0], [11.0, 26.0, 30.0], [15.0, 20.0, 33.0])):
         write_run(tmp_path / f"seed{seed}", seed=seed, top1=top1)
-    found = curve_of(tmp_path)
-    assert (found.x, found.mean, found.low, found.high) == (
+    actual = curve_of(tmp_path)
+    assert (actual.x, actual.mean, actual.low, actual.high) == (
         [1, 2, 3], [12.0, 22.0, 31.0], [10.0, 20.0, 30.0], [15.0, 26.0, 33.0])
-    assert found.n == 3 and found.label == "MixUp (n = 3)" and found.singles == found.missing == []
+    assert actual.n == 3 and actual.label == "MixUp (n = 3)" and actual.singles == actual.missing == []
 
 
 def test_one_seed_is_a_line_without_width(tmp_path):
     write_run(tmp_path / "seed0", top1=[10.0, 20.0])
-    found = curve_of(tmp_path)
-    assert found.low == found.mean == found.high == [10.0, 20.0] and found.label == "MixUp (n = 1)"
+    actual = curve_of(tmp_path)
+    assert actual.low == actual.mean == actual.high == [10.0, 20.0] and actual.label == "MixUp (n = 1)"
 
 
 def test_runs_that_did_not_finish_are_lines_of_their_own_and_in_no_mean(tmp_path):
@@ -55,9 +55,9 @@ def test_a_mean_stands_only_where_every_seed_was_evaluated(tmp_path):
 def test_seeds_evaluated_at_different_epochs_are_lines_of_their_own(tmp_path):
     write_run(tmp_path / "seed0", seed=0, top1=[10.0, None, 30.0, None])
     write_run(tmp_path / "seed1", seed=1, top1=[None, 30.0, None, 50.0])
-    found = curve_of(tmp_path)
-    assert found.x == [] and found.label == "MixUp (n = 0 of 2)"
-    assert [(x, y) for _, x, y in found.singles] == [([1, 3], [10.0, 30.0]), ([2, 4], [30.0, 50.0])]
+    actual = curve_of(tmp_path)
+    assert actual.x == [] and actual.label == "MixUp (n = 0 of 2)"
+    assert [(x, y) for _, x, y in actual.singles] == [([1, 3], [10.0, 30.0]), ([2, 4], [30.0, 50.0])]
 
 
 def test_losses_are_averaged_within_an_epoch(tmp_path):
@@ -66,8 +66,8 @@ def test_losses_are_averaged_within_an_epoch(tmp_path):
     losses = {200: 6.0, 400: 4.0, 500: 2.0, 600: 3.0, 800: 1.0, 1000: 2.0}
     lines = [json.dumps(dict(loss=v, epoch=1 + (step - 1) // 500, step=step)) for step, v in losses.items()]
     (run / "part" / "vis_data" / "scalars.json").write_text("\n".join(lines) + "\n")
-    found = curve_of(tmp_path, "loss")
-    assert (found.x, found.mean) == ([1, 2], [4.0, 2.0])
+    actual = curve_of(tmp_path, "loss")
+    assert (actual.x, actual.mean) == ([1, 2], [4.0, 2.0])
 
 
 def test_torn_lines_and_losses_that_are_not_finite_are_left_out_and_reported(tmp_path):
@@ -75,20 +75,20 @@ def test_torn_lines_and_losses_that_are_not_finite_are_left_out_and_reported(tmp
     with open(run / "part" / "vis_data" / "scalars.json", "a") as file:
         file.write('{"loss": 3.0, "ep')
     record, = read_records(tmp_path)
-    found = read_run(record)
-    assert found.loss == {1: 2.0} and found.accuracy == {1: 10.0, 2: 20.0}
-    assert len(found.problems) == 1 and "1 torn lines" in found.problems[0]
+    actual = read_run(record)
+    assert actual.loss == {1: 2.0} and actual.accuracy == {1: 10.0, 2: 20.0}
+    assert len(actual.problems) == 1 and "1 torn lines" in actual.problems[0]
 
 
 def test_a_run_without_a_log_has_no_loss(tmp_path):
     run = write_run(tmp_path / "seed0", top1=[10.0])
     (Path(run) / "part" / "vis_data" / "scalars.json").unlink()
-    found = curve_of(tmp_path, "loss")
-    assert found.x == [] and [r.seed for r in found.missing] == [0]
+    actual = curve_of(tmp_path, "loss")
+    assert actual.x == [] and [r.seed for r in actual.missing] == [0]
 
 
 @pytest.mark.parametrize("n", [0, 1, 299, 300, 301, 1200, 1201])
 def test_long_curves_keep_their_last_epoch_and_a_bounded_number_of_others(n):
-    found = thinned(list(range(1, n + 1)))
-    assert len(found) <= 300 and found == sorted(found) and (not n or found[-1] == n)
-    assert len(found) == n if n <= 300 else len(found) > 100
+    actual = thinned(list(range(1, n + 1)))
+    assert len(actual) <= 300 and actual == sorted(actual) and (not n or actual[-1] == n)
+    assert len(actual) == n if n <= 300 else len(actual) > 100

@@ -224,9 +224,9 @@ def test_pictures_can_be_left_out(runs, tmp_path):
 
 def test_a_large_picture_is_named_and_not_shown(tmp_path):
     write_run(tmp_path / "seed0", top1=[1.0], picture=(1, png() + b"\0" * 2**20))
-    found = Page(write_report(tmp_path, tmp_path / "r.html").read_text())
-    assert not [tag for tag, _ in found.elements if tag == "img"]
-    assert "is left out: " in " ".join(found.words)
+    actual = Page(write_report(tmp_path, tmp_path / "r.html").read_text())
+    assert not [tag for tag, _ in actual.elements if tag == "img"]
+    assert "is left out: " in " ".join(actual.words)
 
 
 def test_the_same_runs_give_the_same_bytes(runs, text, tmp_path):
@@ -246,8 +246,8 @@ def test_a_report_imports_no_torch(runs, tmp_path):
 
 
 def test_two_roots_that_overlap_count_a_run_once(runs, tmp_path):
-    found = Page(write_report([runs / "mixup", runs], tmp_path / "r.html").read_text())
-    assert len(found.table("runs")) == 10
+    actual = Page(write_report([runs / "mixup", runs], tmp_path / "r.html").read_text())
+    assert len(actual.table("runs")) == 10
 
 
 def test_without_runs_or_bokeh_one_line_says_what_to_do(tmp_path, monkeypatch, runs):

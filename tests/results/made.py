@@ -63,12 +63,12 @@ def make_run(folder, mixup="type='Vanilla'", seed=0, curve=None, status="done", 
     if curve is not None:
         history = [dict(epoch=i, img_s=img_s, val=dict(net=dict(top1=top1, top5=99.0))) for i, top1 in
                    enumerate(curve, 1)]
-        found = result.build(
+        actual = result.build(
             history, status=status, config="configs/x.py", config_hash=config_hash(read_config(config)),
             data=dict(name="CIFAR-100", sha256="ab" * 32, official=True), seed=seed, processes=processes,
             total_batch=100, parameters=23_409_092, max_epochs=epochs, wall_s=60.0, peak_memory_mib=memory, split=split,
             hardware=hardware, precision=precision, **facts)
-        (folder / "result.json").write_text(json.dumps(found, indent=2))
+        (folder / "result.json").write_text(json.dumps(actual, indent=2))
     if files:
         log = folder / "20260101_000000_000000" / "20260101_000000_000000.log"
         log.parent.mkdir()
@@ -94,7 +94,7 @@ def damage(folder: Path, how: str) -> Path:
     elif how == "newer":
         path.write_text(text.replace('"schema": 2', '"schema": 3'))
     else:
-        found = json.loads(text)
-        del found["networks"]
-        path.write_text(json.dumps(found))
+        actual = json.loads(text)
+        del actual["networks"]
+        path.write_text(json.dumps(actual))
     return folder

@@ -18,10 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 def measured(folder, epoch=10, **values):
     """Write an evaluation ``cal`` into a run."""
     path = folder / "result.json"
-    found = json.loads(path.read_text())
-    found["evals"]["cal"] = dict(type="Calibration", main="ece", epoch=epoch, data=dict(name="CIFAR-100"),
+    actual = json.loads(path.read_text())
+    actual["evals"]["cal"] = dict(type="Calibration", main="ece", epoch=epoch, data=dict(name="CIFAR-100"),
                                  networks=dict(net=dict(accuracy=[1.0, None], count=5, **values)))
-    path.write_text(json.dumps(found))
+    path.write_text(json.dumps(actual))
 
 
 @pytest.fixture

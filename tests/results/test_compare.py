@@ -44,49 +44,49 @@ def only_outcome(a, b):
 def test_equal_seeds_are_paired(tmp_path):
     """t of the differences by the textbook's formula, and the p value of SciPy's paired test."""
     x, y = {0: 70.0, 1: 71.5, 2: 69.2}, {0: 70.9, 1: 72.0, 2: 70.3}
-    found = only_outcome(write(tmp_path / "a", "MixUp", x), write(tmp_path / "b", "MixUp", y))
+    actual = only_outcome(write(tmp_path / "a", "MixUp", x), write(tmp_path / "b", "MixUp", y))
     d = [y[s] - x[s] for s in x]
     mean, error = statistics.mean(d), statistics.stdev(d) / math.sqrt(3)
     quantile = 4.302652729911275  # of Student's t with 2 degrees of freedom at 97.5 %
-    assert found.test == "paired t-test, 3 seeds" and found.n == (3, 3)
-    assert found.difference == pytest.approx(mean)
-    assert (found.low, found.high) == pytest.approx((mean - quantile * error, mean + quantile * error))
-    assert found.p == pytest.approx(stats.ttest_rel([y[s] for s in x], list(x.values())).pvalue)
+    assert actual.test == "paired t-test, 3 seeds" and actual.n == (3, 3)
+    assert actual.difference == pytest.approx(mean)
+    assert (actual.low, actual.high) == pytest.approx((mean - quantile * error, mean + quantile * error))
+    assert actual.p == pytest.approx(stats.ttest_rel([y[s] for s in x], list(x.values())).pvalue)
 
 
 def test_other_seeds_are_not_paired_and_variances_need_not_agree(tmp_path):
     """Welch's statistic and degrees of freedom, written out."""
     x, y = {0: 70.0, 1: 71.5, 2: 69.2}, {3: 72.0, 4: 72.1, 5: 72.3, 6: 71.9}
-    found = only_outcome(write(tmp_path / "a", "MixUp", x), write(tmp_path / "b", "MixUp", y))
+    actual = only_outcome(write(tmp_path / "a", "MixUp", x), write(tmp_path / "b", "MixUp", y))
     vx, vy = (statistics.variance(v.values()) / len(v) for v in (x, y))
     difference = statistics.mean(y.values()) - statistics.mean(x.values())
     df = (vx + vy) ** 2 / (vx**2 / 2 + vy**2 / 3)
-    assert found.test == "Welch's t-test (no seed is the same)" and found.n == (3, 4)
-    assert found.difference == pytest.approx(difference)
-    assert found.p == pytest.approx(2 * stats.t.sf(abs(difference) / math.sqrt(vx + vy), df))
+    assert actual.test == "Welch's t-test (no seed is the same)" and actual.n == (3, 4)
+    assert actual.difference == pytest.approx(difference)
+    assert actual.p == pytest.approx(2 * stats.t.sf(abs(difference) / math.sqrt(vx + vy), df))
     half = stats.t.ppf(0.975, df) * math.sqrt(vx + vy)
-    assert (found.low, found.high) == pytest.approx((difference - half, difference + half))
+    assert (actual.low, actual.high) == pytest.approx((difference - half, difference + half))
 
 
 def test_seeds_that_match_in_part_are_not_paired_and_all_runs_count(tmp_path):
-    found = only_outcome(write(tmp_path / "a", "MixUp", {0: 70.0, 1: 71.0, 2: 72.0}),
+    actual = only_outcome(write(tmp_path / "a", "MixUp", {0: 70.0, 1: 71.0, 2: 72.0}),
                          write(tmp_path / "b", "MixUp", {1: 71.0, 2: 72.0, 3: 76.0}))
-    assert found.test == "Welch's t-test (only 2 seeds are the same)" and found.difference == pytest.approx(2.0)
+    assert actual.test == "Welch's t-test (only 2 seeds are the same)" and actual.difference == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("seeds_a, seeds_b", [((0,), (0,)), ((0,), (1,)), ((0,), (0, 1, 2)), ((0, 1), (5,))])
 def test_one_run_a_side_is_compared_and_not_tested(tmp_path, seeds_a, seeds_b):
-    found = only_outcome(write(tmp_path / "a", "MixUp", {s: 70.0 + s for s in seeds_a}),
+    actual = only_outcome(write(tmp_path / "a", "MixUp", {s: 70.0 + s for s in seeds_a}),
                          write(tmp_path / "b", "MixUp", {s: 72.0 + s for s in seeds_b}))
-    assert found.test == "n = 1: nothing can be tested" and found.difference is not None
-    assert (found.p, found.low, found.high) == (None, None, None)
+    assert actual.test == "n = 1: nothing can be tested" and actual.difference is not None
+    assert (actual.p, actual.low, actual.high) == (None, None, None)
 
 
 def test_equal_differences_are_not_a_proof(tmp_path):
     """0.1 is no binary fraction: rounding must not pass for a tiny spread and p for 0."""
-    found = only_outcome(write(tmp_path / "a", "MixUp", {0: 70.1, 1: 71.3, 2: 69.7}),
+    actual = only_outcome(write(tmp_path / "a", "MixUp", {0: 70.1, 1: 71.3, 2: 69.7}),
                          write(tmp_path / "b", "MixUp", {0: 70.2, 1: 71.4, 2: 69.8}))
-    assert found.p is None and "nothing to test" in found.test and found.difference == pytest.approx(0.1)
+    assert actual.p is None and "nothing to test" in actual.test and actual.difference == pytest.approx(0.1)
 
 
 def test_the_test_finds_a_difference_as_often_as_it_should(tmp_path):
@@ -128,12 +128,12 @@ def test_cells_are_matched_and_the_mean_over_them_is_tested(tmp_path):
         write(tmp_path / "a" / method, method, {s: 70.0 + s for s in range(3)})
         write(tmp_path / "b" / method, method, {s: 70.0 + shift + s * 1.1 for s in range(3)})
     write(tmp_path / "a" / "alone", "GridMix", {0: 60.0})
-    found = compared(tmp_path / "a", tmp_path / "b")
-    assert [pair.label for pair in found.pairs] == ["CutMix", "FMix", "MixUp"]
+    actual = compared(tmp_path / "a", tmp_path / "b")
+    assert [pair.label for pair in actual.pairs] == ["CutMix", "FMix", "MixUp"]
     d = [shifts[m] + 0.1 for m in ("CutMix", "FMix", "MixUp")]
-    assert found.overall.difference == pytest.approx(statistics.mean(d)) and found.overall.n == (3, 3)
-    assert found.overall.p == pytest.approx(stats.ttest_1samp(d, 0).pvalue)
-    assert [c.row for c in found.only_a] == ["GridMix"] and found.only_b == []
+    assert actual.overall.difference == pytest.approx(statistics.mean(d)) and actual.overall.n == (3, 3)
+    assert actual.overall.p == pytest.approx(stats.ttest_1samp(d, 0).pvalue)
+    assert [c.row for c in actual.only_a] == ["GridMix"] and actual.only_b == []
 
 
 def test_two_methods_are_compared_where_no_method_is_in_both_sets(tmp_path):
@@ -146,9 +146,9 @@ def test_left_over_methods_are_not_compared_with_each_other(tmp_path):
     for side, other in (("a", "MixUp"), ("b", "CutMix")):
         write(tmp_path / side / "x", "FMix", {0: 70.0})
         write(tmp_path / side / "y", other, {0: 70.0})
-    found = compared(tmp_path / "a", tmp_path / "b")
-    assert [p.label for p in found.pairs] == ["FMix"]
-    assert [c.row for c in found.only_a + found.only_b] == ["MixUp", "CutMix"]
+    actual = compared(tmp_path / "a", tmp_path / "b")
+    assert [p.label for p in actual.pairs] == ["FMix"]
+    assert [c.row for c in actual.only_a + actual.only_b] == ["MixUp", "CutMix"]
 
 
 def test_other_networks_and_lengths_are_other_cells(tmp_path):
@@ -183,29 +183,29 @@ def test_runs_that_did_not_finish_are_named_and_do_not_count(tmp_path):
     write(tmp_path / "b", "MixUp", {0: 72.0, 1: 72.5})
     write_run(tmp_path / "b" / "seed2", seed=2, top1=[1.0] * 12, status="diverged")
     write_run(tmp_path / "b" / "seed3", seed=3, top1=[1.0] * 4, epochs=12, status="interrupted")
-    found = compared(tmp_path / "a", tmp_path / "b")
-    assert found.pairs[0].outcome.n == (2, 2) and found.pairs[0].outcome.difference == pytest.approx(1.75)
-    text = render(as_part(found, "a", "b"), "markdown")
+    actual = compared(tmp_path / "a", tmp_path / "b")
+    assert actual.pairs[0].outcome.n == (2, 2) and actual.pairs[0].outcome.difference == pytest.approx(1.75)
+    text = render(as_part(actual, "a", "b"), "markdown")
     assert "not counted are 1 diverged, 1 interrupted" in text
 
 
 def test_a_side_without_a_finished_run_has_no_difference(tmp_path):
     write(tmp_path / "a", "MixUp", {0: 70.0, 1: 71.0})
     write(tmp_path / "b", "MixUp", {0: 70.0}, status="diverged")
-    found = only_outcome(tmp_path / "a", tmp_path / "b")
-    assert found.difference is None and found.test == "no finished run in B"
+    actual = only_outcome(tmp_path / "a", tmp_path / "b")
+    assert actual.difference is None and actual.test == "no finished run in B"
 
 
 def test_a_median_is_not_compared_with_a_last_epoch(tmp_path):
     write(tmp_path / "a", "MixUp", {0: 70.0})
     run = write(tmp_path / "b", "MixUp", {0: 70.0}) / "seed0" / "result.json"
-    found = json.loads(run.read_text())
-    net = found["networks"]["net"]
+    actual = json.loads(run.read_text())
+    net = actual["networks"]["net"]
     net["top1"][-2] = net["median_last10"] = None  # an epoch that was not evaluated
-    run.write_text(json.dumps(found))
-    found = only_outcome(tmp_path / "a", tmp_path / "b")
-    assert found.difference is None
-    assert found.test == "not compared: A is the median of the last 10 epochs, B the last epoch"
+    run.write_text(json.dumps(actual))
+    actual = only_outcome(tmp_path / "a", tmp_path / "b")
+    assert actual.difference is None
+    assert actual.test == "not compared: A is the median of the last 10 epochs, B the last epoch"
 
 
 def test_costs_are_compared_on_the_same_hardware_only(tmp_path):

@@ -118,19 +118,19 @@ def test_a_record_of_fewer_epochs_than_its_config_has_is_broken(tmp_path):
                                           ("70", False)])
 def test_accuracies_are_numbers_from_0_to_100(value, right, tmp_path):
     path = hostile.victim(tmp_path / "r") / "result.json"
-    found = json.loads(path.read_text())
-    net = found["networks"]["net"]
+    actual = json.loads(path.read_text())
+    net = actual["networks"]["net"]
     net.update(top1=[value] * 10, median_last10=value, best=dict(top1=value, epoch=1), last=dict(top1=value, epoch=10))
-    path.write_text(json.dumps(found))
+    path.write_text(json.dumps(actual))
     record, = read_records(tmp_path)
     assert record.state == ("done" if right else "broken")
 
 
 def test_a_run_that_is_moved_while_it_is_listed_says_so(tmp_path, monkeypatch):
     hostile.victim(tmp_path / "r")
-    found = [str(tmp_path / "r")]
+    actual = [str(tmp_path / "r")]
     shutil.move(tmp_path / "r", tmp_path / "r2")
-    monkeypatch.setattr("openmix.results.records.find_runs", lambda root: found)
+    monkeypatch.setattr("openmix.results.records.find_runs", lambda root: actual)
     record, = read_records(tmp_path)
     assert record.problems == ["the folder was moved or deleted while it was read"]
 
@@ -143,8 +143,8 @@ def test_a_run_list_with_a_wrong_job_is_refused_with_the_way_out(change, tmp_pat
     Path("configs/sweeps/s").mkdir(parents=True)
     write_list("configs/sweeps/s/runs.json", [Job("a/seed0", "c.py", 0, "w")])
     assert len(load_jobs("s")) == 1
-    found = json.loads(Path("configs/sweeps/s/runs.json").read_text())
-    found["jobs"][0] |= change
-    Path("configs/sweeps/s/runs.json").write_text(json.dumps(found))
+    actual = json.loads(Path("configs/sweeps/s/runs.json").read_text())
+    actual["jobs"][0] |= change
+    Path("configs/sweeps/s/runs.json").write_text(json.dumps(actual))
     with pytest.raises(ValueError, match=rf"jobs\[0\].{next(iter(change))} is .*openmix sweep make GRID"):
         load_jobs("s")

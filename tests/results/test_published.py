@@ -76,7 +76,7 @@ def test_known_doubts_stand_with_the_values_they_concern():
 
 def test_every_config_of_a_published_table_finds_its_row():
     """The labels in the data are those that the shipped configs get."""
-    found, without = set(), set()
+    actual, without = set(), set()
     for name in apis.list_configs("cifar10*"):
         dataset, file = name.split("/")
         if not file.startswith(tuple(TABLE)):
@@ -91,13 +91,13 @@ def test_every_config_of_a_published_table_finds_its_row():
         where, row = (made["dataset"], made["network"]), made["method"]
         assert where[1] == TABLE[file.split("_")[0]]
         method = published.published_name(*where, row)
-        (without if method is None else found).add((*where, row))
+        (without if method is None else actual).add((*where, row))
     listed = {(d, n, m): published.labels(d, n, m) for d, n in published.tables() for m in published.methods(d, n)}
-    assert found <= {(d, n, row) for (d, n, _), rows in listed.items() for row in rows}
+    assert actual <= {(d, n, row) for (d, n, _), rows in listed.items() for row in rows}
     for (d, n, method), rows in listed.items():  # of methods that are here, each row has a config
         kinds = {row.split(" (")[0] for row in rows}
         if rows and kinds <= set(MIXUPS.known()) and n in TABLE.values():
-            assert any((d, n, row) in found for row in rows), f"{n} on {d}: no config gets a label of {method}: {rows}"
+            assert any((d, n, row) in actual for row in rows), f"{n} on {d}: no config gets a label of {method}: {rows}"
     kinds = {(d, n, row.split(" (")[0]) for (d, n, _), rows in listed.items() for row in rows}
     without = {(d, n, row.split(" (")[0]) for d, n, row in without}
     assert not kinds & without, "a published method with a label of no row"
@@ -119,13 +119,13 @@ def test_the_recipes_of_authors_find_their_values(name, method):
 
 
 def test_every_config_of_the_distillation_table_finds_its_row():
-    found = set()
+    actual = set()
     for name in apis.list_configs("distill/cifar10_*"):
         if "teacher" not in name:
             config = load_config(apis.config_root() / name).to_dict()
             made = description(config["model"], "CIFAR-10")
-            found.add(published.published_name("CIFAR-10", made["network"], made["method"]))
-    assert found == set(published.methods("CIFAR-10", "LeNet")) and len(found) == 9
+            actual.add(published.published_name("CIFAR-10", made["network"], made["method"]))
+    assert actual == set(published.methods("CIFAR-10", "LeNet")) and len(actual) == 9
     assert not published.is_target("CIFAR-10", "LeNet", "KD", 200)  # of another teacher, at an unknown length
 
 

@@ -68,9 +68,9 @@ def _merged(base, over):
 @pytest.mark.parametrize("grid, least", [("mixup_paper_ablation", 16), ("mixup_paper_noise", 0)])
 def test_rows_of_a_grid_find_the_published_row_of_their_settings(grid, least):
     names = [published.published_name("CIFAR-10", network, method, recipe) for network, method, recipe in rows_of(grid)]
-    found = [name for name in names if name]
+    actual = [name for name in names if name]
     if least:
-        assert len(found) == len(set(found)) >= least, "each row another published one"
+        assert len(actual) == len(set(actual)) >= least, "each row another published one"
     assert published.published_name("CIFAR-10", PREACT, "Vanilla", {
         "optim_wrapper.optimizer.weight_decay": 0.0001, "model.loss.eps": 0.1}) is None, "smoothed labels are no ERM"
 

@@ -102,10 +102,10 @@ def test_overlapping_folders_count_a_run_once(tmp_path):
 
 
 def test_the_table_of_hand_made_runs_is_the_one_typed_by_hand(runs, tmp_path):
-    found, typed = squeezed(table_of(runs, runs.parent / "doc")), squeezed(GOLDEN.read_text())
-    for a, b in zip(found, typed, strict=False):
+    actual, typed = squeezed(table_of(runs, runs.parent / "doc")), squeezed(GOLDEN.read_text())
+    for a, b in zip(actual, typed, strict=False):
         assert a == b
-    assert len(found) == len(typed)
+    assert len(actual) == len(typed)
 
 
 def test_the_same_runs_give_the_same_bytes_wherever_they_lie_and_however_often(runs, tmp_path):
@@ -120,12 +120,12 @@ def test_mean_and_deviation_are_those_of_the_formulas(tmp_path):
     values = (80.13, 79.2, 81.77, 80.5)
     for seed, value in enumerate(values):
         make_run(tmp_path / f"seed{seed}", seed=seed, curve=last_ten(value))
-    found, = make_cells(read_records(tmp_path))
+    actual, = make_cells(read_records(tmp_path))
     mean = sum(values) / 4
-    assert found.mean == pytest.approx(mean, rel=1e-12)
-    assert found.std == pytest.approx((sum((v - mean) ** 2 for v in values) / 3) ** 0.5, rel=1e-12)
-    assert (found.seeds, found.kind, found.values) == (4, "median", list(values))
-    assert found.std != pytest.approx(statistics.pstdev(values), rel=1e-3)
+    assert actual.mean == pytest.approx(mean, rel=1e-12)
+    assert actual.std == pytest.approx((sum((v - mean) ** 2 for v in values) / 3) ** 0.5, rel=1e-12)
+    assert (actual.seeds, actual.kind, actual.values) == (4, "median", list(values))
+    assert actual.std != pytest.approx(statistics.pstdev(values), rel=1e-3)
 
 
 @pytest.mark.parametrize("change, row", [
@@ -159,15 +159,15 @@ def test_an_unfinished_run_stays_with_its_repetitions(tmp_path):
     """Its precision and data are known only when it has ended."""
     make_run(tmp_path / "seed0", curve=last_ten(80.0))
     make_run(tmp_path / "seed1", seed=1, status="oom")
-    found, = make_cells(read_records(tmp_path))
-    assert found.row == "Vanilla" and zoo.cell_text(found, []) == "80.00 (1/2, 1 oom)"
+    actual, = make_cells(read_records(tmp_path))
+    assert actual.row == "Vanilla" and zoo.cell_text(actual, []) == "80.00 (1/2, 1 oom)"
 
 
 def test_a_seed_that_finished_twice_counts_once_and_a_note_says_which(tmp_path):
     make_run(tmp_path / "b" / "seed0", curve=last_ten(70.0))
     make_run(tmp_path / "a" / "seed0", curve=last_ten(80.0))
-    notes, (found,) = [], make_cells(read_records(tmp_path))
-    assert zoo.cell_text(found, notes) == "80.00 (1) [1]"
+    notes, (actual,) = [], make_cells(read_records(tmp_path))
+    assert zoo.cell_text(actual, notes) == "80.00 (1) [1]"
     assert notes == [f"seed 0 was run more than once; {tmp_path}/a/seed0 counts, {tmp_path}/b/seed0 does not"]
 
 
@@ -181,8 +181,8 @@ def test_accuracies_on_held_out_images_are_marked_and_not_compared(tmp_path):
 def test_a_finished_run_without_evaluation_or_without_ten_of_them_says_so(tmp_path):
     make_run(tmp_path / "seed0", curve=last_ten(80.0))
     make_run(tmp_path / "seed1", seed=1, curve=[*last_ten(80.0)[:-3], None, 80.0, 80.0])
-    found, = make_cells(read_records(tmp_path))
-    assert zoo.cell_text(found, []) == "80.00 (1/2, 1 without median)"
+    actual, = make_cells(read_records(tmp_path))
+    assert zoo.cell_text(actual, []) == "80.00 (1/2, 1 without median)"
     make_run(tmp_path / "other", "type='MixUp'", curve=[None] * 400)
     assert [zoo.cell_text(c, []) for c in make_cells(read_records(tmp_path))][0] == "- (0/1, 1 not evaluated)"
 
@@ -257,8 +257,8 @@ def test_a_setting_that_was_not_published_has_a_row_without_a_published_value(tm
 def test_costs_are_compared_in_the_same_place_only(change, tmp_path):
     make_run(tmp_path / "vanilla", curve=last_ten(80.0), img_s=6000.0)
     make_run(tmp_path / "mixup", "type='MixUp'", curve=last_ten(80.0), img_s=4000.0)
-    found = make_costs(make_cells(read_records(tmp_path)))
-    assert [(c.method, c.relative) for c in found] == [("MixUp", 1.5), ("Vanilla", 1.0)]
+    actual = make_costs(make_cells(read_records(tmp_path)))
+    assert [(c.method, c.relative) for c in actual] == [("MixUp", 1.5), ("Vanilla", 1.0)]
     shutil.rmtree(tmp_path / "mixup")
     make_run(tmp_path / "mixup", "type='MixUp'", curve=last_ten(80.0), img_s=4000.0, **change)
     assert {c.method: c.relative for c in make_costs(make_cells(read_records(tmp_path)))} == dict(
@@ -273,8 +273,8 @@ def test_on_a_cpu_costs_are_of_processor_time_where_both_sides_measured_it(tmp_p
     measured("vanilla", "type='Vanilla'", 900.0, 300.0)
     measured("mixup", "type='MixUp'", 20.0, 250.0)  # beside other programs
     measured("cutmix", "type='CutMix'", 450.0, None)  # a run of an earlier version
-    found = make_costs(make_cells(read_records(tmp_path)))
-    assert {c.method: c.relative for c in found} == dict(Vanilla=1.0, MixUp=1.2, CutMix=2.0)
+    actual = make_costs(make_cells(read_records(tmp_path)))
+    assert {c.method: c.relative for c in actual} == dict(Vanilla=1.0, MixUp=1.2, CutMix=2.0)
 
 
 def test_a_run_that_may_have_read_the_outputs_of_its_teacher_has_no_cost(tmp_path):
@@ -290,23 +290,23 @@ def test_of_several_baselines_the_one_with_the_same_recipe_is_the_measure(tmp_pa
     make_run(tmp_path / "v1" / "seed0", curve=last_ten(80.0), img_s=6000.0)
     other = make_run(tmp_path / "v2" / "seed0", curve=last_ten(80.0), img_s=1000.0, weight_decay=0.5)
     make_run(tmp_path / "m" / "seed0", "type='MixUp'", curve=last_ten(80.0), img_s=4000.0)
-    found = make_costs(make_cells(read_records(tmp_path)))
-    assert {c.method: c.relative for c in found if c.method == "MixUp"} == dict(MixUp=1.5)
-    assert [c.relative for c in found if c.method == "Vanilla"] == [1.0, 1.0]
+    actual = make_costs(make_cells(read_records(tmp_path)))
+    assert {c.method: c.relative for c in actual if c.method == "MixUp"} == dict(MixUp=1.5)
+    assert [c.relative for c in actual if c.method == "Vanilla"] == [1.0, 1.0]
     shutil.rmtree(tmp_path / "v1")
     make_run(tmp_path / "v3" / "seed0", curve=last_ten(80.0), img_s=2000.0, weight_decay=0.25)
     text = table_of(tmp_path, tmp_path)
     assert "several variants of Vanilla on this hardware" in text
     shutil.rmtree(other)  # one variant alone is the measure, whatever its recipe
-    found = make_costs(make_cells(read_records(tmp_path)))
-    assert {c.method: c.relative for c in found} == dict(MixUp=0.5, Vanilla=1.0)
+    actual = make_costs(make_cells(read_records(tmp_path)))
+    assert {c.method: c.relative for c in actual} == dict(MixUp=0.5, Vanilla=1.0)
 
 
 def test_of_a_seed_that_finished_twice_the_run_with_a_median_counts(tmp_path):
     make_run(tmp_path / "a", curve=[*last_ten(80.0)[:-3], None, 80.0, 80.0], files=False)
     make_run(tmp_path / "b", curve=last_ten(81.0), files=False)
-    found, = make_cells(read_records(tmp_path))
-    assert found.mean == 81.0 and found.kind == "median" and [Path(r.folder).name for r in found.repeated] == ["a"]
+    actual, = make_cells(read_records(tmp_path))
+    assert actual.mean == 81.0 and actual.kind == "median" and [Path(r.folder).name for r in actual.repeated] == ["a"]
 
 
 def test_the_embedded_shapes_are_called_a_demonstration(tmp_path):
@@ -356,14 +356,14 @@ def test_places_whose_names_read_alike_have_parts_of_their_own(tmp_path):
 
 def test_csv_has_a_row_for_each_cell_and_reads_back(runs):
     rows = list(csv.DictReader(io.StringIO(command(runs, "--format", "csv").stdout)))
-    found = {(r["method"], r["epochs"]): r for r in rows}
-    vanilla = found["Vanilla", "400"]
+    actual = {(r["method"], r["epochs"]): r for r in rows}
+    vanilla = actual["Vanilla", "400"]
     assert (vanilla["top1"], vanilla["std"], vanilla["seeds"]) == ("81.5", "0.1323", "3")
     assert (vanilla["published"], vanilla["difference"], vanilla["relative_time"]) == ("81.63", "-0.13", "1")
-    assert found["MixUp", "5"]["reduction"] == "last epoch" and found["MixUp", "5"]["difference"] == ""
-    assert found["CutMix (alpha=0.2)", "400"]["others"] == "1 diverged, 1 interrupted"
+    assert actual["MixUp", "5"]["reduction"] == "last epoch" and actual["MixUp", "5"]["difference"] == ""
+    assert actual["CutMix (alpha=0.2)", "400"]["others"] == "1 diverged, 1 interrupted"
     samix = "SAMix (layer=layer2)"
-    assert (found[samix, "400"]["top1"], found[samix, "400"]["published"]) == ("", "85.5")
+    assert (actual[samix, "400"]["top1"], actual[samix, "400"]["published"]) == ("", "85.5")
     assert {r["network"] for r in rows} == {"WideResNet-28-8"}
 
 
@@ -396,9 +396,9 @@ def marked(*names):
 
 def test_tables_are_rewritten_in_place_and_the_rest_is_untouched():
     text = f"# Title\n\nwords  \n{marked('a')}between\n\n{marked('b')}\nlast line without end"
-    found = rewrite(text, lambda name: f"new {name}\n")
-    assert found == text.replace("old a", "new a").replace("old b", "new b")
-    assert rewrite(found, lambda name: f"new {name}\n") == found
+    actual = rewrite(text, lambda name: f"new {name}\n")
+    assert actual == text.replace("old a", "new a").replace("old b", "new b")
+    assert rewrite(actual, lambda name: f"new {name}\n") == actual
     shown = "In words `<!-- zoo:a begin -->` is no marker.\n" + marked("a")
     assert rewrite(shown, lambda name: "x\n").startswith("In words `<!-- zoo:a begin -->` is no marker.\n<!-- zoo:a")
 

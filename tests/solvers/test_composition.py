@@ -45,13 +45,13 @@ def test_labels_are_those_of_brute_force_in_most_grids_and_near_them_in_all(rows
     affinity = 0.32 / cells * torch.eye(kinds).expand(count, -1, -1)
     labels = potts(unary[:, :, order].mT, affinity, beside)[:, order.argsort()]
     touch = sides(rows, columns)
-    found = torch.tensor([energy(*one, touch.tolist()) for one in
+    actual = torch.tensor([energy(*one, touch.tolist()) for one in
                           zip(labels.tolist(), unary.tolist(), affinity.tolist(), strict=True)])
     every = torch.tensor(list(itertools.product(range(kinds), repeat=cells)))
     one_hot = torch.nn.functional.one_hot(every, kinds).float()  # (A, L, K)
     smooth = 0.32 / cells * (one_hot.mT @ touch @ one_hot).diagonal(dim1=1, dim2=2).sum(1) / 2
     best = (torch.einsum("alk,nkl->na", one_hot, unary) - smooth).amin(1)
-    gap = (found - best) / best.abs()
+    gap = (actual - best) / best.abs()
     assert (gap > -1e-5).all() and (gap < 1e-5).float().mean() >= exact and gap.mean() <= 0.005
 
 
@@ -76,16 +76,16 @@ def test_cells_of_equal_cost_join_their_neighbours():
 
 def test_without_smoothness_diversity_and_prior_every_output_is_the_most_salient_input_of_each_cell():
     case = problem()
-    found = compose(**case, beta=0, gamma=0, eta=0, sweeps=1)
+    actual = compose(**case, beta=0, gamma=0, eta=0, sweeps=1)
     best = case["saliency"].argmax(1)  # (P, R, C)
-    assert (found.argmax(2) == best[:, None]).all() and (found.amax(2) == 1).all()
+    assert (actual.argmax(2) == best[:, None]).all() and (actual.amax(2) == 1).all()
 
 
 def test_shares_of_a_cell_are_one_or_two_halves():
-    found = compose(**problem(3, 12))
-    assert torch.equal(found.sum(2), torch.ones(3, 12, 4, 4))
-    assert set(found.unique().tolist()) == {0, 0.5, 1}
-    assert ((found == 0.5).sum(2) % 2 == 0).all() and ((found > 0).sum(2) <= 2).all()
+    actual = compose(**problem(3, 12))
+    assert torch.equal(actual.sum(2), torch.ones(3, 12, 4, 4))
+    assert set(actual.unique().tolist()) == {0, 0.5, 1}
+    assert ((actual == 0.5).sum(2) % 2 == 0).all() and ((actual > 0).sum(2) <= 2).all()
 
 
 def test_halves_are_of_inputs_that_the_output_used():
@@ -100,8 +100,8 @@ def test_halves_are_of_inputs_that_the_output_used():
 def test_an_output_uses_no_input_that_the_others_use_too_often(seed):
     """The last output is solved when all others are final: it uses a worn input only where every input is worn."""
     case = problem(3, 10, seed=seed)
-    found = compose(**case)
-    counts = found.sum((3, 4))
+    actual = compose(**case)
+    counts = actual.sum((3, 4))
     others = counts[:, :-1].sum(1)
     use = (case["compatibility"] @ others[..., None])[..., 0]
     worn = use > 0.83 * 16
@@ -144,9 +144,9 @@ def test_an_empty_slot_shows_nowhere(m):
         wide[name] = torch.cat([case[name], junk.to(case[name].dtype)], 1)
     wide["compatibility"] = torch.zeros(2, m + 1, m + 1)
     wide["compatibility"][:, :m, :m] = case["compatibility"]
-    found = compose(**wide)
-    assert torch.equal(found[:, :m, :m], compose(**case))
-    assert (found[:, -1] == 0).all() and (found[:, :, -1] == 0).all()
+    actual = compose(**wide)
+    assert torch.equal(actual[:, :m, :m], compose(**case))
+    assert (actual[:, -1] == 0).all() and (actual[:, :, -1] == 0).all()
 
 
 def test_one_and_two_inputs_make_compositions():
@@ -155,8 +155,8 @@ def test_one_and_two_inputs_make_compositions():
 
 
 def test_a_grid_of_one_cell_shows_one_input_or_two_halves():
-    found = compose(**problem(2, 6, grid=1))
-    assert torch.equal(found.sum(2), torch.ones(2, 6, 1, 1)) and set(found.unique().tolist()) <= {0, 0.5, 1}
+    actual = compose(**problem(2, 6, grid=1))
+    assert torch.equal(actual.sum(2), torch.ones(2, 6, 1, 1)) and set(actual.unique().tolist()) <= {0, 0.5, 1}
 
 
 def test_outputs_of_the_same_inputs_are_kept_apart_as_pair_by_pair():
@@ -193,8 +193,8 @@ def test_the_pairs_of_three_are_those_of_the_first_ones():
 def test_autocast_changes_nothing():
     case = problem(2, 6)
     with torch.autocast("cpu", torch.bfloat16):
-        found = compose(**case)
-    assert torch.equal(found, compose(**case))
+        actual = compose(**case)
+    assert torch.equal(actual, compose(**case))
 
 
 def test_nothing_is_read_from_the_device():

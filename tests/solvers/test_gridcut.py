@@ -191,8 +191,8 @@ def test_solver_is_the_exact_minimum_cut_up_to_4_blocks(blocks, k):
 @pytest.mark.parametrize("blocks, n, goal", [(8, 40, 0.001), (16, 12, 0.0015)])
 def test_solver_is_close_to_the_minimum_cut_on_larger_grids(blocks, n, goal):
     grid = real_costs(n, blocks)
-    found, unary_alone = gaps(gridcut.solve(grid), grid), gaps(grid.unary.argmin(0), grid)
-    assert found.min() > -1e-6 and found.mean() <= goal
+    actual, unary_alone = gaps(gridcut.solve(grid), grid), gaps(grid.unary.argmin(0), grid)
+    assert actual.min() > -1e-6 and actual.mean() <= goal
     assert unary_alone.mean() > 10 * goal, "the problem is too easy to tell solvers apart"
 
 

@@ -10,20 +10,20 @@ from openmix.solvers.sinkhorn import sinkhorn
 @pytest.mark.parametrize("rows, columns", [(5, 5), (3, 6), (1, 4)])
 def test_the_plan_is_that_of_as_many_rounds_of_scaling_a_matrix(rows, columns):
     cost = torch.rand(4, rows, columns, dtype=torch.float64)
-    found = sinkhorn(cost, 0.3, 7)
+    actual = sinkhorn(cost, 0.3, 7)
     for i in range(4):
         kernel = (-cost[i] / 0.3).exp()
         right = torch.ones(columns, dtype=torch.float64)
         for _ in range(7):
             left = 1 / rows / (kernel @ right)
             right = 1 / columns / (kernel.T @ left)
-        assert torch.allclose(found[i], left[:, None] * kernel * right, atol=1e-12)
+        assert torch.allclose(actual[i], left[:, None] * kernel * right, atol=1e-12)
 
 
 def test_columns_have_their_exact_sum_and_rows_come_near():
-    found = sinkhorn(torch.rand(8, 16, 16), 0.1, 50)
-    assert torch.allclose(found.sum(1), torch.full((8, 16), 1 / 16), atol=1e-6)
-    assert torch.allclose(found.sum(2), torch.full((8, 16), 1 / 16), atol=1e-3)
+    actual = sinkhorn(torch.rand(8, 16, 16), 0.1, 50)
+    assert torch.allclose(actual.sum(1), torch.full((8, 16), 1 / 16), atol=1e-6)
+    assert torch.allclose(actual.sum(2), torch.full((8, 16), 1 / 16), atol=1e-3)
 
 
 def test_little_entropy_gives_the_cheapest_permutation_and_much_gives_the_uniform_plan():
@@ -36,5 +36,5 @@ def test_little_entropy_gives_the_cheapest_permutation_and_much_gives_the_unifor
 
 
 def test_large_costs_underflow_nothing():
-    found = sinkhorn(1e4 * torch.rand(2, 6, 6), 0.1, 20)
-    assert found.isfinite().all() and torch.allclose(found.sum(1), torch.full((2, 6), 1 / 6), atol=1e-3)
+    actual = sinkhorn(1e4 * torch.rand(2, 6, 6), 0.1, 20)
+    assert actual.isfinite().all() and torch.allclose(actual.sum(1), torch.full((2, 6), 1 / 6), atol=1e-3)

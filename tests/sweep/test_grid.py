@@ -18,24 +18,24 @@ def names(**keys):
 
 
 def test_lists_are_crossed_in_the_order_backbone_mixup_epochs_vary():
-    found = rows(base=BASE, backbones=["r18", "rx50"], mixups=["mixup", "cutmix"], epochs=[200, 400], seeds=3,
+    actual = rows(base=BASE, backbones=["r18", "rx50"], mixups=["mixup", "cutmix"], epochs=[200, 400], seeds=3,
                  vary={"optim_wrapper.optimizer.lr": [0.1, 0.2]})
-    assert len(found) == 16
-    assert [row.name for row in found[:5]] == [
+    assert len(actual) == 16
+    assert [row.name for row in actual[:5]] == [
         "r18_mixup_lr0.1_ep200", "r18_mixup_lr0.2_ep200", "r18_mixup_lr0.1_ep400", "r18_mixup_lr0.2_ep400",
         "r18_cutmix_lr0.1_ep200"]
-    last = found[-1]
+    last = actual[-1]
     assert (last.base, last.backbone, last.mixup) == ("configs/cifar100/rx50_cutmix.py", "rx50", "cutmix")
     assert (last.epochs, last.seeds, last.method) == (400, (0, 1, 2), None)
     assert last.changes == dict(optim_wrapper=dict(optimizer=dict(lr=0.2)))
 
 
 def test_each_mixup_has_its_own_options_and_lists_of_them():
-    found = rows(base="configs/_base_/cifar100_r18.py", mixups=[
+    actual = rows(base="configs/_base_/cifar100_r18.py", mixups=[
         "Vanilla", dict(type="MixUp", vary=dict(alpha=[0.2, 1.0])),
         dict(type="CutMix", alpha=1.0, prob=0.5, name="paper"),
         dict(type="ManifoldMix", layers=("input", "layer1"), per_sample=True)])
-    assert [(row.name.removeprefix("cifar100_r18_"), row.method) for row in found] == [
+    assert [(row.name.removeprefix("cifar100_r18_"), row.method) for row in actual] == [
         ("vanilla", dict(type="Vanilla")), ("mixup_alpha0.2", dict(type="MixUp", alpha=0.2)),
         ("mixup_alpha1", dict(type="MixUp", alpha=1.0)), ("cutmix_paper", dict(type="CutMix", alpha=1.0, prob=0.5)),
         ("manifoldmix_layers-input-layer1_per_sample-True",
@@ -58,24 +58,24 @@ def test_an_empty_list_of_an_option_has_a_name():
 
 
 def test_overrides_change_the_rows_they_match_and_later_ones_win():
-    found = {row.name: row for row in rows(
+    actual = {row.name: row for row in rows(
         base=BASE, backbones=["r18", "rx50"], mixups=["cutmix", "mixup", "fmix_openmixup"], epochs=[200, 400],
         overrides=[dict(set={"optim_wrapper.optimizer": dict(lr=0.05), "train_cfg.limit": 3}),
                    dict(match=dict(backbone="RX50", mixup=["CutMix", "fmix*"]),
                         set={"optim_wrapper.optimizer.weight_decay": 5e-4}),
                    dict(match=dict(epochs=400), set=dict(train_cfg=dict(limit=7)), processes=4)])}
-    assert found["rx50_cutmix_ep200"].changes == dict(
+    assert actual["rx50_cutmix_ep200"].changes == dict(
         optim_wrapper=dict(optimizer=dict(lr=0.05, weight_decay=5e-4)), train_cfg=dict(limit=3))
-    assert found["rx50_fmix_openmixup_ep400"].changes["optim_wrapper"]["optimizer"]["weight_decay"] == 5e-4
-    assert found["rx50_mixup_ep400"].changes == dict(
+    assert actual["rx50_fmix_openmixup_ep400"].changes["optim_wrapper"]["optimizer"]["weight_decay"] == 5e-4
+    assert actual["rx50_mixup_ep400"].changes == dict(
         optim_wrapper=dict(optimizer=dict(lr=0.05)), train_cfg=dict(limit=7))
-    assert [found[n].processes for n in ("r18_mixup_ep200", "r18_mixup_ep400")] == [1, 4]
+    assert [actual[n].processes for n in ("r18_mixup_ep200", "r18_mixup_ep400")] == [1, 4]
 
 
 def test_overrides_may_match_what_is_varied():
-    found = rows(base="a.py", vary={"train_dataloader.total_batch": [100, 256]}, overrides=[
+    actual = rows(base="a.py", vary={"train_dataloader.total_batch": [100, 256]}, overrides=[
         dict(match={"train_dataloader.total_batch": 256}, set={"optim_wrapper.optimizer.lr": 0.2})])
-    assert [row.changes.get("optim_wrapper") for row in found] == [None, dict(optimizer=dict(lr=0.2))]
+    assert [row.changes.get("optim_wrapper") for row in actual] == [None, dict(optimizer=dict(lr=0.2))]
 
 
 def test_excluded_rows_are_left_out():
@@ -170,11 +170,11 @@ def test_the_grids_of_the_tables_hold_every_method_at_every_length_of_the_publis
     path, = (p for p in GRIDS if p.stem == name)
     configs = path.parents[1] / name.split("_")[0]
     methods = {m.lower() for m in MIXUPS.known()}
-    found = {(Path(row.base).stem, row.epochs) for row in read_grid(path).rows}
+    actual = {(Path(row.base).stem, row.epochs) for row in read_grid(path).rows}
     wanted = {f"{b}_{m}" for b in backbones for m in methods if (configs / f"{b}_{m}.py").is_file()}
-    assert len(wanted) >= 12 and {(config, e) for config in wanted for e in epochs} <= found
-    assert {(config, e) for config, _ in found for e in epochs} == found
-    assert {config.split("_")[0] for config, _ in found} == {b.split("_")[0] for b in backbones}
+    assert len(wanted) >= 12 and {(config, e) for config in wanted for e in epochs} <= actual
+    assert {(config, e) for config, _ in actual for e in epochs} == actual
+    assert {config.split("_")[0] for config, _ in actual} == {b.split("_")[0] for b in backbones}
 
 
 @pytest.mark.parametrize("name", ["..py", "a;b.py", "$(x).py", "a\nb.py", "a b.py", "-x.py", ".x.py", "ä.py",
@@ -186,5 +186,5 @@ def test_names_of_sweeps_reach_batch_scripts_and_are_plain(name, tmp_path):
 
 
 def test_names_of_rows_are_plain_whatever_the_base_is_called():
-    found = parse(dict(base="configs/-a b;$(x)ä.py", mixups=["mixup"], vary={"a.b": ["$(x)", "y\nz"]}), "g")
-    assert [row.name for row in found.rows] == ["a-b-x_mixup_b-x", "a-b-x_mixup_b-y-z"]
+    actual = parse(dict(base="configs/-a b;$(x)ä.py", mixups=["mixup"], vary={"a.b": ["$(x)", "y\nz"]}), "g")
+    assert [row.name for row in actual.rows] == ["a-b-x_mixup_b-x", "a-b-x_mixup_b-y-z"]

@@ -53,14 +53,14 @@ def most_at_once(spans):
 
 def alive():
     """Stand-ins of this test that still run."""
-    found = []
+    actual = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             if entry.joinpath("cwd").resolve() == Path.cwd() and b"stub.py" in entry.joinpath("cmdline").read_bytes():
-                found.append(int(entry.name))
+                actual.append(int(entry.name))
         except OSError:
             pass
-    return found
+    return actual
 
 
 def wait_until(condition, seconds=30):

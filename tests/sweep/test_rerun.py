@@ -64,11 +64,11 @@ def test_differences_of_losses_accuracies_and_weights_are_named(again):
     content = checkpoint.load(path)
     content["state_dict"]["net.head.fc.bias"] += torch.tensor(0.25)
     checkpoint.save(path, content)
-    found = rerun.differences(old, new)
-    assert len(found) == 3
-    assert found[0].startswith("net top1: 1 of 2 epochs differ, by up to 0.50; last ")
-    assert "steps differ, first at step 3: loss" in found[1]
-    assert "1 of " in found[2] and "tensors differ, by up to 0.25" in found[2]
+    actual = rerun.differences(old, new)
+    assert len(actual) == 3
+    assert actual[0].startswith("net top1: 1 of 2 epochs differ, by up to 0.50; last ")
+    assert "steps differ, first at step 3: loss" in actual[1]
+    assert "1 of " in actual[2] and "tensors differ, by up to 0.25" in actual[2]
 
 
 def test_speed_is_no_difference(tmp_path):

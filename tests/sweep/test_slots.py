@@ -42,8 +42,8 @@ def test_mps_serves_the_shared_gpus_from_a_folder_of_its_own_and_ends_with_the_s
         (start,) = notes()
         word, devices, folder, logs = start.split()
         assert (word, devices, logs) == ("start", "GPU-of-0,GPU-of-1", folder) and Path(folder).is_dir()
-        found = slots.environment(JOB, ["1"])
-        assert found["CUDA_VISIBLE_DEVICES"] == "GPU-of-1" and found["CUDA_MPS_PIPE_DIRECTORY"] == folder
+        actual = slots.environment(JOB, ["1"])
+        assert actual["CUDA_VISIBLE_DEVICES"] == "GPU-of-1" and actual["CUDA_MPS_PIPE_DIRECTORY"] == folder
     assert notes()[1:] == [f"quit {folder}"] and not Path(folder).exists()
     assert slots.environment(JOB, ["1"])["CUDA_VISIBLE_DEVICES"] == "1"
 

@@ -70,8 +70,8 @@ def test_a_plain_network_takes_the_weights_and_answers_like_the_run(run, publish
     mean, std = (torch.tensor(content["meta"]["data"][k]).view(1, 3, 1, 1) for k in ("mean", "std"))
     with torch.no_grad():
         torch.testing.assert_close(net((images / 255 - mean) / std).softmax(1), expected.probabilities)
-    found = openmix.infer(published, images)
-    assert torch.equal(found.probabilities, expected.probabilities) and found.names == expected.names
+    actual = openmix.infer(published, images)
+    assert torch.equal(actual.probabilities, expected.probabilities) and actual.names == expected.names
 
 
 def test_get_model_and_load_from_take_it(published, tmp_path):

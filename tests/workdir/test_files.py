@@ -125,10 +125,10 @@ def test_only_the_first_rank_locks(tmp_path):
 def test_status_shows_what_a_run_does(tmp_path):
     assert workdir.read_status(tmp_path) == workdir.read_status(tmp_path / "none") == {}
     workdir.write_status(tmp_path, "running", epoch=1, step=7)
-    found = workdir.read_status(tmp_path)
-    assert {k: found[k] for k in ("state", "attempt", "host", "pid", "epoch", "step")} == dict(
+    actual = workdir.read_status(tmp_path)
+    assert {k: actual[k] for k in ("state", "attempt", "host", "pid", "epoch", "step")} == dict(
         state="running", attempt=1, host=socket.gethostname(), pid=os.getpid(), epoch=1, step=7)
-    assert found["heartbeat"].endswith("+00:00")
+    assert actual["heartbeat"].endswith("+00:00")
 
 
 def test_attempts_are_counted_over_stops_and_kills(tmp_path):

@@ -85,13 +85,14 @@ def test_ordinary_keys_are_no_secrets():
 def test_environment_records_the_machine_and_no_secret(monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "canary-123")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    found = describe_machine(world_size=2, seed=5)
-    text = json.dumps(found)
+    actual = describe_machine(world_size=2, seed=5)
+    text = json.dumps(actual)
     assert "canary-123" not in text
-    assert found["variables"]["OMP_NUM_THREADS"] == "1"
-    assert found["world_size"] == 2 and found["seed"] == 5 and found["hardware"] == provenance.hardware("cpu")
-    assert found["versions"]["torch"] == str(torch.__version__) and found["versions"]["openmix"] == provenance.version()
-    assert found["versions"]["mmengine"] and found["versions"]["python"].startswith("3.")
+    assert actual["variables"]["OMP_NUM_THREADS"] == "1"
+    assert actual["world_size"] == 2 and actual["seed"] == 5 and actual["hardware"] == provenance.hardware("cpu")
+    assert actual["versions"]["torch"] == str(torch.__version__)
+    assert actual["versions"]["openmix"] == provenance.version()
+    assert actual["versions"]["mmengine"] and actual["versions"]["python"].startswith("3.")
 
 
 def git(folder, *args):
@@ -105,7 +106,7 @@ def test_commit_and_changes_are_seen(tmp_path):
     (tmp_path / "a").write_text("1")
     git(tmp_path, "add", "a")
     git(tmp_path, "commit", "-m", "a")
-    found = provenance._git(tmp_path)
-    assert len(found["commit"]) == 40 and found["dirty"] is False
+    actual = provenance._git(tmp_path)
+    assert len(actual["commit"]) == 40 and actual["dirty"] is False
     (tmp_path / "a").write_text("2")
-    assert provenance._git(tmp_path) == dict(found, dirty=True)
+    assert provenance._git(tmp_path) == dict(actual, dirty=True)

@@ -44,17 +44,17 @@ def test_fewer_than_ten_epochs_have_no_median():
 
 
 def test_best_is_the_first_of_equals_and_says_where_it_was_measured():
-    found = result.build(history(dict(net=[1.0, 7.0, 3.0, 7.0, 2.0])), split="val", **FACTS)
-    assert found["networks"]["net"]["best"] == dict(top1=7.0, epoch=2, split="val")
-    assert found["networks"]["net"]["last"] == dict(top1=2.0, top5=7.0, epoch=5, split="val")
-    assert found["split"] == "val"
+    actual = result.build(history(dict(net=[1.0, 7.0, 3.0, 7.0, 2.0])), split="val", **FACTS)
+    assert actual["networks"]["net"]["best"] == dict(top1=7.0, epoch=2, split="val")
+    assert actual["networks"]["net"]["last"] == dict(top1=2.0, top5=7.0, epoch=5, split="val")
+    assert actual["split"] == "val"
 
 
 def test_every_network_is_reported_and_one_is_named():
     curves = dict(mix_k=[1.0, 2.0], one_k=[3.0, 4.0])
-    found = result.build(history(curves), **FACTS)
-    assert found["primary"] == "mix_k" and {n: v["top1"] for n, v in found["networks"].items()} == curves
-    assert found["networks"]["one_k"]["top5"] == [8.0, 9.0]
+    actual = result.build(history(curves), **FACTS)
+    assert actual["primary"] == "mix_k" and {n: v["top1"] for n, v in actual["networks"].items()} == curves
+    assert actual["networks"]["one_k"]["top5"] == [8.0, 9.0]
     assert result.build(history(curves), primary="one_k", **FACTS)["primary"] == "one_k"
     with pytest.raises(ValueError, match="'mix_q' was not evaluated; evaluated: mix_k, one_k"):
         result.build(history(curves), primary="mix_q", **FACTS)
@@ -62,26 +62,27 @@ def test_every_network_is_reported_and_one_is_named():
 
 def test_repeated_epochs_count_once_and_the_later_wins():
     first, again = history(dict(net=[1.0, 2.0, 3.0])), history(dict(net=[1.0, 9.0, 4.0]))
-    found = result.build([*first, *again[1:]], **FACTS)
-    assert found["networks"]["net"]["top1"] == [1.0, 9.0, 4.0] and found["epochs"] == 3
+    actual = result.build([*first, *again[1:]], **FACTS)
+    assert actual["networks"]["net"]["top1"] == [1.0, 9.0, 4.0] and actual["epochs"] == 3
 
 
 def test_facts_are_carried_and_speed_is_the_median_of_epochs(tmp_path):
-    found = result.build(history(dict(net=[1.0, 2.0, 3.0])), hardware="a GPU", **FACTS)
+    actual = result.build(history(dict(net=[1.0, 2.0, 3.0])), hardware="a GPU", **FACTS)
     for key, value in FACTS.items():
-        assert found[key] == value
-    assert found["schema"] == 2 and found["main"] == "top1" and found["img_s"] == 101.0 and found["hardware"] == "a GPU"
-    assert found["cpu_img_s"] is None
-    assert found["incomplete"] is False
-    write_json(tmp_path / "result.json", found)
-    assert result.read(tmp_path / "result.json") == found
+        assert actual[key] == value
+    assert actual["schema"] == 2 and actual["main"] == "top1"
+    assert actual["img_s"] == 101.0 and actual["hardware"] == "a GPU"
+    assert actual["cpu_img_s"] is None
+    assert actual["incomplete"] is False
+    write_json(tmp_path / "result.json", actual)
+    assert result.read(tmp_path / "result.json") == actual
 
 
 @pytest.mark.parametrize("entries", [[], history(dict(net=[None, None]))])
 def test_a_run_that_never_measured_anything_still_has_a_result(entries):
-    found = result.build(entries, primary="net", **{**FACTS, "status": "diverged"}, reason="nan at iteration 3")
-    assert found["networks"] == {} and found["incomplete"] is True and found["reason"] == "nan at iteration 3"
-    assert found["epochs"] == len(entries)
+    actual = result.build(entries, primary="net", **{**FACTS, "status": "diverged"}, reason="nan at iteration 3")
+    assert actual["networks"] == {} and actual["incomplete"] is True and actual["reason"] == "nan at iteration 3"
+    assert actual["epochs"] == len(entries)
 
 
 def test_more_facts_cannot_hide_the_schema():
@@ -124,8 +125,8 @@ def test_the_newest_values_of_each_evaluation_count():
     def entry(epoch, **evals):
         return dict(epoch=epoch, val=None, evals={name: dict(networks=dict(net=dict(ece=v)))
                                                   for name, v in evals.items()})
-    found = result.build([entry(1, a=0.5, b=0.1), entry(2, a=0.4), dict(epoch=3, val=None)], **FACTS)["evals"]
-    newest = {name: (e["epoch"], e["networks"]["net"]["ece"]) for name, e in found.items()}
+    actual = result.build([entry(1, a=0.5, b=0.1), entry(2, a=0.4), dict(epoch=3, val=None)], **FACTS)["evals"]
+    newest = {name: (e["epoch"], e["networks"]["net"]["ece"]) for name, e in actual.items()}
     assert newest == dict(a=(2, 0.4), b=(1, 0.1))
 
 
@@ -140,20 +141,20 @@ def test_a_file_of_schema_1_is_read_as_schema_2(tmp_path):
     last, best = dict(top1=11.0, top5=99.0, epoch=12, split="test"), dict(top1=11.0, epoch=12, split="test")
     net = dict(top1=curve, top5=[99.0] * 12, median_last10=6.5, best=best, last=last)
     write_json(tmp_path / "result.json", schema_1(dict(net=net)))
-    found = schema.read(tmp_path / "result.json")
-    assert found["schema"] == 2 and found["main"] == "top1" and found["evals"] == {}
-    assert found["networks"] == dict(net=net) and result.reported(found) == (6.5, "median")
+    actual = schema.read(tmp_path / "result.json")
+    assert actual["schema"] == 2 and actual["main"] == "top1" and actual["evals"] == {}
+    assert actual["networks"] == dict(net=net) and result.reported(actual) == (6.5, "median")
     rebuilt = [dict(epoch=e, val=dict(net=dict(top1=v, top5=99.0))) for e, v in enumerate(curve, 1)]
-    assert result.build(rebuilt, **FACTS)["networks"] == found["networks"]
+    assert result.build(rebuilt, **FACTS)["networks"] == actual["networks"]
 
 
 def test_a_file_of_schema_1_without_top_1_is_summed_up_by_what_was_counted(tmp_path):
     curve = [10.0 + e for e in range(12)]
     net = dict(top1=[None] * 12, top5=[None] * 12, top3=curve, median_last10=None, best=None, last=None)
     write_json(tmp_path / "result.json", schema_1(dict(net=net)))
-    found = schema.read(tmp_path / "result.json")
-    assert found["main"] == "top3" and set(found["networks"]["net"]) == {"top3", "median_last10", "best", "last"}
-    assert result.reported(found) == (16.5, "median")
+    actual = schema.read(tmp_path / "result.json")
+    assert actual["main"] == "top3" and set(actual["networks"]["net"]) == {"top3", "median_last10", "best", "last"}
+    assert result.reported(actual) == (16.5, "median")
 
 
 def test_a_file_of_schema_1_that_measured_nothing_is_read(tmp_path):
@@ -174,8 +175,8 @@ def test_a_file_of_schema_1_that_measured_nothing_is_read(tmp_path):
 def test_an_evaluation_of_another_kind_is_named(change, message):
     good = dict(epoch=12, data=dict(name="x"), networks=dict(net=dict(
         ece=0.1, accuracy=[1.0, None], nll=None, top1=[90.0, None])))
-    found = result.build(history(dict(net=[1.0] * 12)), **FACTS)
-    schema.check(found | dict(evals=dict(cal=good)))
+    actual = result.build(history(dict(net=[1.0] * 12)), **FACTS)
+    schema.check(actual | dict(evals=dict(cal=good)))
     with pytest.raises(ValueError, match="result.json is wrong") as error:
-        schema.check(found | dict(evals=dict(cal=good | change)))
+        schema.check(actual | dict(evals=dict(cal=good | change)))
     assert message in str(error.value)

@@ -24,8 +24,8 @@ def write(tmp_path):
 def test_byte_order_marks_and_line_ends_of_other_systems_change_nothing(write, encoding, ends):
     write(BASE.replace("\n", ends), "base.py", encoding)
     text = "_base_ = './base.py'\nwork_dir = '\u00e9'\nmodel = dict(num_classes=3)\n".replace("\n", ends)
-    found = load_config(write(text, encoding=encoding))
-    assert found.to_dict() == dict(work_dir="\u00e9", model=dict(
+    actual = load_config(write(text, encoding=encoding))
+    assert actual.to_dict() == dict(work_dir="\u00e9", model=dict(
         head=dict(type="LinearHead"), stages=[dict(a=1)], num_classes=3))
     write(json.dumps(dict(sync_bn=False)), "base.json", encoding)
     plain = dict(_base_="./base.json", work_dir="x")

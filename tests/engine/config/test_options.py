@@ -35,8 +35,8 @@ def test_text_stays_as_typed(text):
 
 @pytest.mark.parametrize("text, value", VALUES)
 def test_literals_are_what_python_makes_of_them(text, value):
-    found = parse_value(text)
-    assert found == value and type(found) is type(value)
+    actual = parse_value(text)
+    assert actual == value and type(actual) is type(value)
 
 
 def test_nan_is_a_number():

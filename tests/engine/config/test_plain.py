@@ -32,10 +32,10 @@ def test_a_written_config_is_read_again_as_it_was(tmp_path):
     text = config_text(Config(VALUES))
     path = tmp_path / "written.py"
     path.write_bytes(text.encode())
-    found = load_config(path)
-    assert same({k: found.to_dict()[k] for k in VALUES}, VALUES) and len(found) == len(VALUES)
-    assert config_hash(found) == config_hash(VALUES) and not config_difference(found, VALUES)
-    assert config_text(found) == text, "writing is stable"
+    actual = load_config(path)
+    assert same({k: actual.to_dict()[k] for k in VALUES}, VALUES) and len(actual) == len(VALUES)
+    assert config_hash(actual) == config_hash(VALUES) and not config_difference(actual, VALUES)
+    assert config_text(actual) == text, "writing is stable"
     assert same(dict(sorted(VALUES.items())), read_config(path)), "tables read it without running it"
     assert max(len(line) for line in text.splitlines() if "yyy" not in line) <= WIDTH
 
@@ -70,8 +70,8 @@ def test_what_cannot_be_read_again_is_refused_by_name(value, shown, wrap):
 
 def test_left_over_delete_keys_are_nowhere():
     inner = [dict(_delete_=True, c=1), (dict(_delete_=False),)]
-    found = plain_value(dict(a=dict(_delete_=True, b=inner), _delete_=True))
-    assert found == dict(a=dict(b=[dict(c=1), ({},)]))
+    actual = plain_value(dict(a=dict(_delete_=True, b=inner), _delete_=True))
+    assert actual == dict(a=dict(b=[dict(c=1), ({},)]))
 
 
 def test_nan_is_no_change_of_a_config_and_other_numbers_are():

@@ -29,9 +29,9 @@ def test_default_is_one_group_with_decay_on_everything():
     net = Net()
     optimizer = build_optimizer(net, dict(type="OptimWrapper", optimizer=SGD))
     assert isinstance(optimizer, torch.optim.SGD) and len(optimizer.param_groups) == 1
-    found = settings(optimizer, net, "lr", "base_lr", "weight_decay", "momentum")
+    actual = settings(optimizer, net, "lr", "base_lr", "weight_decay", "momentum")
     trainable = {n for n, p in net.named_parameters() if p.requires_grad}
-    assert found == dict.fromkeys(trainable, (0.1, 0.1, 1e-4, 0.9)) and "frozen.weight" not in found
+    assert actual == dict.fromkeys(trainable, (0.1, 0.1, 1e-4, 0.9)) and "frozen.weight" not in actual
 
 
 @pytest.mark.parametrize("paramwise", [
@@ -43,19 +43,19 @@ def test_settings_are_those_of_mmengine(paramwise):
     theirs = build_optim_wrapper(net, dict(type="OptimWrapper", optimizer=dict(SGD), paramwise_cfg=dict(paramwise)))
     optimizer = build_optimizer(net, dict(optimizer=SGD, paramwise_cfg=paramwise))
     expected = trainable(settings(theirs.optimizer, net, "lr", "weight_decay"))
-    found = settings(optimizer, net, "lr", "weight_decay")
-    assert found.keys() == expected.keys()
-    for name in found:
-        assert found[name] == pytest.approx(expected[name])
+    actual = settings(optimizer, net, "lr", "weight_decay")
+    assert actual.keys() == expected.keys()
+    for name in actual:
+        assert actual[name] == pytest.approx(expected[name])
     assert all(group["base_lr"] == group["lr"] for group in optimizer.param_groups)
-    assert len(optimizer.param_groups) == len(set(found.values()))
+    assert len(optimizer.param_groups) == len(set(actual.values()))
 
 
 def test_custom_keys_set_other_settings_too():
     net = Net()
     config = dict(optimizer=SGD, paramwise_cfg=dict(custom_keys=dict(mix_block=dict(momentum=0.0))))
-    found = settings(build_optimizer(net, config), net, "momentum", "weight_decay")
-    assert {n for n, v in found.items() if v == (0.0, 1e-4)} == {n for n in found if n.startswith("mix_block")}
+    actual = settings(build_optimizer(net, config), net, "momentum", "weight_decay")
+    assert {n for n, v in actual.items() if v == (0.0, 1e-4)} == {n for n in actual if n.startswith("mix_block")}
 
 
 def test_shared_parameters_are_optimized_once():

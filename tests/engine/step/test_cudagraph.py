@@ -65,10 +65,10 @@ def test_captured_training_is_the_eager_one_and_reads_nothing_from_the_device(me
 
 def assert_same_training(eager, graph):
     """Weights, buffers, averages and logged losses; learning rate and progress are float32 in a graph."""
-    expected, found = eager.runner.model.state_dict(), graph.runner.model.state_dict()
+    expected, actual = eager.runner.model.state_dict(), graph.runner.model.state_dict()
     hooks = [next(h for h in loop.runner.hooks if isinstance(h, EMAHook)) for loop in (eager, graph)]
     averaged = [hook.net.state_dict() for hook in hooks]
-    for a, b in ((expected, found), averaged):
+    for a, b in ((expected, actual), averaged):
         for name in a:
             torch.testing.assert_close(b[name], a[name], rtol=1e-4, atol=1e-5, msg=lambda m: f"{name}: {m}")  # noqa: B023
     logs = [[epoch["train"]["loss"] for epoch in loop.runner.history] for loop in (eager, graph)]
@@ -147,8 +147,8 @@ def test_what_is_no_number_is_a_difference():
     state.kinds = dict(weights=[weights], buffers=[torch.tensor([float("nan")]), counter])
     before = dict(weights=[torch.zeros(3)], buffers=[torch.zeros(1), torch.tensor(3)])
     expected = dict(weights=[torch.ones(3)], buffers=[torch.ones(1), torch.tensor(4)])
-    found = state.difference(before, expected, 1e-3)
-    assert found["weights"] == 0 and not found["buffers"] <= 1e-3
+    actual = state.difference(before, expected, 1e-3)
+    assert actual["weights"] == 0 and not actual["buffers"] <= 1e-3
     state.kinds["buffers"] = [torch.ones(1), torch.tensor(5)]
     assert state.difference(before, expected, 1e-3)["buffers"] == float("inf")
 
