@@ -39,5 +39,10 @@ def test_an_old_name_may_be_one_of_another_module():
 
     with pytest.warns(DeprecationWarning, match="is now openmix.engine.config.options.parse_options"):
         assert train.parse_options is parse_options
+    for module, name in (("engine.run", "test"), ("engine.run", "evaluate"), ("engine.checkpoint", "newest_valid"),
+                         ("engine.config.load", "configure"), ("backbones.external", "TimmModel"),
+                         ("cli.train", "show_result"), ("results.cells", "recipe")):
+        with pytest.warns(DeprecationWarning, match=f"{module}.{name} is now openmix"):
+            assert callable(getattr(import_module(f"openmix.{module}"), name))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         train.nothing  # noqa: B018

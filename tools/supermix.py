@@ -8,15 +8,19 @@ the numbers of the source images (N, K). Train a student on it with dict(type="A
 method Distill, whose teacher is the same network.
 """
 import argparse
+import errno
 import io
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from openmix.datasets.augment import normalise, per_channel
+from openmix import console
+from openmix.datasets.augment import centre, normalise, per_channel
 from openmix.engine.distributed.launch import local_device
+from openmix.errors import InputError
 from openmix.extras.supermix import supermix
 from openmix.inference.weights import load_network
 from openmix.registry import DATASETS
@@ -48,10 +52,10 @@ def training_set(facts: dict, root: str | None):
     """The images that a run was trained on. Raises ValueError for a file that does not name them."""
     dataset = ((facts["config"] or {}).get("train_dataloader") or {}).get("dataset")
     if dataset is None:
-        raise ValueError(f"{facts['path']} does not name its training data; give the work dir of the run")
+        raise InputError(f"{facts['path']} does not name its training data; give the work dir of the run")
     data = DATASETS.build(dict(dataset, **({} if root is None else dict(data_root=root))))
     if not hasattr(data, "images") or not data.is_bytes:
-        raise ValueError(f"{data.name}: SuperMix mixes uint8 images in memory")
+        raise InputError(f"{data.name}: SuperMix mixes uint8 images in memory")
     return data
 
 
@@ -62,24 +66,31 @@ def choose(n: int, inputs: int, rows: int, generator) -> torch.Tensor:
 
 def main(argv=None) -> int:
     args = make_parser().parse_args(argv)
-    try:
-        if args.out.suffix != ".npz":
-            raise ValueError(f"OUT must end in .npz, got {args.out}")
-        if min(args.batch, args.inputs - 1) < 1:
-            raise ValueError("--batch must be at least 1 and --inputs at least 2")
-        net, facts = load_network(args.work_dir)
-        data = training_set(facts, args.data_root)
-    except (ValueError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return console.run(lambda: make(args))
+
+
+def make(args) -> int:
+    """Write the data set. Raises ValueError for options that cannot be, OSError where OUT cannot be written."""
+    if args.out.suffix != ".npz":
+        raise InputError(f"OUT must end in .npz, got {args.out}")
+    if min(args.batch, args.inputs - 1, 1 if args.count is None else args.count) < 1:
+        raise InputError("--batch and --count must be at least 1 and --inputs at least 2")
+    args.out.parent.mkdir(parents=True, exist_ok=True)  # before hours of work
+    if not os.access(args.out.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, "the folder is not writable", str(args.out.parent))
+    net, facts = load_network(args.work_dir)
+    data = training_set(facts, args.data_root)
     device = local_device() if args.device is None else torch.device(args.device)
     net = net.to(device).requires_grad_(False)
     mean, std = (per_channel(facts["data"].get(key), key, device, data.shape) for key in ("mean", "std"))
-    count, made = args.count or len(data), []
+    size = list(facts["data"].get("size") or [])
+    count, made = len(data) if args.count is None else args.count, []
     for number, first in enumerate(range(0, count, args.batch)):
         generator = keyed_generator(args.seed, SUPERMIX, number)
         sources = choose(len(data), args.inputs, min(args.batch, count - first), generator)
         raw = data.images[sources].to(device)
+        if size and list(raw.shape[3:]) != size:  # the teacher was trained on crops
+            raw = centre(raw.flatten(0, 1), size[0]).unflatten(0, raw.shape[:2])
         images = normalise(raw.flatten(0, 1), mean, std, torch.float32).view(raw.shape)
         mixtures = supermix(net, images, generator, alpha=args.alpha, grid=args.grid, sigma=args.sigma,
                             sparsity=args.sparsity, iterations=args.iterations)
@@ -92,7 +103,6 @@ def main(argv=None) -> int:
     content = io.BytesIO()
     np.savez_compressed(content, images=pixels.numpy(), labels=own.numpy(), classes=np.array(data.classes),
                         target_label=label.numpy(), target_weight=weight.numpy(), sources=sources.numpy())
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(args.out, content.getbuffer())
     print(f"{args.out}: {len(pixels)} mixtures of {count}")
     return 0

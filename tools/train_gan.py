@@ -35,7 +35,8 @@ def train(folder: Path, settings: Settings, until: int | None = None) -> dict:
     first, begin = run.step, time.monotonic()
     run.run(until, saved=lambda run: save(folder, run))
     speed = (run.step - first) / max(time.monotonic() - begin, 1e-9)
-    draw(folder, run)
+    if run.snapshots:
+        draw(folder, run)
     facts = dict(experiment="gan", settings=asdict(settings), step=run.step, history=run.history,
                  steps_per_second=round(speed, 2), environment=describe_machine(seed=settings.seeds[0]))
     write_atomic(result, json.dumps(facts, indent=1).encode())

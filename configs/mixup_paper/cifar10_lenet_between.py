@@ -7,23 +7,31 @@ train_dataloader = dict(
     augment=dict(padding=0, flip=0.0),
     dataset=dict(_delete_=True, type="Subset", per_class=500,
                  data=dict(type="CIFAR10", data_root="data", split="train")))
-images = dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))
 evals = dict(
     between=dict(type="InBetween", points=21, allow=["training_images"],
                  dataset=dict(type="Subset", per_class=100,
                               data=dict(type="CIFAR10", data_root="data", split="train"))),
-    clean=dict(type="Accuracy", dataset=images),
-    fgsm1=dict(type="FGSM", eps=1.0, dataset=images),
-    fgsm2=dict(type="FGSM", eps=2.0, dataset=images),
-    fgsm4=dict(type="FGSM", eps=4.0, dataset=images),
-    fgsm8=dict(type="FGSM", eps=8.0, dataset=images),
-    ifgsm1=dict(type="IFGSM", eps=1.0, steps=10, dataset=images),
-    ifgsm2=dict(type="IFGSM", eps=2.0, steps=10, dataset=images),
-    ifgsm4=dict(type="IFGSM", eps=4.0, steps=10, dataset=images),
-    ifgsm8=dict(type="IFGSM", eps=8.0, steps=10, dataset=images),
-    pgd4=dict(type="PGD", eps=4.0, steps=10, step=1.0, dataset=images),
+    clean=dict(type="Accuracy",
+               dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
+    fgsm1=dict(type="FGSM", eps=1.0,
+               dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
+    fgsm2=dict(type="FGSM", eps=2.0,
+               dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
+    fgsm4=dict(type="FGSM", eps=4.0,
+               dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
+    fgsm8=dict(type="FGSM", eps=8.0,
+               dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
+    ifgsm1=dict(type="IFGSM", eps=1.0, steps=10,
+                dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
+    ifgsm2=dict(type="IFGSM", eps=2.0, steps=10,
+                dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
+    ifgsm4=dict(type="IFGSM", eps=4.0, steps=10,
+                dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
+    ifgsm8=dict(type="IFGSM", eps=8.0, steps=10,
+                dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
+    pgd4=dict(type="PGD", eps=4.0, steps=10, step=1.0,
+              dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
 )
-del images
 optim_wrapper = dict(optimizer=dict(lr=0.02))
 train_cfg = dict(max_epochs=30, val_interval=5)
 param_scheduler = [dict(type="MultiStepLR", milestones=[15, 22], gamma=0.1)]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import did_you_mean
+from ..moved import renamed
 
 AUXILIARY = {"AuxLogits", "aux1", "aux2"}  # second classifiers of GoogLeNet and Inception
 
@@ -133,3 +134,7 @@ def find_weights(name: str, weights):
     if key not in known.__members__:
         raise ValueError(f"torchvision's {name} has no weights {weights!r}; {did_you_mean(key, known.__members__)}")
     return known[key]
+
+
+__getattr__ = renamed(__name__, TimmModel="backbones.timm_models.TimmModel",
+                      has_model="backbones.timm_models.has_model")

@@ -187,4 +187,5 @@ def _test(cfg, args) -> int:
     return OK
 
 
-__getattr__ = renamed(__name__, parse_options="engine.config.options.parse_options")
+__getattr__ = renamed(__name__, parse_options="engine.config.options.parse_options",
+                      show_result="results.one_run.show_result")

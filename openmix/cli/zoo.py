@@ -101,7 +101,11 @@ def show(args, records, cells) -> int:
             raise ValueError(f"no table {name!r}; {did_you_mean(name, zoo.known_parts(cells))}")
     if args.figure:
         return draw(args, cells, [known[name] for name in names if name in known])
+    several = [name for name in names if name not in known]
     if args.format == "csv":
+        if several:
+            raise ValueError(f"--format csv has no table {several[0]!r}, which takes accuracies of several tables; "
+                             "name those")
         text = layout(flat.flat_table(cells, names, columns, args.epochs), "csv")
     else:
         text = "\n".join(render(zoo.any_part(name, records, cells, base, columns, args.epochs), args.format)

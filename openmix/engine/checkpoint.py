@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..moved import renamed
 from ..workdir.files import write_atomic
 from . import tensor_files
 
@@ -165,3 +166,8 @@ def weights(source) -> dict[str, torch.Tensor]:
     while prefix := next((p for p in WRAPPERS if all(k.startswith(p) for k in content)), None):
         content = {k.removeprefix(prefix): v for k, v in content.items()}  # also module.model.
     return dict(content)
+
+
+__getattr__ = renamed(__name__, newest="engine.run_checkpoints.newest",
+                      newest_valid="engine.run_checkpoints.newest_valid",
+                      prune="engine.run_checkpoints.prune")

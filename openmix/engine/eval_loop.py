@@ -49,7 +49,7 @@ def evaluate(model, networks: dict, loader, evaluators: dict, limit: int | None 
                 largest[name] = torch.maximum(largest[name], peak) if name in largest else peak
     wrong = [~(largest[name] < float("inf")) for name in evaluators if name in largest]  # -inf masks classes
     values = {name: evaluator.compute() for name, evaluator in evaluators.items()}
-    return values, torch.stack(wrong).float() if wrong else torch.zeros(len(evaluators))
+    return values, torch.stack(wrong).float() if wrong else torch.zeros(len(evaluators), device=loader.device)
 
 
 class EvalLoop(BaseLoop):

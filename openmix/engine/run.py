@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 from ..errors import reading_input
+from ..moved import renamed
 from ..paths import default_work_dir, find_config
 from .optim.scaling import scale_lr
 
@@ -134,3 +135,7 @@ def dry_run(cfg, checked: bool = False) -> dict:
             records = evaluate(cfg, Path(folder) / "epoch_1.pth", checked=True)
         launch.wait_for_all()  # before the folder goes
         return next(iter(records.values()))["networks"] if records else {}
+
+
+__getattr__ = renamed(__name__, test="engine.evaluate.test", tested="engine.evaluate.tested",
+                      evaluate="engine.evaluate.evaluate")

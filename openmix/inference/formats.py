@@ -55,7 +55,7 @@ def onnx_file(net: nn.Module, meta: dict) -> bytes:
     shape = (2, torch.as_tensor(data["mean"]).numel(), *data["size"])
     program = torch.onnx.export(
         Normalised(net, data["mean"], data["std"], (shape[1], *[1] * len(data["size"]))).eval(),
-        (torch.rand(shape),), dynamo=True, input_names=["images"], output_names=["logits"], opset_version=OPSET,
+        (torch.zeros(shape),), dynamo=True, input_names=["images"], output_names=["logits"], opset_version=OPSET,
         dynamic_shapes=({0: torch.export.Dim("N")},), verbose=False)
     model = program.model_proto
     onnx.helper.set_model_props(model, dict(openmix=json.dumps(meta, sort_keys=True)))

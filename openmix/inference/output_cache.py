@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..errors import InputError
+
 WAIT = 60  # seconds for another process that writes
 
 
@@ -37,7 +39,7 @@ class OutputCache:
             ValueError: images on another device. OSError: the file cannot be read or written.
         """
         if images.device.type != "cpu":
-            raise ValueError(f"teacher.cache is for training on CPUs, and the images are on {images.device}, where "
+            raise InputError(f"teacher.cache is for training on CPUs, and the images are on {images.device}, where "
                              "it would wait for the device at each step; leave it out")
         if self.path is None:
             self.folder.mkdir(parents=True, exist_ok=True)

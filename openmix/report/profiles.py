@@ -15,7 +15,8 @@ def profiles(cells: list[Cell]) -> dict[tuple[str, str], list[Curve]]:
         lists: dict[tuple[str, str], list[tuple[tuple, list]]] = {}
         for record in cell.counted:
             for name, evaluation in record.result.get("evals", {}).items():
-                values, axis = evaluation["networks"].get(record.result["primary"]) or {}, AXES.get(evaluation["type"])
+                values = evaluation["networks"].get(record.result.get("primary")) or {}
+                axis = AXES.get(evaluation.get("type"))
                 for key in values if is_list(values.get(axis)) else ():
                     if key != axis and is_list(values[key]) and len(values[key]) == len(values[axis]):
                         lists.setdefault((f"{name}: {key}", axis), []).append((tuple(values[axis]), values[key]))

@@ -115,4 +115,5 @@ def has_table(record: Record) -> bool:
     return "?" not in (record.method, record.network, record.dataset) and record.epochs is not None
 
 
-__getattr__ = renamed(__name__, is_placed="has_table")
+__getattr__ = renamed(__name__, is_placed="has_table", recipe="results.repetitions.recipe",
+                      setting="results.repetitions.setting")

@@ -39,7 +39,7 @@ def make_costs(cells: list[Cell], baseline: str = "Vanilla") -> list[Cost]:
     results, kin = defaultdict(list), {}
     for cell in cells:
         for record in cell.counted + cell.repeated:
-            if reads_outputs(record.config["model"].get("mixup")):
+            if reads_outputs(record.config):
                 continue
             key = hardware_of(record), cell.row, cell.method
             results[key].append(record.result)
@@ -68,10 +68,11 @@ def ratio(baseline: list[dict], runs: list[dict]) -> float:
     return _median(baseline, key) / _median(runs, key)
 
 
-def reads_outputs(mixup: dict | None) -> bool:
-    """Whether the config of a mixing method has a teacher whose outputs are stored."""
-    teacher = (mixup or {}).get("teacher")
-    return isinstance(teacher, dict) and teacher.get("cache") is not None
+def reads_outputs(config) -> bool:
+    """Whether the mixing method of a run's config, which may be damaged, has a teacher whose outputs are stored."""
+    for key in ("model", "mixup", "teacher"):
+        config = config.get(key) if isinstance(config, dict) else None
+    return isinstance(config, dict) and config.get("cache") is not None
 
 
 def show_hardware(hardware: tuple) -> str:

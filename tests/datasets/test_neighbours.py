@@ -59,6 +59,20 @@ def test_equal_images_are_neighbours_at_distance_0_in_the_order_of_the_set():
     assert nearest(torch.full((5, 2), 200, dtype=torch.uint8), 2).tolist() == [[1, 2], [0, 2], [0, 1], [0, 1], [0, 1]]
 
 
+def test_distances_of_bytes_are_exact_beyond_the_precision_of_float32():
+    """Squared distances 24 * 255^2 and one less: float32 has steps of 2 beyond 2^24, and more of such pixels tie."""
+    n = 400
+    images = torch.zeros(3, n, dtype=torch.uint8)
+    images[1], images[2] = 255, 255
+    images[2, 0], images[1, 0] = 254, 255  # the third is nearer to the first by 509 of 26 million
+    images[2, 1:20] = 255
+    assert nearest(images, 2)[0].tolist() == [2, 1]
+    one = torch.zeros(4, n, dtype=torch.uint8)
+    one[1:] = 255
+    one[1, :1], one[2, :1], one[3, 0] = 1, 0, 1  # distances differ by 1 of 26 million
+    assert nearest(one, 3)[0].tolist() == [2, 1, 3]
+
+
 def test_a_table_is_found_once_and_read_as_plain_numbers(cache, monkeypatch):
     data = random_set(40)
     table = neighbour_table(data, 3)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch._subclasses import FakeTensorMode
 
+from openmix.errors import InputError
 from openmix.inference.output_cache import OutputCache, batch_key
 from openmix.inference.teacher import Teacher
 from openmix.mixups import Distill, ManifoldMix
@@ -92,7 +93,7 @@ def test_two_processes_may_write_at_the_same_time(tmp_path):
 
 def test_what_cannot_work_is_refused_readably(make, tmp_path):
     images = torch.randn(2, 3, 8, 8)
-    with FakeTensorMode(), pytest.raises(ValueError, match="for training on CPUs, and the images are on cuda"):
+    with FakeTensorMode(), pytest.raises(InputError, match="for training on CPUs, and the images are on cuda"):
         OutputCache(tmp_path).read(torch.empty(2, 3, 8, 8, device="cuda"), None)
     for options in (dict(hints=[("layer2", "layer2")]), dict(method=ManifoldMix(), hidden="layer")):
         with pytest.raises(ValueError, match="teacher.cache stores logits; hints.*leave it out"):

@@ -32,6 +32,16 @@ def test_the_mean_and_range_of_each_list_are_over_the_axis_of_its_evaluation(tmp
     assert '"axis_label": "time of the training steps' in text, "each chart has a place of its own"
 
 
+def test_an_evaluation_without_a_type_is_no_curve_and_no_error(tmp_path):
+    folder = write_run(tmp_path / "a" / "seed0", seed=0, top1=[50.0])
+    add(folder, between=("InBetween", dict(miss=[0.0, 1.0], lam=[0.0, 1.0])))
+    path = folder / "result.json"
+    result = json.loads(path.read_text())
+    del result["evals"]["between"]["type"]
+    path.write_text(json.dumps(result))
+    assert profiles(make_cells(gather([tmp_path]))) == {}
+
+
 def test_seeds_at_other_points_and_values_that_are_not_finite_are_in_no_mean(tmp_path):
     points = [dict(top1=[9.0, 1.0], share=[0.0, 0.5]), dict(top1=[9.0, 3.0], share=[0.0, 0.7]),
               dict(top1=[9.0, None], share=[0.0, 0.5])]

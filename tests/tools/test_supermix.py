@@ -41,7 +41,7 @@ def test_the_file_is_a_data_set_of_the_teachers_images_and_the_same_for_the_same
 
 @pytest.mark.parametrize("change, message", [
     (["out.npy"], "must end in .npz"), (["a.npz", "--inputs", "1"], "--inputs"),
-    (["a.npz", "--batch", "0"], "--batch")])
+    (["a.npz", "--batch", "0"], "--batch"), (["a.npz", "--count", "0"], "--count"), (["a.npz", "--grid", "0"], "grid")])
 def test_wrong_arguments_are_one_line_and_status_2(change, message, run, tmp_path, capsys):
     assert TOOL["main"]([str(run), str(tmp_path / change[0]), *change[1:]]) == 2
     assert message in capsys.readouterr().err

@@ -9,6 +9,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ...errors import did_you_mean, reading_input
+from ...moved import renamed
 from ...paths import find_base
 from .foreign import check_json
 from .options import merge_options
@@ -153,3 +154,6 @@ def _without_mark(needed: bool):
         yield
     finally:
         Config._substitute_predefined_vars = staticmethod(copy)
+
+
+__getattr__ = renamed(__name__, configure="engine.config.command_line.configure")
