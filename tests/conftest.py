@@ -1,4 +1,5 @@
 """What tests share: a small residual-style network, a slow criterion, batches, and guards of the random state."""
+import os
 from contextlib import contextmanager
 
 import pytest
@@ -16,6 +17,10 @@ if not torch._C._dispatch_has_kernel_for_dispatch_key("aten::_standard_gamma", "
     META = torch.library.Library("aten", "IMPL", "Meta")
     META.impl("_standard_gamma", lambda shapes, generator=None: torch.empty_like(shapes))
 
+
+def pytest_xdist_auto_num_workers(config):
+    """One more than cores: many tests wait for processes that they start."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 class TinyNet(nn.Module):

@@ -9,7 +9,7 @@ make_environment() {
   local want; want="$(cksum < setup.py) $extras $(pwd)"
   if ! grep -qxF "$want" "$VENV/.installed" 2>/dev/null; then
     echo "installing openmix$extras into $VENV (once)"
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --only-binary=:all: --no-binary=openmix -e ".$extras"
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: --no-binary=openmix -e ".$extras"
     echo "$want" >> "$VENV/.installed"
   fi
 }
