@@ -127,7 +127,7 @@ def progress(folder):
                                              ("AutoMix", (signal.SIGTERM, signal.SIGKILL)),
                                              ("Distill", (signal.SIGKILL,))], ids=str)
 def test_a_run_killed_again_and_again_resumes_to_the_weights_of_an_unkilled_one(tmp_path, method, numbers):
-    options = dict(mixup=method, epochs=8, images=100)
+    options = dict(mixup=method, epochs=12, images=100)
     if method == "Distill":  # with a teacher, hidden mixing and regressors that are trained along
         options["mixup"] = dict(spec(method), method=dict(type="ManifoldMix"), hints=[["layer2", "layer2"]])
     train(config(tmp_path / "whole", **options))
@@ -146,7 +146,7 @@ def test_a_run_killed_again_and_again_resumes_to_the_weights_of_an_unkilled_one(
             assert code == 128 + number and status["state"] == "preempted"
         assert not (tmp_path / "cut" / "result.json").exists()
     command(path, "--resume")
-    whole, cut = (checkpoint.load(tmp_path / name / "epoch_8.pth") for name in ("whole", "cut"))
+    whole, cut = (checkpoint.load(tmp_path / name / "epoch_12.pth") for name in ("whole", "cut"))
     for part in ("state_dict", "optimizer", "ema"):
         assert_equal_state(whole[part], cut[part])
 
