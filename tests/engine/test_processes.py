@@ -116,9 +116,11 @@ def wait_for(condition, process, seconds=120):
         time.sleep(0.02)
 
 
-def progress(folder):
+def progress(folder, pid=None):
+    """The step that a run has come to; with ``pid``, 0 until that process has said so."""
     try:
-        return json.loads((folder / "status.json").read_text()).get("step", 0)
+        status = json.loads((folder / "status.json").read_text())
+        return status.get("step", 0) if pid in (None, status.get("pid")) else 0
     except (FileNotFoundError, ValueError):
         return 0
 
@@ -135,7 +137,7 @@ def test_a_run_killed_again_and_again_resumes_to_the_weights_of_an_unkilled_one(
     path = dump(cfg, tmp_path / "config.py")
     for k, number in enumerate(numbers):
         process, epoch = start(path, *(["--resume"] if k else [])), 2 * (k + 1)
-        wait_for(lambda epoch=epoch: progress(tmp_path / "cut") >= 10 * epoch + 5
+        wait_for(lambda pid=process.pid, epoch=epoch: progress(tmp_path / "cut", pid) >= 10 * epoch + 5
                  and list((tmp_path / "cut").glob(f"epoch_{epoch}.pth.sha256")), process)
         process.send_signal(number)
         code = process.wait(60)
