@@ -5,9 +5,11 @@
     openmix list mixups --write       # the tables of methods in README.md and docs/, from what the classes state
 """
 import argparse
+import re
 
 from ..arguments import Parser
 
+ROLE = re.compile(r":\w+:`~?(?:[^`]*\.)?([^`.]+)`")  # a reference of a docstring; its last name is printed
 KINDS = ("mixups", "backbones", "losses", "datasets", "configs", "grids")
 
 
@@ -73,5 +75,6 @@ def _classes(kind: str) -> dict[str, str]:
     for name in known.known():
         cls = known.get(name)
         summary = ((cls.__doc__ or "").strip().splitlines() or [""])[0]
+        summary = ROLE.sub(r"\1", summary).replace("``", "`")
         rows[name] = f"{cls.needs:10}{summary}" if kind == "mixups" else summary
     return rows

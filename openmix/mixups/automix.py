@@ -8,7 +8,7 @@ from .mixblock import MixBlock
 
 
 class AutoMix(LearnedMix):
-    """Masks by the :class:`~openmix.mixups.mixblock.MixBlock`, which learns together with the classifier.
+    """Masks by an attention block, which learns together with the classifier.
 
     A step and its four losses are those of :class:`~openmix.mixups.learned.LearnedMix`. The mask loss is
     ``mask_loss * max(|mean mask - lam| - margin, 0)``.
