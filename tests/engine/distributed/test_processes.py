@@ -14,29 +14,34 @@ from openmix.workdir.status import read_status, state
 
 ROOT = Path(__file__).resolve().parents[3]
 TRAINING = """
-import os, signal, sys, time
+import fcntl, os, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from openmix import workdir
 from tests.results.made import small_result
 
 how, folder, rank = sys.argv[1], Path(sys.argv[2]), int(os.environ["RANK"])
+partner = folder / os.environ["TORCHELASTIC_RUN_ID"]  # locked by rank 1 while it lives, another file at each start
+starts = folder / "starts"
 if rank == 1:
-    starts = folder / "starts"
+    life = open(folder / "life", "w")
+    fcntl.flock(life, fcntl.LOCK_EX)
     starts.write_text(starts.read_text() + "x" if starts.exists() else "x")
-    while not (folder / "status.json").exists():
+    os.rename(folder / "life", partner)
+    while workdir.state(folder) != "running":
         time.sleep(0.01)
-    if how == "fails" or how == "killed" and len(starts.read_text()) == 1 or how == "always killed":
-        time.sleep(0.2)
-        if how != "fails":
-            os.kill(os.getpid(), signal.SIGKILL)
+    if how == "fails":
         workdir.write_status(folder, "failed", reason="RuntimeError: out of luck")  # whoever fails says so
         sys.exit(1)
+    if how == "always killed" or len(starts.read_text()) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
 else:
     with workdir.Lock(folder):
         workdir.write_status(folder, "running")
-        time.sleep(0.3)
-        if how != "killed" or len((folder / "starts").read_text()) == 1:
+        while not partner.exists():
+            time.sleep(0.01)
+        fcntl.flock(open(partner), fcntl.LOCK_EX)  # a process learns that its partner is gone after it is
+        if how != "killed" or len(starts.read_text()) == 1:
             workdir.write_status(folder, "failed", reason="RuntimeError: connection closed by peer")
             sys.exit(1)
         workdir.write_json(folder / "result.json", small_result(50.0))
