@@ -2,8 +2,23 @@
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class AllSum(torch.autograd.Function):
+    """The sum of a tensor over all processes; so is its gradient."""
+
+    @staticmethod
+    def forward(ctx, x):
+        x = x.clone()
+        dist.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(ctx, grad):
+        grad = grad.clone()
+        dist.all_reduce(grad)
+        return grad
 
 
 class CPUSyncBatchNorm(_BatchNorm):
@@ -19,7 +34,7 @@ class CPUSyncBatchNorm(_BatchNorm):
         dims = [d for d in range(images.ndim) if d != 1]
         x = images.double()  # E[x^2] - E[x]^2 needs the digits
         count = x.new_tensor([images.numel() / images.shape[1]])
-        total = all_reduce(torch.cat([x.sum(dims), x.square().sum(dims), count]))
+        total = AllSum.apply(torch.cat([x.sum(dims), x.square().sum(dims), count]))
         n = total[-1].detach()
         mean, square = (total[:-1] / n).chunk(2)
         var = (square - mean.square()).clamp(min=0)
