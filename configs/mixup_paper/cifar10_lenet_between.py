@@ -1,6 +1,6 @@
 # Figure 2 and Table 3 at the size of a CPU: LeNet on 500 images a class, without augmentation, so that ERM fits them.
 # In between on 1,000 of them, attacks on 50 test images a class. cifar10_lenet_beyond adds what takes longer.
-_base_ = ["../_base_/mixup_paper_cifar10.py"]
+_base_ = ["../_base_/mixup_paper_cifar10.py", "../_base_/evals/cifar10_attacks.py"]
 model = dict(backbone=dict(type="LeNet"))
 train_dataloader = dict(
     total_batch=50,
@@ -10,28 +10,7 @@ train_dataloader = dict(
 evals = dict(
     between=dict(type="InBetween", points=21, allow=["training_images"],
                  dataset=dict(type="Subset", per_class=100,
-                              data=dict(type="CIFAR10", data_root="data", split="train"))),
-    clean=dict(type="Accuracy",
-               dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
-    fgsm1=dict(type="FGSM", eps=1.0,
-               dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
-    fgsm2=dict(type="FGSM", eps=2.0,
-               dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
-    fgsm4=dict(type="FGSM", eps=4.0,
-               dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
-    fgsm8=dict(type="FGSM", eps=8.0,
-               dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
-    ifgsm1=dict(type="IFGSM", eps=1.0, steps=10,
-                dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
-    ifgsm2=dict(type="IFGSM", eps=2.0, steps=10,
-                dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
-    ifgsm4=dict(type="IFGSM", eps=4.0, steps=10,
-                dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
-    ifgsm8=dict(type="IFGSM", eps=8.0, steps=10,
-                dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
-    pgd4=dict(type="PGD", eps=4.0, steps=10, step=1.0,
-              dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
-)
+                              data=dict(type="CIFAR10", data_root="data", split="train"))))
 optim_wrapper = dict(optimizer=dict(lr=0.02))
 train_cfg = dict(max_epochs=30, val_interval=5)
 param_scheduler = [dict(type="MultiStepLR", milestones=[15, 22], gamma=0.1)]

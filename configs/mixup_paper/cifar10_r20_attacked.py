@@ -1,35 +1,14 @@
 # Figure 2 and Table 3 for a trained network of others, the ResNet-20 of ../distill/cifar10_teacher.py: 500 test images,
 # 200 pairs of training images.
 # openmix test mixup_paper/cifar10_r20_attacked data/resnet20_cifar10.safetensors --out r20.json
-_base_ = ["../distill/cifar10_teacher.py"]
+_base_ = ["../distill/cifar10_teacher.py", "../_base_/evals/cifar10_attacks.py"]
 evals = dict(
     between=dict(type="InBetween", points=21, allow=["training_images"],
                  dataset=dict(type="Subset", per_class=20,
                               data=dict(type="CIFAR10", data_root="data", split="train"))),
-    clean=dict(type="Accuracy",
-               dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
-    fgsm1=dict(type="FGSM", eps=1.0,
-               dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
-    fgsm2=dict(type="FGSM", eps=2.0,
-               dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
-    fgsm4=dict(type="FGSM", eps=4.0,
-               dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
-    fgsm8=dict(type="FGSM", eps=8.0,
-               dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
-    ifgsm1=dict(type="IFGSM", eps=1.0, steps=10,
-                dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
-    ifgsm2=dict(type="IFGSM", eps=2.0, steps=10,
-                dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
-    ifgsm4=dict(type="IFGSM", eps=4.0, steps=10,
-                dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
-    ifgsm8=dict(type="IFGSM", eps=8.0, steps=10,
-                dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
-    pgd4=dict(type="PGD", eps=4.0, steps=10, step=1.0,
-              dataset=dict(type="Subset", per_class=50, data=dict(type="CIFAR10", data_root="data", split="test"))),
     corruptions=dict(type="Corruptions",
                      dataset=dict(type="Subset", per_class=50,
                                   data=dict(type="CIFAR10", data_root="data", split="test"))),
     occlusion=dict(type="Occlusion",
                    dataset=dict(type="Subset", per_class=50,
-                                data=dict(type="CIFAR10", data_root="data", split="test"))),
-)
+                                data=dict(type="CIFAR10", data_root="data", split="test"))))

@@ -7,7 +7,8 @@ from pathlib import Path
 from ..arguments import Parser, typed_path
 
 CORE = ("torch", "torchvision", "mmengine", "numpy", "prettytable")
-EXTRAS = ("timm", "safetensors", "tensorboard", "wandb", "submitit", "bokeh", "scipy", "kornia")
+EXTRAS = ("timm", "safetensors", "tensorboard", "wandb", "submitit", "bokeh", "scipy", "matplotlib", "onnx",
+          "onnxscript", "kornia")
 
 
 def make_parser(prog: str | None = None) -> Parser:

@@ -63,6 +63,20 @@ def test_a_cycle_finds_images_that_are_salient_elsewhere():
     assert ((partner < 5) != (labels < 5)).sum() >= 9 and sorted(partner.tolist()) == list(range(10))
 
 
+def test_the_greedy_pairing_that_is_asked_for_is_that_of_images_and_labels(make_batch):
+    """The released CIFAR code computes it and mixes a random permutation."""
+    (images, labels), method = make_batch(9), GuidedMixup(pairing="greedy")
+    maps = peaks(9)
+    shares = method.shares(maps)
+    pooled = F.adaptive_avg_pool2d(shares[:, None], 8).flatten(1)
+    partner = torch.tensor(slow_cycle(pooled.double()))
+    mixed, target = method(images, labels, method.draw(9, (32, 32), generator()), maps)
+    share = (shares / (shares + shares[partner]))[:, None]
+    torch.testing.assert_close(mixed, share * images + (1 - share) * images[partner])
+    assert torch.equal(target.label, torch.stack([labels, labels[partner]], 1))
+    assert not torch.equal(partner, torch.arange(9).roll(1))
+
+
 @pytest.mark.parametrize("pairing", ["greedy", "perm", "roll"])
 def test_pairings_are_permutations_and_details_name_them(pairing, make_batch):
     method, images = GuidedMixup(pairing=pairing), make_batch(9)[0]

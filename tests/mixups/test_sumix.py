@@ -91,6 +91,20 @@ def test_equal_distances_leave_lam_as_it_was(make_net, make_batch):
     torch.testing.assert_close(weight, draws["lam"])
 
 
+def test_label_weights_are_one_an_image_and_do_not_collapse_to_their_mean(make_net, make_batch):
+    """The published cells train with the mean over the batch: one image alone then has other weights than in it."""
+    net, (images, labels) = make_net().eval(), make_batch()
+    method = attached(net, scale=20.0)
+    draws = {**method.draw(6, (32, 32), generator()), "lam": torch.full((6,), 0.5)}
+    weight = method.details(images, draws, net, labels)["weights"][:, 0]
+    assert weight.std() > 0.002
+    pair = [2, 1]  # image 2 and its partner, in a batch of their own
+    alone = {key: value[pair] if torch.is_tensor(value) and value.shape[:1] == (6,) else value
+             for key, value in draws.items()}
+    own = method.details(images[pair], alone, net, labels[pair])["weights"][0, 0]
+    torch.testing.assert_close(own, weight[2])
+
+
 def test_label_weights_are_constants_and_the_second_head_learns(make_net, make_batch):
     net, batch = make_net(), make_batch()
     method = attached(net, scale=1.0)
