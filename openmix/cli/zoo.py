@@ -90,6 +90,7 @@ def show(args, records, cells) -> int:
     from ..results import csv_table as flat
     from ..results import tables as zoo
     from ..results.columns import parse_columns
+    from ..results.ranked import ranked
     from ..results.render import layout, render
     from ..workdir.files import write_atomic
 
@@ -100,12 +101,13 @@ def show(args, records, cells) -> int:
         if name not in zoo.known_parts(cells):
             raise ValueError(f"no table {name!r}; {did_you_mean(name, zoo.known_parts(cells))}")
     if args.figure:
-        return draw(args, cells, [known[name] for name in names if name in known])
+        places = {**known, **ranked(known)}
+        return draw(args, cells, [places[name] for name in names if name in places])
     several = [name for name in names if name not in known]
     if args.format == "csv":
         if several:
-            raise ValueError(f"--format csv has no table {several[0]!r}, which takes accuracies of several tables; "
-                             "name those")
+            raise ValueError(f"--format csv has no table {several[0]!r}; name the tables of one network and data set "
+                             "that it is made of")
         text = layout(flat.flat_table(cells, names, columns, args.epochs), "csv")
     else:
         text = "\n".join(render(zoo.any_part(name, records, cells, base, columns, args.epochs), args.format)

@@ -15,6 +15,7 @@ from .cells import Cell, has_table
 from .columns import column_text, is_early
 from .costs import Cost, make_costs
 from .labels import part_name
+from .ranked import ranked, ranked_part
 from .records import Record
 from .render import Best, Link, Part, Table
 from .repetitions import recipe
@@ -276,14 +277,18 @@ def overview_part(cells: list[Cell]) -> Part:
 
 def known_parts(cells: list[Cell]) -> list[str]:
     """Names that :func:`any_part` takes."""
-    return [*parts(cells), *across(parts(cells).values()), OVERVIEW, UNPLACED]
+    places = parts(cells)
+    return [*places, *across(places.values()), *ranked(places), OVERVIEW, UNPLACED]
 
 
 def any_part(name: str, records: list[Record], cells: list[Cell], base=".", columns=(), only=()) -> Part:
     """The part of that name, one of :func:`known_parts`. Raises KeyError for another."""
     if name in (OVERVIEW, UNPLACED):
         return overview_part(cells) if name == OVERVIEW else unplaced_part(records, base)
-    networks = across(parts(cells).values())
-    if name in networks:
-        return across_part([c for c in cells if not only or c.epochs in only], networks[name], cell_text, NO_RUN)
-    return make_part(cells, *parts(cells)[name], base, columns, only)
+    places = parts(cells)
+    chosen = [c for c in cells if not only or c.epochs in only]
+    if network := across(places.values()).get(name):
+        return across_part(chosen, network, cell_text, NO_RUN)
+    if place := ranked(places).get(name):
+        return ranked_part(chosen, *place, cell_text)
+    return make_part(cells, *places[name], base, columns, only)
