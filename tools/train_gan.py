@@ -25,7 +25,7 @@ def save(folder: Path, run: Training) -> None:
 
 def train(folder: Path, settings: Settings, until: int | None = None) -> dict:
     """The result of a setting: from its file if it is there, else trained, from where it was stopped."""
-    result, until = folder / "gan.json", min(until or settings.steps, settings.steps)
+    result, until = folder / "gan.json", settings.steps if until is None else min(until, settings.steps)
     if result.is_file() and (facts := json.loads(result.read_text()))["step"] >= until:
         return facts
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,6 +76,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds (default: 1)")
     parser.add_argument("--out", type=Path, default=Path("work_dirs/gan"))
     args = parser.parse_args()
+    if args.until is not None and args.until < 1:
+        parser.error(f"--until must be a step of at least 1, got {args.until}")
     results = []
     try:
         for data in args.data:

@@ -9,7 +9,8 @@ from ..checks import plain
 # Which kernels run, and in which order they add: other values change the rounding of a run and nothing else.
 KERNELS = ("env_cfg.num_threads", "env_cfg.cudnn_benchmark", "env_cfg.channels_last", "env_cfg.step",
            "randomness.deterministic")
-# What does not matter to training, so that the hash leaves it out: a plain name at any depth, a dotted one only there.
+# What does not matter to training, so that the hash leaves it out: a plain name at any depth, a dotted one only there,
+# one behind "*." at any depth.
 RUN_ONLY = (
     *KERNELS,
     "work_dir", "launcher", "resume", "config_name", "experiment_name", "log_level", "log_interval", "log_processor",
@@ -17,7 +18,7 @@ RUN_ONLY = (
     "pin_memory", "prefetch_factor", "find_unused_parameters", "val_dataloader.batch_size", "train_cfg.stop_after",
     "default_hooks.logger", "default_hooks.timer", "default_hooks.checkpoint", "default_hooks.preview",
     "default_hooks.progress", "evals",
-    "model.mixup.teacher.cache",
+    "*.teacher.cache",
 )
 # New names of classes, by their key: hashes and differences keep the old ones, so that older runs fit.
 RENAMED = {f"{key}.type": {"Accuracy": "TopK"} for key in ("val_evaluator", "test_evaluator")}
@@ -38,8 +39,10 @@ def canonical(config, prefix: str = "", left_out=RUN_ONLY):
     config = plain(config)
     if isinstance(config, Mapping):
         dotted = {k: f"{prefix}.{k}" if prefix else str(k) for k in config}
+        anywhere = tuple(name[1:] for name in left_out if name.startswith("*."))
         return {str(k): canonical(v, dotted[k], left_out) for k, v in config.items()
-                if k not in left_out and dotted[k] not in left_out and k != "_delete_"}
+                if k not in left_out and dotted[k] not in left_out and k != "_delete_"
+                and not dotted[k].endswith(anywhere)}
     if isinstance(config, (list, tuple)):
         return [canonical(v, f"{prefix}[{i}]", left_out) for i, v in enumerate(config)]
     if isinstance(config, float) and config.is_integer():

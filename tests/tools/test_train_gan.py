@@ -43,3 +43,11 @@ def test_wrong_settings_end_in_one_line(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as exit:
         call(monkeypatch, "ring", "--steps", 0, "--out", tmp_path)
     assert exit.value.code == 2 and capsys.readouterr().err.startswith("error: steps")
+
+
+@pytest.mark.parametrize("until", [0, -3])
+def test_a_step_before_the_first_is_refused_and_trains_nothing(until, tmp_path, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as exit:
+        call(monkeypatch, "ring", "--until", until, "--out", tmp_path)
+    assert exit.value.code == 2 and "--until must be a step of at least 1" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

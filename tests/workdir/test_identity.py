@@ -34,6 +34,15 @@ def test_what_does_not_matter_does_not_change_the_hash(change):
     assert config_difference(config(), config(**change)) == []
 
 
+@pytest.mark.parametrize("nested", [lambda mixup: mixup, lambda mixup: dict(type="RandomChoice", methods=[mixup])])
+def test_where_a_teachers_outputs_are_stored_does_not_matter_at_any_depth_and_which_teacher_does(nested):
+    def made(**teacher):
+        mixup = dict(type="Distill", teacher=dict(type="Teacher", **teacher))
+        return config_hash(dict(model=dict(mixup=nested(mixup))))
+
+    assert made(checkpoint="a.pth", cache="folder") == made(checkpoint="a.pth") != made(checkpoint="b.pth")
+
+
 @pytest.mark.parametrize("change, line", [
     (dict(model__mixup__alpha=0.2), "model.mixup.alpha: 1 -> 0.2"),
     (dict(model__layers=[1, 3]), "model.layers[1]: 2 -> 3"),
