@@ -23,7 +23,7 @@ def test_a_shipped_config_goes_by_its_name_with_or_without_its_ending(name):
     assert paths.default_work_dir(paths.find_config(name), 0) == "work_dirs/cifar100/r18_mixup/seed0"
 
 
-def test_every_listed_name_is_found_and_bases_grids_and_sweeps_are_not_listed():
+def test_every_listed_name_has_a_file_and_bases_grids_and_sweeps_are_not_listed():
     from openmix import list_configs, list_grids
 
     assert all(Path(paths.find_config(name)).is_file() for name in list_configs())

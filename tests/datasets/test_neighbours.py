@@ -73,7 +73,7 @@ def test_distances_of_bytes_are_exact_beyond_the_precision_of_float32():
     assert nearest(one, 3)[0].tolist() == [2, 1, 3]
 
 
-def test_a_table_is_found_once_and_read_as_plain_numbers(cache, monkeypatch):
+def test_a_table_is_computed_once_and_read_as_plain_numbers(cache, monkeypatch):
     data = random_set(40)
     table = neighbour_table(data, 3)
     (path,) = cache.glob("*.npy")
@@ -96,7 +96,7 @@ def test_a_table_is_found_once_and_read_as_plain_numbers(cache, monkeypatch):
         assert torch.equal(torch.from_numpy(np.load(path)), table)
 
 
-def test_without_a_cache_that_can_be_written_the_neighbours_are_found_all_the_same(tmp_path):
+def test_without_a_cache_that_can_be_written_the_neighbours_are_computed_all_the_same(tmp_path):
     data, blocked = random_set(20), tmp_path / "file"
     blocked.write_text("no folder")
     with pytest.warns(UserWarning, match="not cached"):

@@ -62,7 +62,7 @@ def test_names_that_cannot_be_are_refused(classes, error, message):
         class_names(classes)
 
 
-def test_the_home_folder_is_found_by_every_reader(tmp_path, monkeypatch):
+def test_every_reader_expands_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
     np.savez(tmp_path / "train.npz", images=images, labels=np.arange(4))

@@ -120,7 +120,7 @@ def test_a_wrong_number_of_classes_says_what_to_set(refused, tmp_path, classes):
 
 
 @pytest.mark.parametrize("bad", [10, -1, 255])
-def test_a_label_out_of_range_is_found_with_its_image(refused, tmp_path, bad):
+def test_a_label_out_of_range_is_named_with_its_image(refused, tmp_path, bad):
     labels = np.arange(20) % 10
     labels[7] = bad
     message = refused(on(arrays(tmp_path / "data", labels=labels)))

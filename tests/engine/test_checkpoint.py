@@ -223,7 +223,7 @@ DAMAGES = [truncate, flip, empty]
 
 @pytest.mark.parametrize("side", [True, False])
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_found_with_and_without_side_file(tmp_path, damage, side):
+def test_damage_is_noticed_with_and_without_side_file(tmp_path, damage, side):
     save_epochs(tmp_path, 1)
     damage(tmp_path / "epoch_1.pth")
     if not side:
@@ -232,7 +232,7 @@ def test_damage_is_found_with_and_without_side_file(tmp_path, damage, side):
         checkpoint.load(tmp_path / "epoch_1.pth")
 
 
-def test_any_single_flipped_bit_is_found(tmp_path):
+def test_any_single_flipped_bit_is_noticed(tmp_path):
     save_epochs(tmp_path, 1)
     path = tmp_path / "epoch_1.pth"
     whole = path.read_bytes()

@@ -9,7 +9,7 @@ from openmix import probes
 from .nets import Wrapped
 
 
-def test_a_layer_is_found_by_name_also_inside_a_backbone_and_a_compiled_net(make_net):
+def test_a_layer_is_reached_by_name_also_inside_a_backbone_and_a_compiled_net(make_net):
     net = make_net()
     wrapped = Wrapped(net)
     for actual in (net, wrapped, torch.compile(wrapped, backend="eager")):

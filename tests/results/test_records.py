@@ -189,7 +189,7 @@ def test_an_unfinished_run_has_the_data_set_of_its_finished_repetition(tmp_path)
     assert {r.dataset for r in read_records(tmp_path)} == {"CIFAR-100 (mine)"}
 
 
-def test_runs_are_found_at_any_depth_in_order_and_not_inside_each_other(tmp_path):
+def test_runs_are_listed_at_any_depth_in_order_and_not_inside_each_other(tmp_path):
     for name in ("b/seed1", "a/x/y/seed0", "b/seed0"):
         make_run(tmp_path / name)
     (tmp_path / "b" / "seed0" / "mixes").mkdir()

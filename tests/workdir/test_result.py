@@ -98,7 +98,7 @@ def test_what_cannot_be_understood_is_an_error(tmp_path, text):
         result.read(tmp_path / "result.json")
 
 
-def test_no_result_is_file_not_found(tmp_path):
+def test_a_missing_result_is_a_file_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError):
         result.read(tmp_path / "result.json")
 

@@ -101,7 +101,7 @@ def registered():
         MIXUPS._module_dict.pop(method.__name__)
 
 
-def test_a_step_that_depends_on_the_host_is_found_out_and_runs_eagerly(tmp_path):
+def test_a_step_that_depends_on_the_host_is_recognised_and_runs_eagerly(tmp_path):
     eager, _ = epochs(tmp_path, "CountsOnTheHost", "eager", epochs=1)
     assert eager.step.mode == "eager"
     graph, said = epochs(tmp_path, "CountsOnTheHost", "graph", epochs=1)

@@ -134,7 +134,7 @@ def test_what_cannot_be_compiled_says_why_once_and_trains_eagerly(tmp_path):
         assert torch.equal(a, b)
 
 
-def test_a_backward_pass_that_cannot_be_compiled_is_found_before_it_matters(tmp_path):
+def test_a_backward_pass_that_cannot_be_compiled_is_noticed_before_it_matters(tmp_path):
     """It is compiled late, outside the forward call; statistics of BatchNorm must not count the trial."""
     from torch._dynamo.backends.common import aot_autograd
 
