@@ -54,7 +54,9 @@ def _json(value) -> bytes:
 
 
 def collect(records: list[Record], folder) -> tuple[list[Path], dict[str, str]]:
-    """Write the records of finished runs below ``folder``; what is there already stays.
+    """Write the records of finished runs below ``folder``.
+
+    A record that is there stays, but for its ``result.json`` if the run has been evaluated further since.
 
     Returns:
         (folders that were written, {work dir: why it was refused}).
@@ -66,11 +68,25 @@ def collect(records: list[Record], folder) -> tuple[list[Path], dict[str, str]]:
             continue
         target, files = Path(folder, place(record)), contents(record)
         if target.exists():
-            if not (target / "result.json").is_file() or (target / "result.json").read_bytes() != files["result.json"]:
+            old = target / "result.json"
+            if old.is_file() and old.read_bytes() == files["result.json"]:
+                continue
+            if not _measured_further(old, files["result.json"]):
                 refused[record.folder] = f"another run of this config and seed is in {target}"
-            continue
-        target.mkdir(parents=True)
+                continue
+            files = {"result.json": files["result.json"]}
+        target.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
             write_atomic(target / name, data)
         written.append(target)
     return written, refused
+
+
+def _measured_further(old: Path, new: bytes) -> bool:
+    """Whether ``new`` is the result in the file ``old`` with evaluations that were added or repeated."""
+    try:
+        before, after = read_json(old), json.loads(new)
+        evals, more = before.pop("evals", {}), after.pop("evals", {})
+        return before == after and evals.keys() <= more.keys()
+    except (OSError, ValueError, AttributeError):
+        return False

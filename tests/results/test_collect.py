@@ -110,3 +110,21 @@ def test_every_committed_record_is_one_and_in_its_own_folder(tmp_path):
 def test_the_tables_of_the_docs_are_those_of_the_records(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     assert main(["zoo", "results", "--check"]) == 0, f"{capsys.readouterr().out}run: openmix zoo results --write"
+
+
+def test_a_run_that_was_evaluated_further_renews_its_record_and_nothing_else_of_it(tmp_path):
+    folder = run(tmp_path / "runs")
+    (target,), _ = collect(read_records(folder), tmp_path / "results")
+    result = json.loads((folder / "result.json").read_text())
+    more = dict(result, evals={**result.get("evals", {}), "cal": dict(
+        type="Calibration", main="ece", epoch=1, data=dict(name="CIFAR-100"), networks=dict(net=dict(ece=3.0)))})
+    (folder / "result.json").write_text(json.dumps(more))
+    before = {path.name: path.read_bytes() for path in target.iterdir()}
+    written, refused = collect(read_records(folder), tmp_path / "results")
+    assert (written, refused) == ([target], {})
+    after = {path.name: path.read_bytes() for path in target.iterdir()}
+    assert json.loads(after.pop("result.json")) == more
+    assert after == {name: data for name, data in before.items() if name != "result.json"}
+    (folder / "result.json").write_text(json.dumps(result))  # a copy from before the evaluation
+    _, refused = collect(read_records(folder), tmp_path / "results")
+    assert "another run of this config and seed" in refused[str(folder)]
