@@ -71,12 +71,15 @@ def make(args) -> int:
 
 
 def run(args) -> int:
+    from ..console import warn
     from ..sweep.configs import prepare
-    from ..sweep.jobs import command
+    from ..sweep.jobs import command, moved
 
     if args.retries < 0:
         raise ValueError(f"--retries must be at least 0, got {args.retries}")
     name, jobs, problems = prepare(args.grid)
+    if note := moved(name, jobs):
+        warn(note)
     jobs = select(jobs, args.only)
     if args.records:
         from ..sweep.recorded import missing
@@ -98,14 +101,12 @@ def run(args) -> int:
 
 def train(name: str, jobs: list, problems: dict, args) -> int:
     from ..console import warn
-    from ..sweep.jobs import DRIVER, moved
+    from ..sweep.jobs import DRIVER
     from ..sweep.local import Pool
     from ..sweep.progress import FINAL, LiveProgress, PlainProgress, counts, job_status, together
     from ..sweep.slots import make_slots
     from ..workdir.lock import InUse, Lock
 
-    if note := moved(name, jobs):
-        warn(note)
     slots = make_slots(args.gpus, args.jobs_per_gpu, args.slots)
     try:
         lock = Lock(Path("configs", "sweeps", name), wait=2, name=DRIVER)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from openmix import paths, workdir
+from openmix.cli import main
 from openmix.engine.config.load import load_config
 from openmix.sweep.configs import literal, make, prepare
 from openmix.sweep.jobs import Job, load_jobs, read_list
@@ -362,6 +363,15 @@ def test_status_dry_run_and_help_need_neither_torch_nor_mmengine():
         assert done.stdout.endswith("set()\n"), done.stdout + done.stderr
     lines = sweep("run", "g", "--dry-run").stdout.splitlines()
     assert len(lines) == 4 and "--seed 1 --work-dir work_dirs/sweeps/g/r20_vanilla_ep2/seed1 --resume" in lines[1]
+
+
+def test_a_part_of_a_sweep_of_which_another_part_was_run_is_no_moved_sweep(capsys):
+    made = make("g.py")
+    Path("configs/sweeps/g/.driver").touch()
+    words = ["sweep", "run", "g", "--only", "*/seed1", "--dry-run"]
+    assert main(words) == 0 and "was run before, but none of its work dirs is here" in capsys.readouterr().err
+    Path(made.jobs[0].work_dir).mkdir(parents=True)
+    assert main(words) == 0 and capsys.readouterr().err == ""
 
 
 def test_two_drivers_do_not_run_one_sweep():
