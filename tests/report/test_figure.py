@@ -4,7 +4,7 @@ import re
 import pytest
 
 from openmix.cli import main
-from openmix.report.figure import costs_of, save_figure
+from openmix.report.figure import costs_of, draw, save_figure
 from openmix.results.cells import make_cells
 from openmix.results.records import read_records
 from tests.results.made import last_ten, make_run
@@ -40,6 +40,16 @@ def test_methods_are_in_order_of_accuracy_with_their_seeds_and_others_are_named(
 def test_costs_are_those_of_the_tables(runs):
     cells = [cell for cell in make_cells(read_records(runs)) if cell.mean is not None]
     assert costs_of(cells) == {"MixUp": 1.5, "Vanilla": 1.0}
+
+
+@pytest.mark.parametrize("slowest", [1.02, 1.5, 3.0, 20.0])
+def test_the_cost_axis_has_two_numbers_or_more(slowest, tmp_path):
+    make_run(tmp_path / "v" / "seed0", curve=last_ten(80.0), img_s=6000.0)
+    make_run(tmp_path / "m" / "seed0", "type='MixUp'", curve=last_ten(82.0), img_s=6000.0 / slowest)
+    right = draw([cell for cell in make_cells(read_records(tmp_path)) if cell.mean is not None], []).axes[1]
+    low, high = right.get_xlim()
+    shown = [tick.get_text() for tick in right.get_xticklabels() if low <= tick.get_position()[0] <= high]
+    assert len([text for text in shown if text]) >= 2 and low <= 1 <= slowest <= high
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".pdf", ".png"])
