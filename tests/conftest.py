@@ -10,6 +10,7 @@ from torch import nn
 from openmix.target import Target
 
 torch.set_num_threads(1)
+os.fsync = lambda handle: None  # a sixth of the time of short trainings; tests need not survive a power loss
 pytest.register_assert_rewrite("tests.mixups.contract")
 CLASSES = 10
 
