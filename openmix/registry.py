@@ -9,14 +9,20 @@ known to configs as soon as its room exports it. Users add their own by decorato
 A name that is not registered is refused and never imported: configs also come inside files that a stranger sent.
 """
 import inspect
+import pickle
 import sys
+import time
 import warnings
 from importlib import import_module
 from importlib.util import find_spec
 
-import mmengine.registry as mm
-
 from .errors import did_you_mean
+
+try:
+    import mmengine.registry as mm
+except (EOFError, pickle.UnpicklingError):  # mmengine imports yapf, whose first import on a machine fills a cache
+    time.sleep(1)  # its file is empty for a moment: another process, started together with this one, writes it
+    import mmengine.registry as mm
 
 SCOPE = "openmix"
 SCOPES = (SCOPE, mm.HOOKS.scope)  # ours and mmengine's: what a ``scope.`` before a name, or ``_scope_``, may be

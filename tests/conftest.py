@@ -2,6 +2,7 @@
 import os
 from contextlib import contextmanager
 
+import mmengine  # noqa: F401  before the workers start: its first import on a machine writes a cache of yapf
 import pytest
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,7 @@
 """Registries: what rooms export is known; unknown names and keys are refused before anything is built."""
+import os
+import subprocess
+import sys
 import types
 
 import pytest
@@ -131,3 +134,27 @@ def test_errors_say_where_in_the_users_words():
     assert MIXUPS.check(dict(type="MixUp", alpha=1)) is MixUp
     with pytest.raises(ValueError, match=r"mixup.methods\[1\]: CutMix has no key 'minmx'; did you mean 'minmax'"):
         MIXUPS.build(dict(type="RandomChoice", methods=[dict(type="MixUp"), dict(type="CutMix", minmx=(0, 1))]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the cache has another place")
+@pytest.mark.parametrize("module", ["mmengine", "openmix.registry", "openmix.models", "openmix.engine.runner"])
+def test_processes_that_start_together_on_a_fresh_machine_wait_for_the_cache_of_yapf(module, tmp_path):
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", "import yapf"], env=environment, check=True)
+    cache = list(tmp_path.rglob("*.pickle"))
+    assert cache, "yapf keeps no cache any more: this test and the second import of mmengine can go"
+    for file in cache:
+        file.write_bytes(b"")  # as another process has it for a moment while it writes
+    program = f"""
+import pathlib, time
+def other_process_ends(seconds):
+    for file in pathlib.Path({str(tmp_path)!r}).rglob("*.pickle"):
+        file.unlink()
+time.sleep = other_process_ends
+import {module}
+"""
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    if module == "mmengine":  # alone it fails
+        assert done.returncode == 1 and "EOFError" in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
