@@ -106,6 +106,7 @@ def infer(model, images, **options):
 
 def __getattr__(name):  # importing these takes mmengine and seconds
     if name in ("train", "test", "tested", "evaluate", "dry_run", "scale_lr", "finished"):
+        from . import registry  # noqa: F401  before others: it imports mmengine, again if processes collide in that
         from .engine import evaluate, run
 
         return getattr(evaluate if name in ("test", "tested", "evaluate") else run, name)

@@ -85,6 +85,7 @@ def _run(action: str, args) -> int:
     try:
         if args.gpus is not None and args.launcher != "pytorch":  # which the processes started here are given
             return _start_processes(args)
+        from .. import registry  # noqa: F401  before others: it imports mmengine, again if processes collide in that
         from ..engine.config.command_line import configure
 
         cfg = configure(args, values=False)  # the run builds what has them, at once

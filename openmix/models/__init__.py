@@ -1,5 +1,5 @@
 """The models of a config."""
-from .. import registry  # noqa: F401  first of all: it imports mmengine, and again if processes collide in that
+from .. import registry  # noqa: F401  before others: it imports mmengine, again if processes collide in that
 from .classifier import Classifier
 from .net import build_net
 
