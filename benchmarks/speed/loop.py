@@ -63,6 +63,9 @@ class Constant:
     def batch(self, row):
         return self.images, self.labels
 
+    def draws(self, row):
+        return row.mix
+
     def describe(self):
         return dict(name="constant")
 
