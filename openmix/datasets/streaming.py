@@ -72,8 +72,8 @@ class StreamingLoader(Loader):
         return plan._replace(labels=self.data.labels[plan.index], crop_key=key)
 
     def sources(self, plan: Plan, start: int) -> Iterator[PlanRow]:
-        index, key = plan.index, plan.crop_key
-        tasks = (([self.data.paths[k] for k in index[i].tolist()], None if key is None else key[i].tolist())
+        index, key, paths = plan.index, plan.crop_key, self.data.paths
+        tasks = (([paths[k] for k in index[i].tolist()], None if key is None else key[i].tolist())
                  for i in range(start, len(self)))
         plan = plan._replace(index=None, crop_key=None).upload(self.device)
         for i, images in enumerate(self.decoded(tasks), start):
@@ -83,8 +83,8 @@ class StreamingLoader(Loader):
         return row.images, row.labels
 
     def shares(self, parts: list[slice]) -> Iterator[tuple[Tensor, Tensor]]:
-        labels = self.data.labels.to(self.device)
-        images = self.decoded((self.data.paths[part], None) for part in parts)
+        labels, paths = self.data.labels.to(self.device), self.data.paths
+        images = self.decoded((paths[part], None) for part in parts)
         for part, decoded in zip(parts, images, strict=True):
             yield decoded, labels[part]
 
@@ -93,9 +93,12 @@ class StreamingLoader(Loader):
         return {**super().describe(), **crops}
 
     def decoded(self, tasks: Iterable) -> Iterator[Tensor]:
-        """uint8 images (B, 3, H, W) on the device, one batch for each (paths, keys of crops or None)."""
+        """uint8 images (B, 3, H, W) on the device, one batch for each (paths, keys of crops or None).
+
+        ``tasks`` must not refer to this loader: the workers hold them, and go with the loader.
+        """
         if self.workers is None:
-            self.workers = start_workers(Reader(self.data, self.scale, self.ratio), self.num_workers, self.device)
+            self.workers = start_workers(Reader(self.data, self.scale, self.ratio), self.num_workers, self.device, self)
         self.begun += 1
         epoch = self.begun
         self.workers.sampler.tasks = tasks

@@ -56,8 +56,8 @@ def default_workers() -> int:
     return max(1, min(8, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
 
 
-def start_workers(reader: Reader, count: int, device: torch.device) -> DataLoader:
-    """A DataLoader whose workers stay from epoch to epoch; it draws from no global generator."""
+def start_workers(reader: Reader, count: int, device: torch.device, owner) -> DataLoader:
+    """A DataLoader whose workers stay from epoch to epoch, as long as ``owner``; it draws from no global generator."""
     if count:
         import torchvision.io  # noqa: F401  (once here instead of in each worker)
     options = dict(persistent_workers=True, prefetch_factor=AHEAD, worker_init_fn=begin_worker) if count else {}
@@ -65,7 +65,9 @@ def start_workers(reader: Reader, count: int, device: torch.device) -> DataLoade
                          pin_memory=device.type == "cuda", **options)
     if count:
         iter(workers)  # nothing to do yet, but the processes start, and torch registers its exit handler
-        atexit.register(stop_workers, weakref.ref(workers))  # the last one registered runs first
+        # An owner in a cycle, as in a run: torch would close the queues first, then wait 10 s for each worker. At the
+        # end of Python multiprocessing would wait, too; the handler registered last runs first.
+        atexit.register(weakref.finalize(owner, stop_workers, workers))
     return workers
 
 
@@ -78,11 +80,10 @@ def begin_worker(_: int) -> None:
         torch.multiprocessing._prctl_pr_set_pdeathsig(signal.SIGKILL)
 
 
-def stop_workers(workers: weakref.ref) -> None:
-    """End the processes now. When Python exits, multiprocessing would wait for workers that were not shut down."""
-    iterator = getattr(workers(), "_iterator", None)
-    if iterator is not None:
-        iterator._shutdown_workers()
+def stop_workers(workers: DataLoader) -> None:
+    """End the processes now."""
+    if workers._iterator is not None:
+        workers._iterator._shutdown_workers()
 
 
 def checked(workers: DataLoader) -> Iterator[Tensor]:
@@ -95,7 +96,7 @@ def checked(workers: DataLoader) -> Iterator[Tensor]:
     except (RuntimeError, OSError, EOFError) as error:  # the last two: the pipe to a worker broke
         if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
-        stop_workers(weakref.ref(workers))
+        stop_workers(workers)
         raise RuntimeError(f"a process that decodes images has died ({error}); it may have lacked memory, or shared "
                            "memory (/dev/shm): lower train_dataloader.num_workers, or set it to 0") from error
 

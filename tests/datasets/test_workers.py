@@ -1,9 +1,10 @@
 """Processes that decode: damaged files, deaths, signals and the end of Python."""
+import gc
 import os
 import signal
 import subprocess
 import sys
-import weakref
+import time
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def test_a_worker_that_dies_is_an_error_and_no_hang(make_streaming):
         for epoch in range(10):
             list(batches)
             batches = loader.batches(epoch)
-    stop_workers(weakref.ref(loader.workers))
+    stop_workers(loader.workers)
 
 
 def test_signals_are_for_the_main_process(make_streaming):
@@ -65,3 +66,25 @@ def test_python_exits_though_workers_still_run(pictures):
         """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=200)
     assert (done.returncode, done.stdout) == (0, "4\n"), done.stderr
+
+
+def test_a_loader_that_is_garbage_takes_its_workers_along_at_once(make_streaming):
+    loader = make_streaming(num_workers=2)
+    assert len(list(loader.batches())) == 6
+    processes = loader.workers._iterator._workers
+    loader.cycle = [loader]  # as the objects of a run refer to each other
+    del loader
+    start = time.monotonic()
+    gc.collect()
+    assert time.monotonic() - start < 4, "torch waits five seconds or ten for each worker that nobody asked to end"
+    assert not any(process.is_alive() for process in processes)
+
+
+def test_a_loader_left_in_the_middle_of_an_epoch_takes_its_workers_along(make_streaming):
+    loader = make_streaming(num_workers=1)
+    batches = loader.batches()
+    next(batches)
+    processes = loader.workers._iterator._workers
+    del loader, batches
+    gc.collect()
+    assert not any(process.is_alive() for process in processes)
