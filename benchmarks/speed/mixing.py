@@ -6,7 +6,7 @@
 
 A call draws, mixes and makes the targets, on the CPU. All contenders take turns in one process; medians are compared.
 Calls are like for like: dense targets (N, 100) where the peer gives dense ones, classes and weights where it gives
-these. timm and kornia are extras (``pip install openmix[bench]``); a missing one is left out, with a line.
+these. timm and kornia are extras (``pip install timm kornia scipy``); a missing one is left out, with a line.
 """
 import argparse
 import math

@@ -18,7 +18,7 @@ def import_timm():
     try:
         import timm
     except ImportError as error:
-        raise ImportError('TimmModel needs timm: pip install "openmix[timm]"') from error
+        raise ImportError('TimmModel needs timm: pip install timm') from error
     return timm
 
 LOADING = ("checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay")  # options that name files and addresses

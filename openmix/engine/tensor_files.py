@@ -17,7 +17,7 @@ def read_safetensors(path: Path, data: bytes) -> dict[str, Tensor]:
         from safetensors import SafetensorError
         from safetensors.torch import load
     except ImportError as error:
-        raise ImportError(f'{path} needs a package to be read: pip install "openmix[safetensors]"') from error
+        raise ImportError(f'{path} needs a package to be read: pip install safetensors') from error
     try:
         return load(data)
     except (SafetensorError, json.JSONDecodeError, KeyError, ValueError) as error:

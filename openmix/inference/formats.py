@@ -28,7 +28,7 @@ def safetensors_file(net: nn.Module, meta: dict) -> bytes:
     try:
         from safetensors.torch import save
     except ImportError as error:
-        raise ImportError('this format needs the package safetensors: pip install "openmix[safetensors]"') from error
+        raise ImportError('this format needs the package safetensors: pip install safetensors') from error
     weights = {name: tensor.detach().clone().contiguous() for name, tensor in net.state_dict().items()}
     return save(weights, dict(openmix=json.dumps(meta, sort_keys=True)))
 
@@ -46,7 +46,7 @@ def onnx_file(net: nn.Module, meta: dict) -> bytes:
         import onnx
         import onnxscript  # noqa: F401  (torch's exporter needs it)
     except ImportError as error:
-        raise ImportError('this format needs the packages onnx and onnxscript: pip install "openmix[onnx]"') from error
+        raise ImportError('this format needs the packages onnx and onnxscript: pip install onnx onnxscript') from error
     data = meta["data"]
     missing = [key for key in ("mean", "std", "size") if data.get(key) is None]
     if missing:

@@ -31,7 +31,7 @@ def bokeh():
     try:
         import bokeh.plotting
     except ImportError as error:
-        raise ImportError('a report needs Bokeh: pip install "openmix[report]"') from error
+        raise ImportError('a report needs Bokeh: pip install bokeh scipy') from error
     return bokeh
 
 

@@ -53,7 +53,7 @@ def library():
     try:
         import matplotlib.figure
     except ImportError as error:
-        raise ImportError('a figure needs Matplotlib: pip install "openmix[show]"') from error
+        raise ImportError('a figure needs Matplotlib: pip install matplotlib') from error
     return matplotlib
 
 

@@ -77,5 +77,5 @@ def scipy_stats():
     try:
         from scipy import stats
     except ImportError as error:
-        raise ImportError('a comparison needs scipy: pip install "openmix[report]"') from error
+        raise ImportError('a comparison needs scipy: pip install scipy') from error
     return stats

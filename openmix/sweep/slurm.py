@@ -200,7 +200,7 @@ def executor(name: str, nodes: int, processes: int, args):
     try:
         from submitit import SlurmExecutor
     except ImportError as error:
-        raise ImportError("--engine slurm needs submitit: pip install 'openmix[slurm]'") from error
+        raise ImportError("--engine slurm needs submitit: pip install submitit") from error
 
     try:
         array = SlurmExecutor(folder(name).resolve())

@@ -70,7 +70,7 @@ def matplotlib_figure(size):
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError('a gallery needs Matplotlib: pip install "openmix[show]"') from error
+        raise ImportError('a gallery needs Matplotlib: pip install matplotlib') from error
     return Figure(figsize=size)
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sweeps on a real SLURM, started for the occasion on this machine: bash tests/slurm/run.sh [arguments of pytest]
-# Installs Debian's or Ubuntu's packages with apt-get (as root) if they are not there. Python needs openmix[slurm] and
+# Installs Debian's or Ubuntu's packages with apt-get (as root) if they are not there. Python needs submitit and
 # pytest; PYTHON names the interpreter. Nothing of it is left running at the end.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd) root=$(cd "$(dirname "$0")/../.." && pwd)

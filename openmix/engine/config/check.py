@@ -269,4 +269,4 @@ def check_logging(cfg) -> None:
         VISBACKENDS.check(backend, f"visualizer.vis_backends[{i}]", filled={"save_dir"})
         package = TRACKERS.get(backend["type"])
         if package and find_spec(package) is None:
-            raise ImportError(f'{backend["type"]} needs {package}: pip install "openmix[{package}]"')
+            raise ImportError(f'{backend["type"]} needs {package}: pip install {package}')
