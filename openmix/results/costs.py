@@ -16,6 +16,8 @@ class Cost:
 
     Attributes:
         hardware: device, processes, precision and total batch: costs are compared within one only.
+        runs: how many the speed is a median of.
+        img_s: images a second; on a CPU that measured it, of processor time.
         relative: time for an image (on CPUs: of the processor) relative to the baseline's on the same hardware; of
             several variants of the baseline the one that differs in nothing but the method. None without such a
             baseline, with the reason in ``why``.
@@ -34,7 +36,8 @@ class Cost:
 def make_costs(cells: list[Cell], baseline: str = "Vanilla") -> list[Cost]:
     """Costs of the rows of one network on one data set, sorted by hardware and row.
 
-    Runs that may have read the outputs of their teacher from files (``teacher.cache``) are left out.
+    Runs that may have read the outputs of their teacher from files (``teacher.cache``) are left out. So are those that
+    know the time of a clock alone, where others on the same hardware know that of the processor.
     """
     results, kin = defaultdict(list), {}
     for cell in cells:
@@ -44,11 +47,14 @@ def make_costs(cells: list[Cell], baseline: str = "Vanilla") -> list[Cost]:
             key = hardware_of(record), cell.row, cell.method
             results[key].append(record.result)
             kin.setdefault(key, _all_but_method(record))
+    by_processor = {key[0] for key, runs in results.items() if any(run.get("cpu_img_s") for run in runs)}
     costs = []
     for key, runs in sorted(results.items(), key=lambda item: str(item[0])):
         where, row, method = key
-        cost = Cost(row, method, where, len(runs), _median(runs, "img_s"), _median(runs, "peak_memory_mib"))
-        speeds = {k: _median(others, "img_s") for k, others in results.items() if (k[0], k[2]) == (where, baseline)}
+        speed = "cpu_img_s" if where in by_processor else "img_s"
+        timed = sum(bool(run.get(speed)) for run in runs)
+        cost = Cost(row, method, where, timed, _median(runs, speed), _median(runs, "peak_memory_mib"))
+        speeds = {k: _median(others, speed) for k, others in results.items() if (k[0], k[2]) == (where, baseline)}
         base = [k for k, speed in speeds.items() if speed]
         if len(base) > 1:  # several variants
             base = [k for k in base if k == key or method != baseline and kin[k] == kin[key]]
@@ -56,16 +62,12 @@ def make_costs(cells: list[Cell], baseline: str = "Vanilla") -> list[Cost]:
         else:
             cost.why = (f"no finished {baseline} run with a measured speed on this hardware with as many processes, "
                         "this precision and this batch")
-        if len(base) == 1 and cost.img_s:
-            cost.relative, cost.why = ratio(results[base[0]], runs), ""
+        if not cost.img_s:
+            cost.why = f"no run with a measured speed{' of processor time' if where in by_processor else ''}"
+        elif len(base) == 1:
+            cost.relative, cost.why = speeds[base[0]] / cost.img_s, ""
         costs.append(cost)
     return costs
-
-
-def ratio(baseline: list[dict], runs: list[dict]) -> float:
-    """Time for an image of ``runs`` over that of ``baseline``: processor time, where all were measured on a CPU."""
-    key = "cpu_img_s" if all(result.get("cpu_img_s") for result in (*baseline, *runs)) else "img_s"
-    return _median(baseline, key) / _median(runs, key)
 
 
 def reads_outputs(config) -> bool:
