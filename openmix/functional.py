@@ -1,4 +1,5 @@
 """Pure tensor maths: no randomness, no state, any device. Images are (N, C, H, W), H before W."""
+import contextlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
@@ -195,6 +196,7 @@ def class_activation(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor
 def constant(make: Callable, like: Tensor, *numbers) -> Tensor:
     """``make(*numbers, device)`` on the device of ``like``, made once and kept: tables that depend on sizes alone.
 
+    Made outside of autocast, so that they have one precision whoever asks first.
     Made anew while torch.compile traces, and for fake tensors, which must not be met again outside.
     """
     known = not torch.compiler.is_compiling() and type(like) is Tensor
@@ -202,7 +204,9 @@ def constant(make: Callable, like: Tensor, *numbers) -> Tensor:
 
 
 def _constant(make, device, *numbers):
-    with torch.inference_mode(False):
+    kind = torch.device(device).type
+    in_full = contextlib.nullcontext() if kind == "meta" else torch.autocast(kind, enabled=False)
+    with torch.inference_mode(False), in_full:
         return make(*numbers, device)
 
 

@@ -153,3 +153,13 @@ def test_extremes_are_read_on_a_cpu_and_never_elsewhere():
     seen = []
     torch.func.vmap(lambda x: seen.append(functional.extremes(x)) or x)(torch.ones(2, 3))
     assert seen == [None]
+
+
+def test_tables_that_are_kept_have_one_precision_whoever_asks_first():
+    def product(side, device):
+        return torch.full((side, side), 1 / 3, device=device) @ torch.full((side, side), 1 / 3, device=device)
+
+    like = torch.zeros(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        kept, made = functional.constant(product, like, 5), functional._constant(product, like.device, 5)
+    assert kept.dtype == made.dtype == torch.float32 and torch.equal(kept, product(5, "cpu"))

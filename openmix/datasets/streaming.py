@@ -8,7 +8,7 @@ from ..plan import Plan, PlanRow
 from ..sampling import crop_keys
 from .folder import ImageFolderData
 from .loader import Loader, ResidentLoader
-from .workers import Reader, ahead, checked, default_workers, start_workers
+from .workers import Reader, ahead, checked, default_workers, start_workers, stop_workers
 
 RATIO = (3 / 4, 4 / 3)  # width / height of random resized crops
 PLAIN, DEFAULTS = MappingProxyType(dict(padding=0, flip=0.0)), MappingProxyType({})
@@ -91,6 +91,12 @@ class StreamingLoader(Loader):
     def describe(self) -> dict:
         crops = {} if self.scale is None or not self.train else dict(scale=list(self.scale), ratio=list(self.ratio))
         return {**super().describe(), **crops}
+
+    def close(self) -> None:
+        """End the processes that decode; the next epoch would start them again."""
+        if self.workers is not None:
+            stop_workers(self.workers)
+            self.workers = None
 
     def decoded(self, tasks: Iterable) -> Iterator[Tensor]:
         """uint8 images (B, 3, H, W) on the device, one batch for each (paths, keys of crops or None).

@@ -67,7 +67,7 @@ def start_workers(reader: Reader, count: int, device: torch.device, owner) -> Da
         iter(workers)  # nothing to do yet, but the processes start, and torch registers its exit handler
         # An owner in a cycle, as in a run: torch would close the queues first, then wait 10 s for each worker. At the
         # end of Python multiprocessing would wait, too; the handler registered last runs first.
-        atexit.register(weakref.finalize(owner, stop_workers, workers))
+        atexit.register(weakref.finalize(owner, stop_workers, workers, os.getpid()))
     return workers
 
 
@@ -80,9 +80,9 @@ def begin_worker(_: int) -> None:
         torch.multiprocessing._prctl_pr_set_pdeathsig(signal.SIGKILL)
 
 
-def stop_workers(workers: DataLoader) -> None:
-    """End the processes now."""
-    if workers._iterator is not None:
+def stop_workers(workers: DataLoader, parent: int | None = None) -> None:
+    """End the processes now, unless this process is a fork of ``parent``, whose workers they are."""
+    if workers._iterator is not None and parent in (None, os.getpid()):
         workers._iterator._shutdown_workers()
 
 

@@ -2,6 +2,7 @@
 from pathlib import Path
 
 from ..errors import did_you_mean, reading_input
+from .caller import as_before
 from .run import read
 
 
@@ -19,6 +20,7 @@ def tested(cfg, weights, options: dict | None = None) -> tuple[dict, dict]:
     return measured["networks"], measured["data"]
 
 
+@as_before()
 def evaluate(cfg, weights, names=None, write: bool = False, options: dict | None = None,
              checked: bool = False) -> dict:
     """Run evaluations of a config on the weights of a checkpoint.

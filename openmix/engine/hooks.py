@@ -216,11 +216,13 @@ class ProgressHook(Hook):
         self.values = f"{main} {metrics[main]:.4g}" if metrics and main in metrics else ""
 
     def after_train_epoch(self, runner):
-        self.after_run(runner)
+        self.close()
 
-    def after_run(self, runner):
+    def close(self) -> None:
+        """Take the bar away; the terminal and its streams are as before. A run that stops or fails calls it, too."""
         if self.bar is not None:
             for handler, stream in self.streams:
                 handler.setStream(stream)
             self.bar.stop()
+            atexit.unregister(self.bar.stop)
             self.bar = None

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..errors import reading_input
 from ..moved import renamed
 from ..paths import default_work_dir, find_config
+from .caller import as_before
 from .optim.scaling import scale_lr
 
 
@@ -75,10 +76,12 @@ def read(cfg, options: dict | None = None, checked: bool = False):
     return cfg
 
 
+@as_before()
 def train(cfg, options: dict | None = None, checked: bool = False) -> dict:
     """Train a config and return its result record: ``train("cifar100/r18_mixup", {"train_cfg.max_epochs": 5})``.
 
-    A run that has finished already is not repeated: with ``resume`` its record is returned at once.
+    A run that has finished already is not repeated: with ``resume`` its record is returned at once. The caller's random
+    generators, threads and choice of kernels are as before when it returns.
 
     Args:
         cfg: a path, the name of a shipped config, or a Config with ``work_dir`` set.
@@ -98,6 +101,7 @@ def train(cfg, options: dict | None = None, checked: bool = False) -> dict:
     return result.read(report) if report.is_file() else {}
 
 
+@as_before()
 def dry_run(cfg, checked: bool = False) -> dict:
     """Two iterations of training and evaluation, a stop and a resume between them, and a test; in a temporary dir."""
     from .distributed import launch

@@ -4,10 +4,11 @@ mmengine gives the parts a run is composed of: configuration, hooks, message hub
 ours: how processes start on any device, what is saved (plain data, checksummed, written atomically) and how a run
 resumes, ends and reports.
 """
+import contextlib
 import os
 import shutil
 import time
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
@@ -114,9 +115,11 @@ class Runner:
 
     def open_logs(self) -> None:
         """Make the work dir and this part's folder in it, the logger, the message hub and the visual backends."""
-        self.timestamp = launch.broadcast_from_rank0(datetime.now().strftime("%Y%m%d_%H%M%S_%f"))
+        now = datetime.now(timezone.utc)  # parts of one run sort by name, wherever and whenever each began
+        self.timestamp = launch.broadcast_from_rank0(now.strftime("%Y%m%d_%H%M%S_%f"))
         self.goes_on = launch.broadcast_from_rank0(workdir.holds_run(self.work_dir))
-        self.log_dir = os.path.join(self.work_dir, self.timestamp)
+        own = () if self.cfg.get("train_cfg") else ("evals",)  # an evaluation alone is no part of the training
+        self.log_dir = os.path.join(self.work_dir, *own, self.timestamp)
         os.makedirs(self.log_dir, exist_ok=True)
         name = self.cfg.get("experiment_name") or (Path(self.cfg.filename).stem if self.cfg.filename else None)
         self.experiment_name = name = f"{name}_{self.timestamp}" if name else self.timestamp
@@ -219,10 +222,13 @@ class Runner:
                 else:
                     self.set_status("failed", reason=f"{type(error).__name__}: {error}")
                 raise
+            finally:
+                self.close()
         return self.model
 
     def _train(self):
         self.started = time.perf_counter()
+        summary.begin_memory(self.device)
         with reading_input():
             if not self.goes_on and not any(Path(self.work_dir).glob("*.py")):
                 self.write_config()  # tables list a failed run by its config, even if its data cannot be read
@@ -261,14 +267,35 @@ class Runner:
         """Remove the folder of logs of a start that was refused; no other run or process writes there."""
         if self.log_dir is None:
             return
-        if hasattr(self, "logger"):
-            parts.close_files(self.logger, self.log_dir)
+        self.close()
+        shutil.rmtree(self.log_dir, ignore_errors=True)
+        if not self.cfg.get("train_cfg"):
+            with contextlib.suppress(OSError):  # logs of other evaluations
+                os.rmdir(os.path.dirname(self.log_dir))
+
+    def close(self) -> None:
+        """Let go of what a run has open, however it ended: the bar, decoding processes, trackers, log files."""
+        for hook in self.hooks:
+            if hasattr(hook, "close"):
+                hook.close()
+        named = self.evaluations.loops.values() if self.evaluations else ()
+        for loop in (self.train_loop, self.val_loop, self.test_loop, *named):
+            if hasattr(getattr(loop, "dataloader", None), "close"):
+                loop.dataloader.close()
         if hasattr(self, "visualizer"):
             self.visualizer.close()
-        shutil.rmtree(self.log_dir, ignore_errors=True)
+            parts.forget(self.experiment_name, type(self.visualizer))
+        if hasattr(self, "logger"):
+            parts.close_files(self.logger, self.log_dir)
 
     def test(self) -> dict:
         """The evaluations of the config, of the weights in ``load_from``: {name: record}, see :func:`record`."""
+        try:
+            return self._test()
+        finally:
+            self.close()
+
+    def _test(self) -> dict:
         try:
             with reading_input():
                 self.build_test_loop()

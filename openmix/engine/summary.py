@@ -1,4 +1,5 @@
 """What a run reports of itself at its start and at its end."""
+import contextlib
 import resource
 from pathlib import Path
 
@@ -59,13 +60,31 @@ def count_parameters(runner) -> int:
     return sum(p.numel() for p in unwrap(runner.model).net.parameters())
 
 
+def begin_memory(device: torch.device) -> None:
+    """Start the count of the peak anew: what ran before in this process is not of this run."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with contextlib.suppress(OSError):  # where there is no /proc, the peak is that of the process
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def note_memory(runner) -> None:
     """Keep the peak so far, in MiB; a log line of mmengine's starts the count of a GPU anew."""
     if runner.device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(runner.device) / 2**20
     else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        peak = peak_of_process()
     runner.peak_memory = max(runner.peak_memory, peak)
+
+
+def peak_of_process() -> float:
+    """The most memory that this process has had since :func:`begin_memory`, in MiB."""
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 2**10
+    except (OSError, IndexError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def val_split(runner) -> str:

@@ -78,7 +78,12 @@ def rerun(record: Record, folder) -> Record:
         raise ValueError(f"{folder} holds another run; name another --work-dir")
     variables = record.env.get("variables") or {}
     same = {name: variables[name] for name in KEPT if name in variables}
-    subprocess.run(command(record, folder), env={**os.environ, **child_environment(), **same}, check=False)
+    with subprocess.Popen(command(record, folder), env={**os.environ, **child_environment(), **same}) as process:
+        try:
+            process.wait()
+        except KeyboardInterrupt:  # the terminal has sent it to the training, too, which saves
+            process.wait()
+            raise
     records = read_records(folder) if Path(folder).is_dir() else []
     if not records:
         raise ValueError(f"the run wrote nothing to {folder}")

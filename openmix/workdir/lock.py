@@ -1,4 +1,5 @@
 """One process at a time in a work dir."""
+import contextlib
 import fcntl
 import os
 import socket
@@ -44,9 +45,14 @@ class Lock:
                 self.file.close()
                 raise InUse(self.path.parent, holder)
             time.sleep(0.1)
-        self.file.seek(0)
-        self.before = self.file.read(), os.fstat(self.file.fileno()).st_mtime_ns
-        self._note(f"pid {os.getpid()} on {socket.gethostname()}\n")
+        try:
+            self.file.seek(0)
+            self.before = self.file.read(), os.fstat(self.file.fileno()).st_mtime_ns
+            self._note(f"pid {os.getpid()} on {socket.gethostname()}\n")
+        except BaseException:  # a full disk: let go, or the same process could not try again
+            with contextlib.suppress(OSError):  # of what is still to be written
+                self.file.close()
+            raise
 
     def _note(self, text: str) -> None:
         self.file.truncate(0)

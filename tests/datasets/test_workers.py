@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from openmix.datasets import ImageFolderData, StreamingLoader
@@ -88,3 +89,23 @@ def test_a_loader_left_in_the_middle_of_an_epoch_takes_its_workers_along(make_st
     del loader, batches
     gc.collect()
     assert not any(process.is_alive() for process in processes)
+
+
+def test_a_forked_process_leaves_the_workers_of_its_parent_alone(make_streaming):
+    loader = make_streaming(num_workers=1)
+    next(loader.batches())
+    child = os.fork()
+    if child == 0:
+        stop_workers(loader.workers, os.getppid())
+        os._exit(loader.workers._iterator._shutdown)
+    assert os.waitpid(child, 0)[1] == 0 and len(list(loader.batches(1))) == 6
+
+
+def test_a_loader_that_is_closed_ends_its_workers_and_starts_others_when_asked(make_streaming):
+    loader = make_streaming(num_workers=1)
+    before = [images for images, *_ in loader.batches(1)]
+    processes = loader.workers._iterator._workers
+    loader.close()
+    loader.close()
+    assert not any(process.is_alive() for process in processes)
+    assert all(map(torch.equal, before, [images for images, *_ in loader.batches(1)]))

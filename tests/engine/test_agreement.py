@@ -216,7 +216,8 @@ def test_evaluation_normalises_as_training_did(tmp_path):
     runner = Runner.from_cfg(cfg)
     runner.test()
     assert runner.test_loop.dataloader.mean.flatten().tolist() == pytest.approx(OTHER)
-    assert "was trained with the mean (0.1, 0.2, 0.3)" in "".join(p.read_text() for p in tmp_path.glob("run/*/*.log"))
+    log = "".join(path.read_text() for path in tmp_path.glob("run/evals/*/*.log"))
+    assert "was trained with the mean (0.1, 0.2, 0.3)" in log
 
 
 def test_evaluation_data_are_named_in_log_result_and_the_output_of_a_test(finished, tmp_path, capsys):

@@ -399,3 +399,14 @@ def test_lock_and_checkpoints_share_a_folder(tmp_path):
     with workdir.Lock(tmp_path):
         save_epochs(tmp_path, 1)
         assert run_checkpoints.newest_valid(tmp_path).name == "epoch_1.pth"
+
+
+def test_a_lock_that_cannot_be_written_is_let_go(tmp_path, monkeypatch):
+    def full(self, text):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space") as kept:
+        patch.setattr(workdir.Lock, "_note", full)
+        workdir.Lock(tmp_path)
+    assert kept.tb, "a notebook keeps the traceback, and with it what the frames hold"
+    workdir.Lock(tmp_path).release()

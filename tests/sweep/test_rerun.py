@@ -1,7 +1,10 @@
 """tools/rerun.py: a run again, with the same outcome or the differences named."""
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -110,3 +113,20 @@ def test_a_run_is_not_compared_with_itself(tmp_path):
             done = tool("x/seed0", "--work-dir", where, *more, cwd=tmp_path)
             assert done.returncode == 2 and done.stderr.count("\n") == 1 and done.stdout == ""
             assert "is the run that is to be repeated" in done.stderr
+
+
+def test_ctrl_c_waits_until_the_training_has_saved(tmp_path):
+    child = ("import pathlib, signal, sys, time\n"
+             "def save(*_): time.sleep(1); pathlib.Path('saved').touch(); sys.exit(130)\n"
+             "signal.signal(signal.SIGINT, save); pathlib.Path('begun').touch(); time.sleep(60)")
+    program = ("import sys, types\n"
+               "from openmix.sweep import rerun\n"
+               f"rerun.command = lambda *_: [sys.executable, '-c', {child!r}]\n"
+               "rerun.rerun(types.SimpleNamespace(env={}), 'new')")
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, start_new_session=True,
+                               stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    end = time.monotonic() + 30
+    while not (tmp_path / "begun").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    assert "KeyboardInterrupt" in process.communicate(timeout=30)[1] and (tmp_path / "saved").exists()

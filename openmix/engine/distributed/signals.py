@@ -30,5 +30,6 @@ class StopSignal:
 
     def __exit__(self, *exc):
         for number, handler in self._previous.items():
-            signal.signal(number, handler)
+            if handler is not None:  # else it was set outside of Python, which cannot put it back
+                signal.signal(number, handler)
         self._previous = {}

@@ -1,9 +1,11 @@
 """The logging parts of a run, which are mmengine's: logger, log processor, visual backends."""
 import logging
+import os
 from pathlib import Path
 
 import mmengine.registry
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
 
 from ...registry import LOG_PROCESSORS, VISBACKENDS, VISUALIZERS
 from .lines import brief_errors
@@ -28,9 +30,15 @@ def build_visualizer(cfg: dict | None, name: str, folder: str):
         "type": VISUALIZERS.get(cfg.get("type", "Visualizer"))})
 
 
+def forget(name: str, visualizer: type) -> None:
+    """Drop what mmengine keeps for ever under the name of a run: logger, history of scalars, scope, visualizer."""
+    for kind in (MMLogger, MessageHub, DefaultScope, visualizer):
+        kind._instance_dict.pop(name, None)
+
+
 def close_files(logger: logging.Logger, folder: str) -> None:
     """Close the log files in ``folder``."""
     for handler in [h for h in logger.handlers if hasattr(h, "baseFilename")]:
-        if Path(handler.baseFilename).is_relative_to(Path(folder).resolve()):
+        if Path(handler.baseFilename).is_relative_to(os.path.abspath(folder)):
             logger.removeHandler(handler)
             handler.close()

@@ -15,6 +15,10 @@ class Visualizer(mmengine.visualization.Visualizer):
     def _initialize_fig(self, fig_cfg):
         return None, types.SimpleNamespace(get_dpi=lambda: None), None
 
+    def close(self):
+        super().close()
+        self._vis_backends = {}  # a second call finds nothing to close
+
     def set_image(self, image):
         if self.ax_save is None:
             self.fig_save_canvas, self.fig_save, self.ax_save = super()._initialize_fig(self.fig_save_cfg)
