@@ -4,7 +4,6 @@ Queries and keys are read at hook points while the network runs, and their softm
 itself stays as it is, fused kernels included.
 """
 import inspect
-import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -12,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import probes
+from .probes import token_grid
 
 PARTS = {"qkv", "q_norm", "k_norm", "attn_drop", "norm", "gate", "proj", "proj_drop"}  # of an attention softmax(q k^T)
 CLASS_TOKENS = ("cls_token", "class_token")
@@ -129,15 +129,6 @@ def attention(net: nn.Module, names: Sequence[str], run: Callable[[], object], r
 
     within(list(names))
     return maps
-
-
-def token_grid(tokens: int, size: Sequence[int]) -> tuple[int, int]:
-    """Rows and columns of the patches among ``tokens``, for images of ``size`` (H, W); the others come first.
-
-    The grid is the largest with the proportions of the images.
-    """
-    height, width = size
-    return math.isqrt(tokens * height // width), math.isqrt(tokens * width // height)
 
 
 def class_attention(net: nn.Module, name: str, run: Callable[[], object], size: Sequence[int]) -> Tensor:

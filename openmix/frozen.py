@@ -68,11 +68,11 @@ class Frozen(nn.Module):
         self.plant(images.shape[1:])
         with torch.no_grad():
             if not batch_statistics:
-                return probes.as_map(probes.watch(net, self.layer, lambda: net(images)))
+                return probes.as_map(probes.watch(net, self.layer, lambda: net(images)), images.shape[2:])
             forward = probes.on_copies(net)
             net.train()
             try:
-                return probes.as_map(probes.watch(net, self.layer, lambda: forward(images)))
+                return probes.as_map(probes.watch(net, self.layer, lambda: forward(images)), images.shape[2:])
             finally:
                 net.eval()
 

@@ -196,7 +196,7 @@ def class_activation(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor
 def constant(make: Callable, like: Tensor, *numbers) -> Tensor:
     """``make(*numbers, device)`` on the device of ``like``, made once and kept: tables that depend on sizes alone.
 
-    Made outside of autocast, so that they have one precision whoever asks first.
+    Made outside of autocast: they have one precision, in whatever context they are first needed.
     Made anew while torch.compile traces, and for fake tensors, which must not be met again outside.
     """
     known = not torch.compiler.is_compiling() and type(like) is Tensor

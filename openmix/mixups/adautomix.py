@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .. import probes
 from ..checks import number, switch
-from ..sampling import beta
+from ..sampling import beta, uniform
 from ..target import as_target, mix_target
 from .learned import LearnedMix
 from .mixblock import attention_logits, start_small
@@ -58,7 +58,8 @@ class AdAutoMix(LearnedMix):
     mixture by masks (mix_q). In a plain step the block learns from the teacher's CE on a mixture of another pairing
     (mix_k). In an adversarial step its loss is ``-beta * CE + (1 - beta) * cosine``, with the mean cosine between the
     teacher's logits of the mixture and of its images, weighted by ``lam``. The first step of an epoch is adversarial,
-    then every second. Labels are weighted by the drawn ``lam``.
+    then every second; of batches drawn one by one, as in a loop of one's own, half are. Labels are weighted by the
+    drawn ``lam``.
 
     The teacher sees the clean batch once a step, for features and logits. The authors' code runs it four times, which
     moves its BN statistics nearer to those of clean images.
@@ -104,7 +105,10 @@ class AdAutoMix(LearnedMix):
         rows = (*steps, n if self.per_sample else 1)
         lam = beta(self.alpha, (*rows, SLOTS), generator, device)
         draws = dict(lam=lam / lam.sum(-1, keepdim=True), **self.draw_common(n, generator, steps, device))
-        draws["adversarial"] = (torch.arange(math.prod(steps), device=lam.device) % 2 == 0).reshape(*steps, 1)
+        if steps:
+            draws["adversarial"] = (torch.arange(math.prod(steps), device=lam.device) % 2 == 0).reshape(*steps, 1)
+        else:  # a loop of one's own, which draws batch by batch
+            draws["adversarial"] = uniform(0, 1, (1,), generator, device) < 0.5
         return draws
 
     # -- a step ------------------------------------------------------------------------------------------------
@@ -125,7 +129,7 @@ class AdAutoMix(LearnedMix):
         logits = []
         features = probes.watch(self.teacher, self.layer, lambda: logits.append(
             probes.with_head(self.teacher, self.head_mix_k, self.classifier, images)))
-        return probes.as_map(features), logits[0]
+        return probes.as_map(features, images.shape[2:]), logits[0]
 
     @torch.no_grad()
     def classifier_masks(self, features: Tensor, sources: Tensor, lam: Tensor, size) -> Tensor:

@@ -69,22 +69,24 @@ class AlignMix(MixMethod):
         if self.acts_at is None:
             raise ValueError("AlignMix has no network: call method.attach(net) once before training")
         draws = self.prepare_loss(images, labels, draws)
-        with probes.acting(net, self.acts_at, lambda features: self.mix(features, draws)):
+        with probes.acting(net, self.acts_at, lambda features: self.mix(features, draws, images.shape[2:])):
             logits = net(images)
         return dict(loss=criterion(logits, self.target(labels, self.drawn_lam(draws), draws)))
 
-    def mix(self, features: Tensor, draws: dict) -> Tensor:
-        """Mixed features of the same form: maps (N, C, h, w) or tokens (N, L, C)."""
+    def mix(self, features: Tensor, draws: dict, size=None) -> Tensor:
+        """Mixed features of the same form: maps (N, C, h, w), or (N, h, w, C) for images of ``size``, or tokens."""
         own, other = features, self.partner(features, draws)
         lam = self.drawn_lam(draws).view(-1, 1, 1)
-        a, b = (probes.as_map(values).flatten(2).transpose(1, 2) for values in (own, other))  # (N, L, C)
+        a, b = (probes.as_map(values, size).flatten(2).transpose(1, 2) for values in (own, other))  # (N, L, C)
         with torch.autocast(features.device.type, enabled=False):  # scores of the plan need float32
             a, b = (values.to(torch.promote_types(values.dtype, torch.float32)) for values in (a, b))
             plan = self.plan(a, b)
             mixed = functional.blend(a, plan @ b, lam) if draws["direction"] == 0 else functional.blend(
                 plan.transpose(1, 2) @ a, b, lam)
         mixed = mixed.to(features.dtype)
-        if features.ndim == 4:
+        if features.ndim == 4 and size is not None and probes.channels_last(features.shape, size):
+            mixed = mixed.reshape(features.shape)
+        elif features.ndim == 4:
             mixed = mixed.transpose(1, 2).reshape(features.shape)
         else:
             front = features.shape[1] - mixed.shape[1]

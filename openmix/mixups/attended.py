@@ -35,7 +35,7 @@ class AttendedMask(MixMethod):
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
         draws = self.prepare_loss(images, labels, draws)
         logits, lam = self.weigh(net, *self.mixed(images, draws), labels, draws)
-        return dict(loss=criterion(logits, self.target(labels, lam, draws)))
+        return dict(loss=criterion(logits, self.target(labels, self.keep_unmixed(lam, draws), draws)))
 
     def details(self, images, draws, net=None, labels=None):
         """Without ``net`` and ``labels``, ``lam`` is the area kept."""
@@ -44,7 +44,7 @@ class AttendedMask(MixMethod):
         lam = area(mask)
         if net is not None and labels is not None:
             with torch.no_grad(), probes.evaluating(net):
-                lam = self.weigh(net, mixed, mask, labels, draws)[1]
+                lam = self.keep_unmixed(self.weigh(net, mixed, mask, labels, draws)[1], draws)
         return dict(lam=lam.expand(n), mask=mask.float().expand(n, -1, -1, -1),
                     partner=self.partner_index(n, draws, images.device))
 

@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from .. import functional, sampling
+from .. import functional, probes, sampling
 from .manifoldmix import INPUT, ManifoldMix
 
 
@@ -67,8 +67,8 @@ class CatchUpMix(ManifoldMix):
     def loss(self, net, images, labels, criterion, draws=None, progress=0.0):
         draws = self.prepare_loss(images, labels, draws)
         lam = self.share(images, draws)
-        logits = self.logits_with(net, images, draws, partial(self.mix, lam=lam, draws=draws, n=len(images)),
-                                  partial(self.paste, draws=draws))
+        mix = partial(self.mix, lam=lam, draws=draws, n=len(images), size=images.shape[2:])
+        logits = self.logits_with(net, images, draws, mix, partial(self.paste, draws=draws))
         return dict(loss=criterion(logits, self.target(labels, lam, draws)))
 
     def paste(self, images, draws):
@@ -76,9 +76,10 @@ class CatchUpMix(ManifoldMix):
         box = self.keep_unmixed(draws["box"], draws, False)
         return functional.paste_box(images, partial(self.partner, draws=draws), box)
 
-    def mix(self, state, lam, draws, n):
-        """Feature maps ``state`` (N, C, h, w) with the strong channels of the partners."""
-        if not isinstance(state, Tensor) or state.ndim != 4 or len(state) != n:
+    def mix(self, state, lam, draws, n, size):
+        """Feature maps ``state`` (N, C, h, w) of images of ``size`` (H, W) with the strong channels of the partners."""
+        if not isinstance(state, Tensor) or state.ndim != 4 or len(state) != n or probes.channels_last(
+                state.shape, size):
             got = tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
             raise ValueError(f"CatchUpMix mixes channels of feature maps ({n}, C, h, w), got {got}; name other layers")
         partner = self.partner(state, draws)

@@ -127,6 +127,12 @@ class Distill(MixMethod):
     def after_step(self, net, progress):
         self.method.after_step(net, progress)
 
+    def history(self):
+        return self.method.history()
+
+    def load_history(self, history):
+        self.method.load_history(history)
+
     def networks(self, net):
         return self.method.networks(net)
 

@@ -140,12 +140,12 @@ class GridMix(MaskMethod):
         logits = []
         features = probes.watch(net, self.watched, lambda: logits.append(net(mixed)))
         whole = criterion(logits[0], target)
-        cells = criterion(self.cell_logits(features), self.cell_target(labels, draws))
+        cells = criterion(self.cell_logits(features, images.shape[2:]), self.cell_target(labels, draws))
         return dict(loss=whole + self.patch_weight * cells, whole=whole.detach(), cells=cells.detach())
 
-    def cell_logits(self, features: Tensor) -> Tensor:
-        """One prediction a cell: (N * grid^2, classes), image by image."""
-        maps = F.adaptive_avg_pool2d(probes.as_map(features), self.grid)
+    def cell_logits(self, features: Tensor, size=None) -> Tensor:
+        """One prediction a cell: (N * grid^2, classes), image by image. ``size``: (H, W) of the images."""
+        maps = F.adaptive_avg_pool2d(probes.as_map(features, size), self.grid)
         return self.patch_head(maps.flatten(2).transpose(1, 2).flatten(0, 1))
 
     def cell_target(self, labels: Tensor, draws: dict) -> Target | Tensor:

@@ -9,12 +9,12 @@ from ..checks import image_shape, number
 
 def channels(net: nn.Module, layer: str, shape) -> int:
     """Channels of what leaves ``layer``: of maps (N, C, h, w), tokens (N, L, C) or vectors (N, C)."""
-    return as_map(torch.empty(1, *probes.layer_shape(net, layer, shape), device="meta")).shape[1]
+    return as_map(torch.empty(1, *probes.layer_shape(net, layer, shape), device="meta"), shape[1:]).shape[1]
 
 
-def as_map(features: Tensor) -> Tensor:
-    """Maps as they are, tokens as square maps, vectors (N, C) as maps of one position."""
-    return features[:, :, None, None] if features.ndim == 2 else probes.as_map(features)
+def as_map(features: Tensor, size) -> Tensor:
+    """As :func:`openmix.probes.as_map`; vectors (N, C) as maps of one position."""
+    return features[:, :, None, None] if features.ndim == 2 else probes.as_map(features, size)
 
 
 class Hints(nn.Module):
@@ -38,10 +38,13 @@ class Hints(nn.Module):
                              f"{pairs!r}")
         self.weight, self.stage = number("hint_weight", weight), number("hint_stage", stage, 0, 1)
         self.image_shape, self.regressors = image_shape("image_size", image_size), nn.ModuleList()
+        self.sizes = self.image_shape[1:], self.image_shape[1:]  # (H, W) of the network's and the teacher's images
 
     def attach(self, net: nn.Module, teacher: nn.Module, side: int | None) -> None:
         """Plant listeners, and make a 1x1 convolution for each pair. ``side``: of the teacher's images, if another."""
         new = not self.regressors
+        if side is not None:
+            self.sizes = self.image_shape[1:], (side, side)
         for own, its in self.pairs:
             probes.listener(probes.find_layer(net, own))
             probes.listener(probes.find_layer(teacher, its))
@@ -53,8 +56,8 @@ class Hints(nn.Module):
     def loss(self, student: list[Tensor], teacher: list[Tensor]) -> Tensor:
         """The sum over all pairs of the mean squared difference, after regressor and bilinear resizing."""
         total = 0.0
-        for regressor, own, its in zip(self.regressors, map(as_map, student), map(as_map, teacher), strict=True):
-            own = regressor(own).float()
+        for regressor, own, its in zip(self.regressors, student, teacher, strict=True):
+            own, its = regressor(as_map(own, self.sizes[0])).float(), as_map(its, self.sizes[1])
             if own.shape[2:] != its.shape[2:]:
                 own = F.interpolate(own, size=its.shape[2:], mode="bilinear")
             total = total + F.mse_loss(own, its.float())

@@ -137,7 +137,8 @@ class LearnedMix(MixMethod):
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
         """The teacher's features for the block, (N, C, h, w). Updates its BN statistics in training mode."""
-        return probes.as_map(probes.watch(self.teacher, self.layer, lambda: self.teacher(images)))
+        features = probes.watch(self.teacher, self.layer, lambda: self.teacher(images))
+        return probes.as_map(features, images.shape[2:])
 
     @torch.no_grad()  # the classifier's loss does not reach the block: half of it needs no backward pass
     def classifier_mask(self, features: Tensor, draws: dict, size) -> tuple[Tensor, Tensor]:

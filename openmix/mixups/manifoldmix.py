@@ -67,6 +67,9 @@ class ManifoldMix(MixMethod):
         """Logits of ``images`` with ``mix`` at the drawn layer; at the input ``mix_input``, if it is another."""
         layer = self.layers[draws["layer"]]
         if layer == INPUT:
+            if mix_input is None and not images.is_floating_point():
+                raise ValueError(f"{type(self).__name__} blends pixels and needs float images, got {images.dtype}; "
+                                 "convert them first, e.g. images.float() / 255")
             return net((mix_input or mix)(images))
         with probes.acting(net, layer, mix):
             return net(images)

@@ -52,9 +52,10 @@ class MixBlock(nn.Module):
             first, second: (N, C, h, w). lam: wanted share of the first, (N,). size: (H, W) of the images.
         """
         with torch.autocast(first.device.type, enabled=False):  # scores and masks lose too much in half precision
-            first, second = first.float(), second.float()
+            first, second = (values.to(self.query.weight.dtype) for values in (first, second))
             if self.lam_concat:
-                plane = lam[:, None, None, None].expand(-1, 1, *first.shape[2:])
+                plane = lam.to(first.dtype)[:, None, None, None].expand(-1, 1, *first.shape[2:])
                 first, second = torch.cat([first, plane], 1), torch.cat([second, 1 - plane], 1)
             logits = attention_logits(self.query(first), self.query(second), self.value(second))
+            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
             return torch.sigmoid(-F.interpolate(logits, size=tuple(size), mode=self.upsample))

@@ -18,7 +18,7 @@ def within_classes(labels: Tensor, noise: Tensor) -> Tensor:
         labels: class indices (N,) or probabilities (N, C), whose greatest counts. noise: (N,), without ties.
     """
     if labels.ndim == 2:
-        labels = labels.argmax(1)
+        labels = labels.float().argmax(1)
     shuffled = noise.argsort()
     shuffled = shuffled[labels[shuffled].argsort(stable=True)]  # class by class, in the order of the noise
     return torch.empty_like(shuffled).scatter_(0, labels.argsort(stable=True), shuffled)

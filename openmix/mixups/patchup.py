@@ -93,7 +93,7 @@ class PatchUp(ManifoldMix):
         layer = self.layers[draws["layer"]]
 
         def mix(state):
-            if not isinstance(state, Tensor) or state.ndim != 4:
+            if not isinstance(state, Tensor) or state.ndim != 4 or probes.channels_last(state.shape, images.shape[2:]):
                 form = tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
                 raise ValueError(f"PatchUp needs layers with feature maps (N, C, h, w); {layer!r} puts out {form}")
             mask = self.mask(tuple(state.shape[1:]), draws)

@@ -136,7 +136,8 @@ class RecursiveMix(MixMethod):
     def forward_region(self, net, images: Tensor, box: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N, C) and the features in the box, (N, channels), of one pass."""
         logits = []
-        features = probes.as_map(probes.watch(net, self.watched, lambda: logits.append(net(images))))
+        features = probes.watch(net, self.watched, lambda: logits.append(net(images)))
+        features = probes.as_map(features, images.shape[2:])
         sides = zip((box[:, :2], box[:, 2:]), images.shape[2:], features.shape[2:], strict=True)
         rows, columns = (roi_weights(*edges.unbind(1), pixels, cells)[0] for edges, pixels, cells in sides)
         return logits[0], torch.einsum("nchw,h,w->nc", features, rows.to(features), columns.to(features))

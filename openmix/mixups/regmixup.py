@@ -5,7 +5,7 @@ import torch
 
 from ..checks import number
 from ..target import as_target
-from .base import MixMethod
+from .base import MixMethod, touch_parameters
 from .mixup import MixUp
 from .wrapper import Wrapper
 
@@ -41,8 +41,8 @@ class RegMixup(Wrapper):
         of_clean, of_mixed = net(torch.cat([images, mixed])).split(len(images))
         clean = criterion(of_clean, self.maybe_dense(as_target(labels)))
         mixture = criterion(of_mixed, target)
-        return dict(loss=(clean + self.weight * mixture) / (1 + self.weight), clean=clean.detach(),
-                    mixed=mixture.detach())
+        loss = touch_parameters(self.method, (clean + self.weight * mixture) / (1 + self.weight))
+        return dict(loss=loss, clean=clean.detach(), mixed=mixture.detach())
 
     def extra_repr(self):
         return f"weight={self.weight}"

@@ -61,7 +61,8 @@ class SaliencyGrafting(MixMethod):
     @torch.no_grad()
     def saliency(self, net, images: Tensor) -> Tensor:
         """Length of the features in each cell over its mean, (N, h, w); 1 where all are 0. Statistics stay."""
-        maps = probes.as_map(probes.watch(net, self.watched, lambda: probes.on_copies(net)(images)))
+        maps = probes.as_map(probes.watch(net, self.watched, lambda: probes.on_copies(net)(images)),
+                             images.shape[2:])
         length = maps.float().square().sum(1).sqrt()
         mean = length.mean((1, 2), keepdim=True)
         return torch.where(mean > 1e-12, length / mean.clamp(min=1e-12), 1.0)

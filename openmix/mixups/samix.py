@@ -52,11 +52,12 @@ class SAMixBlock(nn.Module):
             first, second: (N, C, h, w). lam: wanted share of the first, (N,). size: (H, W) of the images.
         """
         with torch.autocast(first.device.type, enabled=False):  # scores, statistics and masks need float32
-            weight = stretched(lam, self.lam_mul_k)[:, None, None, None]
-            first, second = (values.to(self.query.weight.dtype) for values in (first, second))
+            weight = stretched(lam, self.lam_mul_k)[:, None, None, None].to(self.query.weight.dtype)
+            first, second = (values.to(weight.dtype) for values in (first, second))
             first, second = first * (1 + weight), second * (2 - weight)
             pair = torch.cat([first, second], 1)
             logits = attention_logits(self.query(pair), self.key(pair), self.value(second))
+            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
             return torch.sigmoid(-F.interpolate(logits, size=tuple(size), mode=self.upsample))
 
 

@@ -122,7 +122,8 @@ class SnapMix(MixMethod):
         linear = probes.find_classifier(net, self.classifier)[1]
         check_labels(labels, len(images), len(linear.weight))
         forward = net if self.count_statistics else probes.on_copies(net)
-        features = probes.as_map(probes.watch(net, self.watched, lambda: forward(images))).float().relu()
+        features = probes.watch(net, self.watched, lambda: forward(images))
+        features = probes.as_map(features, images.shape[2:]).float().relu()
         return proportions(functional.class_activation(features, linear.weight.float(), labels), images.shape[2:])
 
     def weights(self, meaning: Tensor, labels: Tensor | None, draws: dict) -> Tensor:
@@ -131,7 +132,7 @@ class SnapMix(MixMethod):
         own, other = 1 - share_inside(meaning, box), share_inside(self.partner(meaning, draws), source)
         weight = torch.stack([own.clamp(min=0), other], 1)
         if self.double_equal and labels is not None:
-            classes = labels if labels.ndim == 1 else labels.argmax(1)
+            classes = labels if labels.ndim == 1 else labels.float().argmax(1)
             equal = (classes == self.partner(classes, draws))[:, None] & (functional.box_area(box) > 0)[:, None]
             weight = torch.where(equal, weight.sum(1, keepdim=True), weight)
         return weight

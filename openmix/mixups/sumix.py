@@ -35,13 +35,13 @@ class SUMix(Wrapper):
     entries of alpha are near 10 for 100 classes, so that the second head gets small gradients.
 
     Args:
-        method: mixes the images; by default CutMix. Its mixtures are of two images.
+        method: mixes the images; by default CutMix. Its mixtures are of each image and one partner.
         gamma: weight of the loss of uncertainty.
         scale: factor of the distances.
         classifier: name of the layer that makes the logits; by default the last ``nn.Linear``.
 
     Raises:
-        ValueError: at :meth:`attach`, a network without such a layer.
+        ValueError: a method of other mixtures; at :meth:`attach`, a network without such a layer.
     """
 
     paper = 'Qin et al., "SUMix: Mixup with Semantic and Uncertain Information", arXiv 2407.07805'
@@ -56,11 +56,15 @@ class SUMix(Wrapper):
         super().__init__(CutMix() if method is None else method, num_classes)
         if self.neighbours is not None:
             raise ValueError("SUMix looks at both images of a mixture, so the partner must be of the batch, not 'knn'")
+        if not (self.permutes and self.sums_to_one):
+            raise ValueError("SUMix weighs an image and its one partner by weights that sum to 1; "
+                             f"{type(self.method).__name__} mixes otherwise, take e.g. CutMix")
         self.gamma, self.scale = number("gamma", gamma), number("scale", scale, above=True)
         self.weight_from, self.sums_to_one = "model", True
         self.classifier, self.head = classifier, None
 
     def attach(self, net):
+        super().attach(net)
         if self.head is not None:  # once: the optimizer holds its parameters
             return
         self.classifier, head = probes.find_classifier(net, self.classifier)

@@ -9,7 +9,7 @@ INHERITED = ("weight_from", "blends", "pairs", "permutes", "sums_to_one", "neigh
 class Wrapper(MixMethod):
     """A call mixes as the wrapped method does; a subclass defines the training loss.
 
-    A loss of the wrapped method's own, such as GridMix's of cells, takes no part.
+    A loss of the wrapped method's own, such as GridMix's of cells, takes no part. What it learns gets gradients of 0.
 
     Args:
         method: a method that mixes a batch by itself; in configs ``dict(type=...)``.
@@ -31,6 +31,9 @@ class Wrapper(MixMethod):
         agree_on_classes(self)
         for name in INHERITED:
             setattr(self, name, getattr(method, name))
+
+    def attach(self, net):
+        self.method.attach(net)
 
     def draw(self, n, size, generator=None, steps=(), device=None):
         return self.method.draw(n, size, generator, steps, device)

@@ -4,19 +4,21 @@ from .head import WithHead, both_heads, with_head
 from .hooks import HookPoint, Listener, acted_layer, acting, hook_point, listener, listening, plant, watch, watch_input
 from .layers import (
     as_map,
+    channels_last,
     find_classifier,
     find_layer,
     last_map,
     layer_channels,
     layer_shape,
     outputs_of_layers,
+    token_grid,
     unwrap,
 )
 from .modes import evaluating, keeping_buffers, on_copies
 
 __all__ = [
-    "HookPoint", "Listener", "WithHead", "acted_layer", "acting", "as_map", "both_heads", "clean_pass", "evaluating",
-    "find_classifier", "find_layer", "hook_point", "input_gradient", "keeping_buffers", "last_map", "layer_channels",
-    "layer_shape", "listener", "listening", "on_copies", "outputs_of_layers", "plant", "unwrap", "watch", "watch_input",
-    "with_head",
+    "acted_layer", "acting", "as_map", "both_heads", "channels_last", "clean_pass", "evaluating", "find_classifier",
+    "find_layer", "hook_point", "input_gradient", "keeping_buffers", "last_map", "layer_channels", "layer_shape",
+    "listener", "listening", "on_copies", "outputs_of_layers", "plant", "token_grid", "unwrap", "watch", "watch_input",
+    "with_head", "HookPoint", "Listener", "WithHead",
 ]

@@ -1,5 +1,6 @@
 """Layers of a network by name, and the shapes of what they put out."""
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -105,7 +106,7 @@ def _one_pass(net: nn.Module, layers: dict[str, nn.Module], image_shape) -> dict
 
 
 def layer_channels(net: nn.Module, name: str, image_shape=(3, 32, 32)) -> int:
-    """Channels of layer ``name``, of maps (N, C, h, w) or tokens (N, L, C).
+    """Channels of layer ``name``, of maps (N, C, h, w) or (N, h, w, C), or tokens (N, L, C).
 
     Raises:
         ValueError: no such layer, other features, or a network that cannot take an image of this shape.
@@ -115,7 +116,7 @@ def layer_channels(net: nn.Module, name: str, image_shape=(3, 32, 32)) -> int:
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"{type(net).__name__} cannot take an image of shape {tuple(image_shape)} (C, H, W) to show "
                          f"the channels of layer {name!r} ({error}); give image_size or channels") from error
-    return as_map(torch.empty(1, *shape, device="meta")).shape[1]
+    return as_map(torch.empty(1, *shape, device="meta"), image_shape[1:]).shape[1]
 
 
 def last_map(net: nn.Module, image_shape=(3, 32, 32), layer: str | None = None) -> tuple[str, int, int]:
@@ -133,22 +134,47 @@ def last_map(net: nn.Module, image_shape=(3, 32, 32), layer: str | None = None) 
     classes = outputs.pop("").shape[1]
     if layer is not None:
         return layer, layer_channels(net, layer, image_shape), classes
-    maps = [name for name, out in outputs.items() if out.ndim in (3, 4) and as_map(out)[0, 0].numel() > 1]
+    size = image_shape[1:]
+    maps = [name for name, out in outputs.items() if out.ndim in (3, 4) and as_map(out, size)[0, 0].numel() > 1]
     if not maps:
         raise ValueError(f"{type(net).__name__} has no layer with feature maps (N, C, h, w) or tokens (N, L, C) of "
                          f"more than one position for images {tuple(image_shape)}; name the layer")
-    return maps[-1], as_map(outputs[maps[-1]]).shape[1], classes
+    return maps[-1], as_map(outputs[maps[-1]], size).shape[1], classes
 
 
-def as_map(features: Tensor) -> Tensor:
-    """Features of a convolutional layer (N, C, h, w) as they are; tokens (N, L, C) as a square map (N, C, h, h).
+def token_grid(tokens: int, size: Sequence[int]) -> tuple[int, int]:
+    """Rows and columns of the patches among ``tokens``, for images of ``size`` (H, W); the others come first.
 
-    Tokens in front that do not fill the square (class, distillation) are left out.
+    The grid is the largest with the proportions of the images.
+    """
+    height, width = size
+    return math.isqrt(tokens * height // width), math.isqrt(tokens * width // height)
+
+
+def channels_last(shape: Sequence[int], size: Sequence[int]) -> bool:
+    """Whether features of ``shape`` (N, a, b, c) are maps (N, h, w, C), as those of Swin: a x b has the proportions of
+    the images, ``size`` (H, W), and b x c has not.
+    """
+    (a, b, c), (height, width) = shape[1:], size
+    return a * width == b * height and b * width != c * height
+
+
+def as_map(features: Tensor, size: Sequence[int] | None = None) -> Tensor:
+    """Features of a layer as maps (N, C, h, w): maps as they are, maps (N, h, w, C) and tokens (N, L, C) rearranged.
+
+    Tokens in front that do not fill the grid (class, distillation) are left out.
+
+    Args:
+        size: (H, W) of the images. Without it maps are taken as (N, C, h, w) and the grid of tokens as a square.
+
+    Raises:
+        ValueError: features of other dimensions.
     """
     if features.ndim == 4:
-        return features
+        last = size is not None and channels_last(features.shape, size)
+        return features.permute(0, 3, 1, 2) if last else features
     if features.ndim != 3:
         raise ValueError("a layer with feature maps (N, C, h, w) or tokens (N, L, C) is needed, got shape "
                          f"{tuple(features.shape)}; name another layer")
-    side = math.isqrt(features.shape[1])
-    return features[:, features.shape[1] - side * side:].transpose(1, 2).unflatten(2, (side, side))
+    rows, columns = token_grid(features.shape[1], (1, 1) if size is None else size)
+    return features[:, features.shape[1] - rows * columns:].transpose(1, 2).unflatten(2, (rows, columns))

@@ -72,7 +72,13 @@ def test_weights_sum_to_1_and_every_second_step_is_adversarial_from_the_first_on
         draws = AdAutoMix(per_sample=per_sample).draw(6, SIZE, torch.Generator().manual_seed(0), steps=(4,))
         assert draws["lam"].shape == (4, rows, 3) and torch.allclose(draws["lam"].sum(-1), torch.ones(()))
         assert draws["adversarial"].tolist() == [[True], [False], [True], [False]]
-    assert AdAutoMix().draw(6, SIZE)["adversarial"].tolist() == [True]
+
+
+def test_of_batches_drawn_one_by_one_half_are_adversarial():
+    generator = torch.Generator().manual_seed(0)
+    drawn = [AdAutoMix().draw(6, SIZE, generator)["adversarial"] for _ in range(200)]
+    assert all(value.shape == (1,) and value.dtype == torch.bool for value in drawn)
+    assert 70 < sum(map(bool, drawn)) < 130
 
 
 def test_weights_are_quotients_of_uniform_numbers():

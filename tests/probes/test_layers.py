@@ -128,3 +128,38 @@ def test_a_network_without_maps_or_without_the_named_layer_is_refused(make_net):
         probes.last_map(make_net(), layer="layr4")
     with pytest.raises(ValueError, match="feature maps"):
         probes.last_map(make_net(), layer="fc")
+
+
+def test_maps_with_channels_last_are_rearranged_where_the_size_of_the_images_shows_it():
+    maps = torch.arange(2 * 4 * 8 * 6.0).reshape(2, 4, 8, 6)  # (N, h, w, C), as Swin's
+    assert torch.equal(probes.as_map(maps, (32, 64)), maps.permute(0, 3, 1, 2))
+    assert probes.as_map(maps) is maps, "without a size they are taken as (N, C, h, w)"
+    usual = torch.zeros(2, 6, 4, 8)
+    assert probes.as_map(usual, (32, 64)) is usual
+    cube = torch.zeros(2, 4, 4, 4)
+    assert probes.as_map(cube, (32, 32)) is cube
+
+
+def test_tokens_of_images_that_are_no_squares_keep_their_places():
+    tokens = torch.arange(2 * 33 * 4.0).reshape(2, 33, 4)  # one in front, then 4 x 8
+    actual = probes.as_map(tokens, (32, 64))
+    assert actual.shape == (2, 4, 4, 8)
+    for row in range(4):
+        for column in range(8):
+            assert torch.equal(actual[:, :, row, column], tokens[:, 1 + 8 * row + column])
+
+
+class ChannelsLast(nn.Module):
+    """Its ``stage`` puts out maps (N, h, w, C)."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.stage, self.fc = nn.Conv2d(3, 6, 8, 8), nn.Linear(6, 6), nn.Linear(6, 10)
+
+    def forward(self, images):
+        return self.fc(self.stage(self.stem(images).permute(0, 2, 3, 1)).mean((1, 2)))
+
+
+def test_the_channels_of_such_a_layer_are_its_last_dimension():
+    assert probes.layer_channels(ChannelsLast(), "stage", (3, 32, 64)) == 6
+    assert probes.last_map(ChannelsLast(), (3, 32, 64)) == ("stage", 6, 10)
