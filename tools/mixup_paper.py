@@ -90,6 +90,8 @@ def gan(root: Path) -> str:
     for folder in folders:
         settings = files[folder]["settings"]
         title = f"{settings['data']}, width {settings['width']}, alpha {settings['alpha']:g}"
+        if settings["alpha"]:
+            title += f", form {settings['form']}"
         text += f"\n{title}:\n\n![Samples, {title}](../../results/gan/{folder.name}/samples.png)\n"
     return text
 

@@ -1,5 +1,5 @@
 # "Figure 4" of the mixup paper: Google commands, Adam, 30 epochs, batches of 100, learning rate divided by 10 every 10
-# epochs; mixing starts with the sixth epoch. Which epoch is reported is unsaid: the last here.
+# epochs; mixing starts with the sixth epoch. Which epoch is reported is not stated: the last here.
 _base_ = ["./runtime.py"]
 model = dict(
     type="Classifier",

@@ -1,5 +1,5 @@
 # Table 4 of the mixup paper: two hidden layers of 128, Adam with its defaults, 10 epochs, batches of 16.
-# Splits, alpha and repetitions are unsaid there. Here: stratified 5 x 2-fold, one repetition a seed.
+# Splits, alpha and repetitions are not stated there. Here: stratified 5 x 2-fold, one repetition a seed.
 _base_ = ["./runtime.py"]
 model = dict(
     type="Classifier",

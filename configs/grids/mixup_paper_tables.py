@@ -1,4 +1,4 @@
-"""Table 4 of the mixup paper: six UCI sets, ERM and mixup. Alpha, splits and repetitions are unsaid there.
+"""Table 4 of the mixup paper: six UCI sets, ERM and mixup. Alpha, splits and repetitions are not stated there.
 
 Here: alpha 0.2 and 1, stratified 5 x 2-fold. Both sets named Phishing are there, as the paper does not say which.
 """

@@ -1,5 +1,5 @@
 # Figure 2 and the attacks of Table 3 at the size of CIFAR: measured after the last epoch. Training images for the
-# figure (its architecture and number of pairs are unsaid), test images for the attacks.
+# figure (its architecture and number of pairs are not stated), test images for the attacks.
 _base_ = ["./cifar10_preact18.py"]
 evals = dict(
     between=dict(type="InBetween", points=21, allow=["training_images"],

@@ -45,7 +45,7 @@ def test_cells_whose_place_in_the_source_is_not_certain_are_not_printed():
 def test_the_uci_sets_are_no_target_and_say_why():
     for name in ("abalone", "arcene", "arrhythmia", "htru2", "iris", "phishing_1353"):
         assert not published.is_target(name, "MLP", "mixup", 10)
-        assert "unsaid" in " ".join(published.general_caveats(name, "MLP"))
+        assert "not stated" in " ".join(published.general_caveats(name, "MLP"))
         assert published.reduction(name, "MLP") == "last"
     assert "majority class" in " ".join(published.general_caveats("arcene", "MLP"))
 

@@ -50,7 +50,7 @@ def test_tables_hold_means_and_deviations_of_records_and_say_where_there_is_none
     assert lines["mean of all"].count("no run yet") == 3
     assert lines["ring"] == "| ring | paper | 16 | 0.2 | 1,000 | 2 | 7.0 ± 1.4 | 50.0 ± 0.0 | 0.200 ± 0.141 |"
     assert (root / "docs/images/mixup_paper_between.png").read_bytes()[:4] == b"\x89PNG"
-    assert "![Samples, ring, width 16, alpha 0.2](../../results/gan/one/samples.png)" in page.read_text()
+    assert "![Samples, ring, width 16, alpha 0.2, form paper](../../results/gan/one/samples.png)" in page.read_text()
     assert call(monkeypatch, "--check", "--root", root) == 0
 
 
