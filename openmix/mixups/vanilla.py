@@ -6,7 +6,7 @@ from .base import MixMethod
 
 
 class Vanilla(MixMethod):
-    """No mixing: the baseline, so that it needs no branch anywhere."""
+    """No mixing: the baseline."""
 
     paper = ""
     year = 0
