@@ -22,6 +22,8 @@ def as_before():
             put_back(state)
         if on_gpu:
             torch.cuda.set_rng_state_all(on_gpu)
+        elif torch.cuda.is_initialized():  # by the run: a seed of the caller's was still to be set
+            torch.cuda.manual_seed_all(torch.initial_seed())
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
         torch.backends.cudnn.benchmark = benchmark

@@ -216,9 +216,9 @@ class ProgressHook(Hook):
         self.values = f"{main} {metrics[main]:.4g}" if metrics and main in metrics else ""
 
     def after_train_epoch(self, runner):
-        self.close()
+        self.close_run()
 
-    def close(self) -> None:
+    def close_run(self) -> None:
         """Take the bar away; the terminal and its streams are as before. A run that stops or fails calls it, too."""
         if self.bar is not None:
             for handler, stream in self.streams:

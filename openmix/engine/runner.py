@@ -8,7 +8,9 @@ import contextlib
 import os
 import shutil
 import time
+import warnings
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -274,19 +276,24 @@ class Runner:
                 os.rmdir(os.path.dirname(self.log_dir))
 
     def close(self) -> None:
-        """Let go of what a run has open, however it ended: the bar, decoding processes, trackers, log files."""
-        for hook in self.hooks:
-            if hasattr(hook, "close"):
-                hook.close()
+        """Let go of what a run has open, however it ended: the bar, decoding processes, trackers, log files.
+
+        What fails in that is a warning: it changes nothing of how the run ended.
+        """
         named = self.evaluations.loops.values() if self.evaluations else ()
-        for loop in (self.train_loop, self.val_loop, self.test_loop, *named):
-            if hasattr(getattr(loop, "dataloader", None), "close"):
-                loop.dataloader.close()
+        loops = (self.train_loop, self.val_loop, self.test_loop, *named)
+        steps = [hook.close_run for hook in self.hooks if hasattr(hook, "close_run")]
+        steps += [loop.dataloader.close for loop in loops if hasattr(getattr(loop, "dataloader", None), "close")]
         if hasattr(self, "visualizer"):
-            self.visualizer.close()
-            parts.forget(self.experiment_name, type(self.visualizer))
+            steps += [self.visualizer.close, partial(parts.forget, self.experiment_name, type(self.visualizer))]
         if hasattr(self, "logger"):
-            parts.close_files(self.logger, self.log_dir)
+            steps += [partial(parts.close_files, self.logger, self.log_dir)]
+        for step in steps:
+            try:
+                step()
+            except Exception as error:
+                warnings.warn(f"the run has ended; closing what it had open failed: {type(error).__name__}: {error}",
+                              stacklevel=2)
 
     def test(self) -> dict:
         """The evaluations of the config, of the weights in ``load_from``: {name: record}, see :func:`record`."""

@@ -46,7 +46,7 @@ class AdaptiveMask(nn.Module):
             key = self.key(features).unflatten(0, (n, slots))
             others = (key.sum(1, keepdim=True) - key).flatten(0, 1)
             logits = attention_logits(self.query(features), others, self.value(features))
-            logits = logits.reshape(n, slots, *logits.shape[2:])
+            logits = logits.reshape(n, slots, *logits.shape[2:]).to(torch.promote_types(logits.dtype, torch.float32))
             return F.interpolate(logits, size=tuple(size), mode=self.upsample).softmax(1)
 
 

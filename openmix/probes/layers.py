@@ -153,7 +153,7 @@ def token_grid(tokens: int, size: Sequence[int]) -> tuple[int, int]:
 
 def channels_last(shape: Sequence[int], size: Sequence[int]) -> bool:
     """Whether features of ``shape`` (N, a, b, c) are maps (N, h, w, C), as those of Swin: a x b has the proportions of
-    the images, ``size`` (H, W), and b x c has not.
+    the images, ``size`` (H, W), and b x c has not. Where both have, or sides were rounded, it cannot be seen: False.
     """
     (a, b, c), (height, width) = shape[1:], size
     return a * width == b * height and b * width != c * height

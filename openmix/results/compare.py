@@ -152,7 +152,8 @@ def costs(a: Cell, b: Cell) -> tuple[float | None, float | None, str]:
     if where[0] != where[1] or len(where[0]) > 1:
         names = [" and ".join(sorted({show_hardware(p) for p in side})) for side in where]
         return None, None, f"not compared: A on {names[0]}, B on {names[1]}"
-    return (*(_ratio(b, a, key) for key in ("img_s", "peak_memory_mib")), show_hardware(next(iter(where[0]))))
+    speed = _ratio(b, a, "cpu_img_s") or _ratio(b, a, "img_s")  # of processor time, where both know it
+    return speed, _ratio(b, a, "peak_memory_mib"), show_hardware(next(iter(where[0])))
 
 
 def _ratio(over: Cell, under: Cell, key: str) -> float | None:

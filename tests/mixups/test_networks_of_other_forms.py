@@ -9,6 +9,7 @@ from torch import nn
 from openmix.inference.teacher import Teacher
 from openmix.losses import DecoupledCrossEntropy, SoftCrossEntropy
 from openmix.mixups import (
+    AdAutoMix,
     AlignMix,
     AttentiveMix,
     AutoMix,
@@ -86,7 +87,7 @@ def test_bytes_are_not_left_unmixed_while_their_labels_are_mixed(method):
         method.loss(Scaled(False), (BATCH[0] * 255).byte(), BATCH[1], criterion)
 
 
-@pytest.mark.parametrize("block", [AutoMix, SAMix])
+@pytest.mark.parametrize("block", [AutoMix, SAMix, AdAutoMix])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_blocks_train_in_the_precision_of_their_weights(block, dtype):
     net = Net(False).to(dtype)

@@ -1,9 +1,11 @@
 """The logging parts of a run, which are mmengine's: logger, log processor, visual backends."""
+import contextlib
 import logging
 import os
 from pathlib import Path
 
 import mmengine.registry
+import mmengine.visualization
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 
@@ -32,7 +34,7 @@ def build_visualizer(cfg: dict | None, name: str, folder: str):
 
 def forget(name: str, visualizer: type) -> None:
     """Drop what mmengine keeps for ever under the name of a run: logger, history of scalars, scope, visualizer."""
-    for kind in (MMLogger, MessageHub, DefaultScope, visualizer):
+    for kind in (MMLogger, MessageHub, DefaultScope, mmengine.visualization.Visualizer, visualizer):
         kind._instance_dict.pop(name, None)
 
 
@@ -41,4 +43,5 @@ def close_files(logger: logging.Logger, folder: str) -> None:
     for handler in [h for h in logger.handlers if hasattr(h, "baseFilename")]:
         if Path(handler.baseFilename).is_relative_to(os.path.abspath(folder)):
             logger.removeHandler(handler)
-            handler.close()
+            with contextlib.suppress(OSError):  # a full disk, which the logger has reported
+                handler.close()

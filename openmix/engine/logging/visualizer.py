@@ -15,9 +15,13 @@ class Visualizer(mmengine.visualization.Visualizer):
     def _initialize_fig(self, fig_cfg):
         return None, types.SimpleNamespace(get_dpi=lambda: None), None
 
+    closed = False
+
     def close(self):
-        super().close()
-        self._vis_backends = {}  # a second call finds nothing to close
+        """Close the backends, once: mmengine's LoggerHook does it after the last epoch, the run however it ends."""
+        if not self.closed:
+            self.closed = True
+            super().close()
 
     def set_image(self, image):
         if self.ax_save is None:

@@ -238,7 +238,7 @@ def test_a_config_with_a_secret_is_refused_without_repeating_it(refused, place, 
 
 
 @pytest.mark.parametrize("package, backend", [("tensorboard", "TensorboardVisBackend"), ("wandb", "WandbVisBackend")])
-def test_a_tracker_that_is_not_installed_names_the_extra(refused, monkeypatch, package, backend):
+def test_a_tracker_that_is_not_installed_names_it(refused, monkeypatch, package, backend):
     monkeypatch.setitem(__import__("sys").modules, package, None)
     assert f'pip install {package}' in refused(changed("visualizer.vis_backends[0]", dict(type=backend)))
 
