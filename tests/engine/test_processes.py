@@ -95,7 +95,8 @@ def test_another_process_count_resumes_at_an_epochs_end_only(tmp_path):
 
 
 def start(path, *arguments, processes=1):
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHON": sys.executable}
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHON": sys.executable,
+           "PYTHONPATH": str(ROOT)}
     line = [sys.executable, str(ROOT / "tools/train.py"), str(path), *arguments] if processes == 1 else [
         "bash", str(ROOT / "tools/dist_train.sh"), str(path), str(processes), *arguments]
     return subprocess.Popen(line, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -127,13 +128,17 @@ def test_a_run_killed_again_and_again_resumes_to_the_weights_of_an_unkilled_one(
     if method == "Distill":  # with a teacher, hidden mixing and regressors that are trained along
         options["mixup"] = dict(spec(method), method=dict(type="ManifoldMix"), hints=[["layer2", "layer2"]])
     train(config(tmp_path / "whole", **options))
-    cfg = config(tmp_path / "cut", **options)
+    hold = tmp_path / "hold"  # the last epoch waits for the signal, which comes late where the machine is busy
+    cfg = config(tmp_path / "cut", **options, custom_imports=dict(imports=["tests.engine.hold"]))
+    cfg.custom_hooks.append(dict(type="Hold", file=str(hold), step=10 * (epochs - 1)))
     path = dump(cfg, tmp_path / "config.py")
     for k, number in enumerate(numbers):
+        hold.touch()
         process, epoch = start(path, *(["--resume"] if k else [])), 2 * (k + 1)
         wait_for(lambda pid=process.pid, epoch=epoch: progress(tmp_path / "cut", pid) >= 10 * epoch + 5
                  and list((tmp_path / "cut").glob(f"epoch_{epoch}.pth.sha256")), process)
         process.send_signal(number)
+        hold.unlink()
         code = process.wait(60)
         if number == signal.SIGKILL:
             assert code == -number
@@ -141,7 +146,7 @@ def test_a_run_killed_again_and_again_resumes_to_the_weights_of_an_unkilled_one(
             status = json.loads((tmp_path / "cut" / "status.json").read_text())
             assert code == 128 + number and status["state"] == "preempted"
         assert not (tmp_path / "cut" / "result.json").exists()
-    command(path, "--resume")
+    command(path, "--resume", PYTHONPATH=str(ROOT))
     whole, cut = (checkpoint.load(tmp_path / name / f"epoch_{epochs}.pth") for name in ("whole", "cut"))
     for part in ("state_dict", "optimizer", "ema"):
         assert_equal_state(whole[part], cut[part])
