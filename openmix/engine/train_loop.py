@@ -204,7 +204,7 @@ class EpochLoop(BaseLoop):
             stop = stop or bool(runner.stop_signal.received)
         runner.call_hook("after_epoch", entry=entry, force=stop or last)
         if stop and not last:
-            raise Stopped(runner.stop_signal.received)
+            raise self.stopped()
 
     def stop(self):
         """Save in the middle of an epoch and leave."""
@@ -217,7 +217,12 @@ class EpochLoop(BaseLoop):
         own = gather(own) if self.runner.world_size > 1 else None  # methods may use statistics before they are averaged
         average_buffers(self.runner.model)
         save_run(self.runner, f"iter_{self._iter}.pth", own_buffers=own)
-        raise Stopped(self.runner.stop_signal.received)
+        raise self.stopped()
+
+    def stopped(self) -> Stopped:
+        """The signal is that of any process: all leave with the same status."""
+        number = torch.tensor(self.runner.stop_signal.received)
+        return Stopped(max(int(rank["signal"]) for rank in gather(dict(signal=number))))
 
     def not_finite(self) -> list[str]:
         """Names of tensors of the run's state that hold an infinity or a NaN."""

@@ -1,4 +1,4 @@
-"""Several processes: the same run, split. gloo on the CPU, started as a user starts it."""
+"""Several processes: the same run, split. gloo on the CPU."""
 import json
 import os
 import signal
@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from openmix.engine import checkpoint, run_checkpoints
 from openmix.engine.train_loop import Stopped
+from tests import forked
 from tests.engine.tiny import METHODS, ROOT, assert_equal_state, command, config, dump, losses, spec, train
 
 
@@ -43,10 +44,7 @@ leave_distributed()
 def ranks_agree(tmp_path, *cfgs):
     script = tmp_path / "check.py"
     script.write_text(CHECK_RANKS)
-    line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script),
-            *(str(dump(cfg, tmp_path / f"config_{k}.py")) for k, cfg in enumerate(cfgs))]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(line, capture_output=True, text=True, timeout=200, env=env)
+    done = forked.run_ranks(2, script, *(dump(cfg, tmp_path / f"config_{k}.py") for k, cfg in enumerate(cfgs)))
     agreed = done.stdout.count("RANKS-AGREE")
     assert done.returncode == 0 and agreed == 2 * len(cfgs), done.stdout[-1500:] + done.stderr[-3000:]
     assert "FutureWarning" not in done.stderr, done.stderr[-3000:]
@@ -94,27 +92,29 @@ def test_another_process_count_resumes_at_an_epochs_end_only(tmp_path):
     assert record["status"] == "done" and record["epochs"] == 2
 
 
-def start(path, *arguments, processes=1):
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHON": sys.executable,
-           "PYTHONPATH": str(ROOT)}
-    line = [sys.executable, str(ROOT / "tools/train.py"), str(path), *arguments] if processes == 1 else [
-        "bash", str(ROOT / "tools/dist_train.sh"), str(path), str(processes), *arguments]
-    return subprocess.Popen(line, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+def start(path, *arguments):
+    return forked.Process(ROOT / "tools/train.py", path, *arguments)
+
+
+def launch(path, processes):
+    """By the script that a user starts, each process a new interpreter."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHON": sys.executable}
+    return subprocess.Popen(["bash", str(ROOT / "tools/dist_train.sh"), str(path), str(processes)], env=env,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def wait_for(condition, process, seconds=120):
     end = time.monotonic() + seconds
     while not condition():
-        assert process.poll() is None, process.stderr.read()[-3000:]
+        assert process.poll() is None, (process.returncode, str(process.stderr)[-3000:])
         assert time.monotonic() < end, "timed out"
         time.sleep(0.02)
 
 
-def progress(folder, pid=None):
-    """The step that a run has come to; with ``pid``, 0 until that process has said so."""
+def progress(folder):
+    """The step that a run has come to."""
     try:
-        status = json.loads((folder / "status.json").read_text())
-        return status.get("step", 0) if pid in (None, status.get("pid")) else 0
+        return json.loads((folder / "status.json").read_text()).get("step", 0)
     except (FileNotFoundError, ValueError):
         return 0
 
@@ -135,8 +135,8 @@ def test_a_run_killed_again_and_again_resumes_to_the_weights_of_an_unkilled_one(
     for k, number in enumerate(numbers):
         hold.touch()
         process, epoch = start(path, *(["--resume"] if k else [])), 2 * (k + 1)
-        wait_for(lambda pid=process.pid, epoch=epoch: progress(tmp_path / "cut", pid) >= 10 * epoch + 5
-                 and list((tmp_path / "cut").glob(f"epoch_{epoch}.pth.sha256")), process)
+        wait_for((tmp_path / "cut" / f"epoch_{epoch}.pth").exists, process)
+        time.sleep(0.02 * (k + 1))  # some steps later
         process.send_signal(number)
         hold.unlink()
         code = process.wait(60)
@@ -146,7 +146,7 @@ def test_a_run_killed_again_and_again_resumes_to_the_weights_of_an_unkilled_one(
             status = json.loads((tmp_path / "cut" / "status.json").read_text())
             assert code == 128 + number and status["state"] == "preempted"
         assert not (tmp_path / "cut" / "result.json").exists()
-    command(path, "--resume", PYTHONPATH=str(ROOT))
+    command(path, "--resume")
     whole, cut = (checkpoint.load(tmp_path / name / f"epoch_{epochs}.pth") for name in ("whole", "cut"))
     for part in ("state_dict", "optimizer", "ema"):
         assert_equal_state(whole[part], cut[part])
@@ -155,12 +155,10 @@ def test_a_run_killed_again_and_again_resumes_to_the_weights_of_an_unkilled_one(
 def test_a_signal_to_one_rank_stops_all_at_the_same_step(tmp_path):
     cfg = config(tmp_path / "run", epochs=200, images=100)
     path = dump(cfg, tmp_path / "config.py")
-    process = start(path, processes=2)
-    wait_for(lambda: progress(tmp_path / "run") > 10, process)
-    workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
-    assert len(workers) == 2
-    os.kill(int(workers[1]), signal.SIGTERM)
-    process.wait(90)
+    ranks = forked.start_ranks(2, ROOT / "tools/train.py", path, "--launcher", "pytorch")
+    wait_for(lambda: progress(tmp_path / "run") > 10, ranks[0])
+    ranks[1].send_signal(signal.SIGTERM)
+    assert [rank.wait(90) for rank in ranks] == [128 + signal.SIGTERM] * 2
     status = json.loads((tmp_path / "run" / "status.json").read_text())
     assert status["state"] == "preempted", status
     saved = checkpoint.load(run_checkpoints.newest_valid(tmp_path / "run"))
@@ -169,7 +167,7 @@ def test_a_signal_to_one_rank_stops_all_at_the_same_step(tmp_path):
 
 def test_no_orphan_survives_a_launcher_that_was_killed(tmp_path):
     path = dump(config(tmp_path / "run", epochs=500, images=100), tmp_path / "config.py")
-    process = start(path, processes=2)
+    process = launch(path, 2)
     wait_for(lambda: progress(tmp_path / "run") > 10, process)
     workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
     process.kill()

@@ -2,10 +2,7 @@
 import atexit
 import copy
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -16,8 +13,10 @@ from mmengine.config import Config
 from openmix.engine.runner import Runner
 from openmix.models import build_net
 from openmix.registry import MIXUPS, required_keys
+from tests import forked
 
 ROOT = Path(__file__).resolve().parents[2]
+BACKBONE = dict(type="CifarResNet", depth=8)
 METHODS = [name for name in MIXUPS.known()]
 
 
@@ -25,7 +24,8 @@ def spec(name: str) -> dict:
     """A config of a registered method with default settings, or fewer where they take long."""
     if name == "RandomChoice":
         return dict(type=name, methods=[dict(type="AutoMix"), dict(type="CutMix", per_sample=True, prob=0.7)])
-    few = dict(TokenMix=dict(teacher=None, grid=4, extra=1), CoMixup=dict(sweeps=3, part=5))
+    few = dict(AlignMix=dict(iterations=5), CoMixup=dict(sweeps=3, part=5),
+               TokenMix=dict(teacher=None, grid=4, extra=1))
     if name not in few and "teacher" in required_keys(MIXUPS.get(name)):
         return dict(type=name, teacher=teacher())
     return dict(type=name, **few.get(name, {}))
@@ -34,7 +34,7 @@ def spec(name: str) -> dict:
 def backbone(mixup: dict) -> dict:
     """A network of seconds that a method can train: ResNet-8, or a transformer where it needs attention."""
     if MIXUPS.get(mixup["type"]).needs != "attention":
-        return dict(type="CifarResNet", depth=8)
+        return dict(BACKBONE)
     return dict(type="TimmModel", name="vit_tiny_patch16_224", img_size=32, patch_size=8, embed_dim=16, depth=2,
                 num_heads=2)
 
@@ -87,14 +87,13 @@ def losses(work_dir) -> dict:
     return actual
 
 
-def command(*arguments, processes=1, timeout=300, check=True, **environment):
-    """Run tools/train.py (or a script) in ``processes`` processes on the CPU."""
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHON": sys.executable, **environment}
+def command(*arguments, processes=1, check=True):
+    """Run tools/train.py in ``processes`` processes on the CPU."""
+    line = [ROOT / "tools/train.py", *arguments]
     if processes > 1:
-        line = ["bash", str(ROOT / "tools/dist_train.sh"), str(arguments[0]), str(processes), *map(str, arguments[1:])]
+        done = forked.run_ranks(processes, *line, "--launcher", "pytorch")
     else:
-        line = [sys.executable, str(ROOT / "tools/train.py"), *map(str, arguments)]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=timeout, env=env, cwd=ROOT)
+        done = forked.run(*line)
     if check and done.returncode != 0:
         raise AssertionError(f"{line} ended with {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
     return done
