@@ -1,8 +1,9 @@
 """What tests share: a small residual-style network, a slow criterion, batches, and guards of the random state."""
 import os
+import signal
 from contextlib import contextmanager
 
-import mmengine  # noqa: F401  before the workers start: its first import on a machine writes a cache of yapf
+import mmengine.config.config  # before the workers start: its first import on a machine writes a cache of yapf
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,10 @@ from torch import nn
 from openmix.target import Target
 
 torch.set_num_threads(1)
+mmengine.config.config.FormatCode = lambda text, **_: (text, True)  # another tenth: yapf sets the config that is logged
 os.fsync = lambda handle: None  # a sixth of the time of short trainings; tests need not survive a power loss
+for number in (signal.SIGINT, signal.SIGHUP):  # a shell ignores them in the background, and what tests start would, too
+    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 pytest.register_assert_rewrite("tests.mixups.contract")
 CLASSES = 10
 

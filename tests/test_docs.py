@@ -12,7 +12,6 @@ import os
 import re
 import runpy
 import shlex
-import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -33,6 +32,7 @@ from openmix.engine.hooks import DEFAULT_HOOKS
 from openmix.engine.optim import optimizers as optim
 from openmix.engine.optim import schedules
 from openmix.registry import BACKBONES, DATASETS, EVALUATORS, HOOKS, LOSSES, MIXUPS
+from tests import forked
 
 REGISTRIES = (BACKBONES, DATASETS, EVALUATORS, HOOKS, LOSSES, MIXUPS)
 ROOT = Path(__file__).resolve().parent.parent
@@ -214,10 +214,8 @@ def test_the_method_of_the_example_passes_its_test_and_the_contract(folder):
     write_files(path, folder)
     (words,) = [words for words in commands(path) if "pytest" in words]
     words = [str(folder / w) if w.startswith("my_") and "/" in w else w for w in words[words.index("python") + 1:]]
-    env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-    env |= dict(PYTHONPATH=f"{folder}{os.pathsep}{ROOT}", OMP_NUM_THREADS="1")
-    done = subprocess.run([sys.executable, *words, "-p", "no:cacheprovider"], cwd=ROOT, env=env, capture_output=True,
-                          text=True, timeout=300)
+    own = {name: None for name in os.environ if name.startswith("PYTEST")}
+    done = forked.run(*words, "-p", "no:cacheprovider", cwd=ROOT, PYTHONPATH=str(folder), **own)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     passed = int(re.search(r"(\d+) passed", done.stdout)[1])
     assert passed > 30, "the contract tests did not take the method up"

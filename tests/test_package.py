@@ -156,11 +156,24 @@ def test_an_installed_wheel_goes_from_a_grid_to_its_table_in_an_empty_folder(com
 
 
 def test_an_installed_wheel_lists_checks_itself_and_finds_its_grids(command, installed):
-    assert "CutMix" in command("list mixups") and "shapes/r20_mixup" in command("list configs shapes")
-    assert f"in {installed}" in command("doctor").replace("~", str(Path.home()))
-    assert "12 runs" in command("sweep make shapes")
-    assert len(command("sweep run shapes --dry-run").splitlines()) == 12
-    assert "did you mean shapes/r20_mixup?" in command("train shapes/r20_mixpu", 2)
+    """The first by the command, the others in one process that calls it."""
+    assert "CutMix" in command("list mixups")
+    lines = ["list configs shapes", "doctor", "sweep make shapes", "sweep run shapes --dry-run",
+             "train shapes/r20_mixpu"]
+    code = f"""
+from contextlib import redirect_stderr
+import sys
+from openmix.cli import main
+for line in {lines}:
+    with redirect_stderr(sys.stdout):
+        print(main(line.split()), end="NEXT")
+"""
+    configs, doctor, made, dry_run, wrong = python(code, installed, command.folder).split("NEXT")[:-1]
+    assert "shapes/r20_mixup" in configs
+    assert f"in {installed}" in doctor.replace("~", str(Path.home()))
+    assert "12 runs" in made
+    assert len(dry_run.splitlines()) == 12 + 1 and dry_run.endswith("\n0")
+    assert "did you mean shapes/r20_mixup?" in wrong and wrong.endswith("\n2")
 
 
 def test_an_installed_wheel_trains_a_shipped_config_by_its_name(command):

@@ -21,6 +21,7 @@ from openmix.engine import checkpoint
 from openmix.engine.config import options
 from openmix.engine.config.load import load_config
 from openmix.engine.distributed import launch
+from tests import forked
 from tests.console import main, write
 from tests.engine.tiny import ROOT, assert_equal_state, config, train
 
@@ -418,10 +419,8 @@ def test_testing_leaves_the_runs_files_alone(finished):
 
 def test_two_processes_test_each_image_once(finished, tmp_path):
     path, folder = finished
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHON": sys.executable}
-    line = ["bash", str(ROOT / "tools/dist_test.sh"), str(path), "2", str(folder / "best.pth"), "--work-dir",
-            str(tmp_path / "test"), "--out", str(tmp_path / "two.json")]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=200, env=environment)
+    done = forked.run_ranks(2, ROOT / "tools/test.py", path, folder / "best.pth", "--launcher", "pytorch", "--work-dir",
+                            tmp_path / "test", "--out", tmp_path / "two.json")
     assert done.returncode == 0, done.stderr[-3000:]
     assert main("test", path, folder / "best.pth", "--work-dir", tmp_path / "one", "--out", tmp_path / "one.json") == 0
     one, two = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "two"))

@@ -1,8 +1,5 @@
 """What a mixing method remembers of earlier batches is part of a run's state, for each process its own."""
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -11,7 +8,8 @@ from openmix.engine import checkpoint
 from openmix.engine.distributed.launch import gather
 from openmix.engine.train_loop import Stopped
 from openmix.mixups import RecursiveMix
-from tests.engine.tiny import ROOT, config, dump, train
+from tests import forked
+from tests.engine.tiny import config, dump, train
 
 TWO_PROCESSES = '''
 import os, shutil, sys
@@ -21,7 +19,6 @@ import torch.distributed as dist
 from openmix.engine import checkpoint
 from openmix.engine.config.load import load_config
 from openmix.engine.train_loop import Stopped
-from openmix.mixups import RecursiveMix
 from openmix.mixups import RecursiveMix
 from tests.engine.tiny import assert_equal_state, train
 
@@ -79,10 +76,7 @@ def test_a_run_of_two_processes_cut_in_mid_epoch_goes_on_bit_by_bit(tmp_path):
     cfg = config(tmp_path / "x", mixup=dict(type="RecursiveMix"), custom_hooks=[], sync_bn=True,
                  val_cfg=None, val_dataloader=None, val_evaluator=None)
     (tmp_path / "check.py").write_text(TWO_PROCESSES)
-    line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2",
-            str(tmp_path / "check.py"), str(dump(cfg, tmp_path / "config.py")), str(tmp_path)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(line, capture_output=True, text=True, timeout=200, env=env)
+    done = forked.run_ranks(2, tmp_path / "check.py", dump(cfg, tmp_path / "config.py"), tmp_path)
     assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-6000:]
     assert "BIT-EQUAL" in done.stdout and "STATISTICS-TOO" in done.stdout
 

@@ -48,7 +48,7 @@ def straight_and_cut(tmp_path, *cuts, **options):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_cut_at_the_end_of_an_epoch_in_its_middle_and_before_the_last_step_equals_the_straight_one(
-        tmp_path, method):
+        tmp_path, method, four_layers):
     (whole, whole_losses), (parts, parts_losses) = straight_and_cut(tmp_path, 4, 6, 7, mixup=method)
     for part in PARTS:
         assert_equal_state(whole[part], parts[part])

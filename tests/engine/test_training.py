@@ -45,7 +45,7 @@ def test_the_loss_falls_and_the_record_is_complete(tmp_path):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_trains_validates_and_reports_its_networks(tmp_path, method):
+def test_every_method_trains_validates_and_reports_its_networks(tmp_path, method, four_layers):
     cfg = config(tmp_path, mixup=method, epochs=1)
     cfg.default_hooks.preview = dict(interval=1, count=4)
     runner = train(cfg)

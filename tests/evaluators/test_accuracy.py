@@ -99,6 +99,6 @@ def test_processes_add_up(batch, tmp_path):
     logits, labels = batch
     with mp.Manager() as manager:
         results = manager.dict()
-        mp.spawn(worker, (tmp_path / "store", logits, labels, results), nprocs=2)
+        mp.start_processes(worker, (tmp_path / "store", logits, labels, results), nprocs=2, start_method="fork")
         expected = dict(top1=counted(logits, labels, 1), top5=counted(logits, labels, 5), count=103)
         assert results[0] == results[1] == expected

@@ -119,7 +119,7 @@ def test_processes_add_up_although_one_has_no_image(batch, tmp_path):
         evaluator.update(*batch)
     with mp.Manager() as manager:
         results = manager.dict()
-        mp.spawn(worker, (tmp_path / "store", *batch, results), nprocs=3)
+        mp.start_processes(worker, (tmp_path / "store", *batch, results), nprocs=3, start_method="fork")
         assert results[0] == results[1] == results[2]
         calibration, classes = results[0]
         assert calibration == pytest.approx(alone[0].compute()) and classes == alone[1].compute()

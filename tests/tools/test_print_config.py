@@ -1,19 +1,17 @@
 """tools/print_config.py: the config that a run would read."""
-import subprocess
-import sys
 from pathlib import Path
 
 from mmengine.config import Config
 
 from openmix.engine.config.load import load_config
 from openmix.workdir import config_hash
+from tests import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def tool(*arguments):
-    return subprocess.run([sys.executable, str(ROOT / "tools" / "print_config.py"), *arguments], cwd=ROOT,
-                          capture_output=True, text=True, timeout=120)
+    return forked.run(ROOT / "tools" / "print_config.py", *arguments, cwd=ROOT)
 
 
 def test_what_is_printed_is_a_config_with_the_options_in_it(tmp_path):

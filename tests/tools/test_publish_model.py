@@ -1,8 +1,6 @@
 """tools/publish_model.py: weights to hand out."""
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,14 +10,14 @@ import openmix
 from openmix.datasets import Shapes
 from openmix.engine.config.check import check_config
 from openmix.models import build_net
+from tests import forked
 from tests.engine.tiny import config, train
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def tool(*arguments):
-    return subprocess.run([sys.executable, str(ROOT / "tools" / "publish_model.py"), *map(str, arguments)],
-                          capture_output=True, text=True, timeout=120)
+    return forked.run(ROOT / "tools" / "publish_model.py", *arguments)
 
 
 @pytest.fixture(scope="module")

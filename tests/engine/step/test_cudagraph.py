@@ -52,7 +52,7 @@ def no_shortcuts(monkeypatch):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_captured_training_is_the_eager_one_and_reads_nothing_from_the_device(method, tmp_path):
+def test_captured_training_is_the_eager_one_and_reads_nothing_from_the_device(method, tmp_path, four_layers):
     drawn = MIXUPS.build(spec(method)).draw(10, (32, 32), torch.Generator().manual_seed(0))
     length = 2 if all(isinstance(value, torch.Tensor) for value in drawn.values()) else 4  # some: choices of the host
     eager, _ = epochs(tmp_path, method, "eager", epochs=length)

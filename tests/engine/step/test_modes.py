@@ -79,7 +79,7 @@ def run(loop):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_step_compiles_to_one_graph_a_program_and_trains_as_the_eager_one(tmp_path, method):
+def test_a_step_compiles_to_one_graph_a_program_and_trains_as_the_eager_one(tmp_path, method, four_layers):
     torch._dynamo.reset()
     spec = dict(type="PuzzleMix", blocks=(2, 4)) if method == "PuzzleMix" else method  # finer grids trace for minutes
     eager = run(build(tmp_path / "eager", spec, images=30))

@@ -67,7 +67,7 @@ def step_on_gpu(method, optimizer="SGD"):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_no_value_is_read_and_nothing_copied_between_host_and_device(method, monkeypatch):
+def test_no_value_is_read_and_nothing_copied_between_host_and_device(method, monkeypatch, four_layers):
     mode, step, here, average = step_on_gpu(spec(method))
     monkeypatch.setattr(probes, "input_gradient", lambda net, images, labels, criterion: images.mean(1).abs())
     monkeypatch.setattr(probes, "clean_pass", lambda net, images, *_: (net(images), images.mean(1).abs()))
