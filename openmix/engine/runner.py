@@ -4,13 +4,9 @@ mmengine gives the parts a run is composed of: configuration, hooks, message hub
 ours: how processes start on any device, what is saved (plain data, checksummed, written atomically) and how a run
 resumes, ends and reports.
 """
-import contextlib
 import os
-import shutil
 import time
-import warnings
 from datetime import datetime, timezone
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,7 +18,7 @@ from mmengine.runner.priority import get_priority
 from .. import workdir
 from ..errors import is_input_error, mark, reading_input
 from ..registry import LOOPS, MODELS, SCOPE
-from . import agreement, build, precision, summary
+from . import agreement, build, closing, precision, summary
 from .config.check import check_config
 from .config.plain import config_text, plain_config
 from .distributed import launch, signals, slurm
@@ -76,7 +72,7 @@ class Runner:
                 with workdir.naming(self.work_dir):
                     self.open_logs()
             except BaseException:
-                self.withdraw()
+                closing.withdraw(self)
                 raise
 
     @classmethod
@@ -199,7 +195,7 @@ class Runner:
         try:
             lock = workdir.Lock(self.work_dir, self.rank, wait=2)
         except workdir.InUse:
-            self.withdraw()
+            closing.withdraw(self)
             raise
         with self.stop_signal, lock:
             if not self.goes_on:
@@ -220,12 +216,12 @@ class Runner:
                 raise
             except BaseException as error:
                 if is_input_error(error) and getattr(error, "errno", None) not in workdir.DISK:
-                    self.refuse(error, lock)
+                    closing.refuse(self, error, lock)
                 else:
                     self.set_status("failed", reason=f"{type(error).__name__}: {error}")
                 raise
             finally:
-                self.close()
+                closing.close(self)
         return self.model
 
     def _train(self):
@@ -256,51 +252,12 @@ class Runner:
             workdir.write_json(Path(self.work_dir) / "env.json", info)
         self.write_config()
 
-    def refuse(self, error: Exception, lock) -> None:
-        """Record why a start was refused; a run that is in the work dir already stays as it was."""
-        if self.begun or not self.goes_on:
-            self.set_status("invalid", reason=str(error))
-        else:
-            lock.release(untouched=True)
-        if not self.begun:
-            self.withdraw()
-
-    def withdraw(self) -> None:
-        """Remove the folder of logs of a start that was refused; no other run or process writes there."""
-        if self.log_dir is None:
-            return
-        self.close()
-        shutil.rmtree(self.log_dir, ignore_errors=True)
-        if not self.cfg.get("train_cfg"):
-            with contextlib.suppress(OSError):  # logs of other evaluations
-                os.rmdir(os.path.dirname(self.log_dir))
-
-    def close(self) -> None:
-        """Let go of what a run has open, however it ended: the bar, decoding processes, trackers, log files.
-
-        What fails in that is a warning: it changes nothing of how the run ended.
-        """
-        named = self.evaluations.loops.values() if self.evaluations else ()
-        loops = (self.train_loop, self.val_loop, self.test_loop, *named)
-        steps = [hook.close_run for hook in self.hooks if hasattr(hook, "close_run")]
-        steps += [loop.dataloader.close for loop in loops if hasattr(getattr(loop, "dataloader", None), "close")]
-        if hasattr(self, "visualizer"):
-            steps += [self.visualizer.close, partial(parts.forget, self.experiment_name, type(self.visualizer))]
-        if hasattr(self, "logger"):
-            steps += [partial(parts.close_files, self.logger, self.log_dir)]
-        for step in steps:
-            try:
-                step()
-            except Exception as error:
-                warnings.warn(f"the run has ended; closing what it had open failed: {type(error).__name__}: {error}",
-                              stacklevel=2)
-
     def test(self) -> dict:
         """The evaluations of the config, of the weights in ``load_from``: {name: record}, see :func:`record`."""
         try:
             return self._test()
         finally:
-            self.close()
+            closing.close(self)
 
     def _test(self) -> dict:
         try:
@@ -310,7 +267,7 @@ class Runner:
                 self.call_hook("before_run")
                 load_or_resume(self)
         except (ValueError, TypeError, FileNotFoundError):
-            self.withdraw()
+            closing.withdraw(self)
             raise
         records = {}
         if self.test_loop is not None:
