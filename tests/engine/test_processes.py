@@ -13,7 +13,14 @@ from mmengine.config import Config
 from openmix.engine import checkpoint, run_checkpoints
 from openmix.engine.train_loop import Stopped
 from tests import forked
-from tests.engine.tiny import METHODS, ROOT, assert_equal_state, command, config, dump, losses, spec, train
+from tests.engine import tiny
+from tests.engine.tiny import METHODS, ROOT, assert_equal_state, command, dump, losses, spec, train
+
+pytestmark = pytest.mark.usefixtures("four_layers")
+
+
+def config(*arguments, imports=(), **changes):
+    return tiny.config(*arguments, custom_imports=dict(imports=["tests.engine.four_layers", *imports]), **changes)
 
 
 def logged(folder):
@@ -98,7 +105,8 @@ def start(path, *arguments):
 
 def launch(path, processes):
     """By the script that a user starts, each process a new interpreter."""
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHON": sys.executable}
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHON": sys.executable,
+           "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(["bash", str(ROOT / "tools/dist_train.sh"), str(path), str(processes)], env=env,
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -129,7 +137,7 @@ def test_a_run_killed_again_and_again_resumes_to_the_weights_of_an_unkilled_one(
         options["mixup"] = dict(spec(method), method=dict(type="ManifoldMix"), hints=[["layer2", "layer2"]])
     train(config(tmp_path / "whole", **options))
     hold = tmp_path / "hold"  # the last epoch waits for the signal, which comes late where the machine is busy
-    cfg = config(tmp_path / "cut", **options, custom_imports=dict(imports=["tests.engine.hold"]))
+    cfg = config(tmp_path / "cut", **options, imports=["tests.engine.hold"])
     cfg.custom_hooks.append(dict(type="Hold", file=str(hold), step=10 * (epochs - 1)))
     path = dump(cfg, tmp_path / "config.py")
     for k, number in enumerate(numbers):

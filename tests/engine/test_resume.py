@@ -12,6 +12,8 @@ from openmix.engine.train_loop import Stopped
 from openmix.registry import BACKBONES
 from tests.engine.tiny import METHODS, assert_equal_state, config, losses, spec, train
 
+pytestmark = pytest.mark.usefixtures("four_layers")
+
 PARTS = ("state_dict", "optimizer", "ema")
 LAST = "epoch_2.pth"
 
@@ -48,7 +50,7 @@ def straight_and_cut(tmp_path, *cuts, **options):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_cut_at_the_end_of_an_epoch_in_its_middle_and_before_the_last_step_equals_the_straight_one(
-        tmp_path, method, four_layers):
+        tmp_path, method):
     (whole, whole_losses), (parts, parts_losses) = straight_and_cut(tmp_path, 4, 6, 7, mixup=method)
     for part in PARTS:
         assert_equal_state(whole[part], parts[part])
@@ -76,7 +78,7 @@ def test_samix_p_trains_with_the_frozen_block_and_teacher_of_a_finished_run(tmp_
         assert_equal_state(whole[part], parts[part])
     assert whole_losses == parts_losses
     frozen = [key for key in source if key.startswith(("mixup.block.", "mixup.teacher.", "mixup.head_mix_k."))]
-    assert len(frozen) > 50 and all(torch.equal(whole["state_dict"][key], source[key]) for key in frozen)
+    assert len(frozen) > 30 and all(torch.equal(whole["state_dict"][key], source[key]) for key in frozen)
     assert not torch.equal(whole["state_dict"]["net.head.fc.weight"], source["net.head.fc.weight"])
 
 

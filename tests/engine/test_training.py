@@ -23,6 +23,8 @@ from openmix.plan import PlanRow
 from openmix.registry import HOOKS
 from tests.engine.tiny import METHODS, config, train
 
+pytestmark = pytest.mark.usefixtures("four_layers")
+
 
 def result(folder) -> dict:
     return json.loads((Path(folder) / "result.json").read_text())
@@ -45,7 +47,7 @@ def test_the_loss_falls_and_the_record_is_complete(tmp_path):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_trains_validates_and_reports_its_networks(tmp_path, method, four_layers):
+def test_every_method_trains_validates_and_reports_its_networks(tmp_path, method):
     cfg = config(tmp_path, mixup=method, epochs=1)
     cfg.default_hooks.preview = dict(interval=1, count=4)
     runner = train(cfg)

@@ -13,6 +13,7 @@ import torch
 from openmix.engine import checkpoint, run_checkpoints
 from openmix.results.records import read_records
 from openmix.sweep import rerun
+from tests import forked
 from tests.engine.tiny import config
 from tests.results.fake_runs import write_run
 
@@ -20,8 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def tool(*arguments, cwd):
-    return subprocess.run([sys.executable, str(ROOT / "tools" / "rerun.py"), *map(str, arguments)],
-                          capture_output=True, text=True, timeout=300, cwd=cwd)
+    return forked.run(ROOT / "tools" / "rerun.py", *arguments, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +31,7 @@ def again(tmp_path_factory):
     cfg = config("unused", env_cfg=dict(amp="off", channels_last=False, num_threads=1))
     cfg.pop("work_dir")
     cfg.dump(str(home / "mine.py"))
-    line = [sys.executable, str(ROOT / "tools" / "train.py"), "mine.py", "--seed", "5", "--work-dir", "runs/mine/seed5"]
-    done = subprocess.run(line, cwd=home, capture_output=True, text=True, timeout=300)
+    done = forked.run(ROOT / "tools" / "train.py", "mine.py", "--seed", "5", "--work-dir", "runs/mine/seed5", cwd=home)
     assert done.returncode == 0, done.stderr
     return home, tool("runs/mine", cwd=home)
 

@@ -14,6 +14,8 @@ from openmix.registry import MIXUPS
 from tests.engine.step.tape import Tape, remade
 from tests.engine.tiny import METHODS, config, spec
 
+pytestmark = pytest.mark.usefixtures("four_layers")
+
 
 def epochs(tmp_path, method, form, epochs=4, optim_wrapper=None, tape=Tape, **changes):
     """Train with the eager or the (taped) captured form; the loop, and what was said."""
@@ -52,7 +54,7 @@ def no_shortcuts(monkeypatch):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_captured_training_is_the_eager_one_and_reads_nothing_from_the_device(method, tmp_path, four_layers):
+def test_captured_training_is_the_eager_one_and_reads_nothing_from_the_device(method, tmp_path):
     drawn = MIXUPS.build(spec(method)).draw(10, (32, 32), torch.Generator().manual_seed(0))
     length = 2 if all(isinstance(value, torch.Tensor) for value in drawn.values()) else 4  # some: choices of the host
     eager, _ = epochs(tmp_path, method, "eager", epochs=length)

@@ -10,6 +10,8 @@ from openmix.registry import MIXUPS
 from tests.engine.step.tape import remade
 from tests.engine.tiny import METHODS, config
 
+pytestmark = pytest.mark.usefixtures("four_layers")
+
 
 def build(tmp_path, method="MixUp", images=60, **changes):
     cfg = config(tmp_path, mixup=method, epochs=2, images=images, custom_hooks=[], val_cfg=None, val_dataloader=None,
@@ -79,7 +81,7 @@ def run(loop):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_step_compiles_to_one_graph_a_program_and_trains_as_the_eager_one(tmp_path, method, four_layers):
+def test_a_step_compiles_to_one_graph_a_program_and_trains_as_the_eager_one(tmp_path, method):
     torch._dynamo.reset()
     spec = dict(type="PuzzleMix", blocks=(2, 4)) if method == "PuzzleMix" else method  # finer grids trace for minutes
     eager = run(build(tmp_path / "eager", spec, images=30))

@@ -19,6 +19,8 @@ from openmix.models import Classifier
 from openmix.plan import Plan
 from tests.engine.tiny import METHODS, backbone, spec
 
+pytestmark = pytest.mark.usefixtures("four_layers")
+
 CUDA = torch.device("cuda", 0)
 
 
@@ -67,7 +69,7 @@ def step_on_gpu(method, optimizer="SGD"):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_no_value_is_read_and_nothing_copied_between_host_and_device(method, monkeypatch, four_layers):
+def test_no_value_is_read_and_nothing_copied_between_host_and_device(method, monkeypatch):
     mode, step, here, average = step_on_gpu(spec(method))
     monkeypatch.setattr(probes, "input_gradient", lambda net, images, labels, criterion: images.mean(1).abs())
     monkeypatch.setattr(probes, "clean_pass", lambda net, images, *_: (net(images), images.mean(1).abs()))
