@@ -202,9 +202,10 @@ class EpochLoop(BaseLoop):
         runner.history.append(entry)
         if runner.world_size == 1:  # several processes agree at the next step on what came during evaluation
             stop = stop or bool(runner.stop_signal.received)
+        stopped = self.stopped() if stop and not last else None  # before one of them may fail to save
         runner.call_hook("after_epoch", entry=entry, force=stop or last)
-        if stop and not last:
-            raise self.stopped()
+        if stopped:
+            raise stopped
 
     def stop(self):
         """Save in the middle of an epoch and leave."""
@@ -216,8 +217,9 @@ class EpochLoop(BaseLoop):
         own = {name: b for name, b in unwrap(self.runner.model).named_buffers() if b.is_floating_point()}
         own = gather(own) if self.runner.world_size > 1 else None  # methods may use statistics before they are averaged
         average_buffers(self.runner.model)
+        stopped = self.stopped()
         save_run(self.runner, f"iter_{self._iter}.pth", own_buffers=own)
-        raise self.stopped()
+        raise stopped
 
     def stopped(self) -> Stopped:
         """The signal is that of any process: all leave with the same status."""
