@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from openmix.target import Target
+from tests import forked
 
 torch.set_num_threads(1)
 mmengine.config.config.FormatCode = lambda text, **_: (text, True)  # another tenth: yapf sets the config that is logged
@@ -22,6 +23,12 @@ CLASSES = 10
 if not torch._C._dispatch_has_kernel_for_dispatch_key("aten::_standard_gamma", "Meta"):  # torch before 2.12 or so
     META = torch.library.Library("aten", "IMPL", "Meta")
     META.impl("_standard_gamma", lambda shapes, generator=None: torch.empty_like(shapes))
+
+
+def pytest_configure(config):
+    """One process forks for all workers of pytest."""
+    if getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput"):
+        forked.server()
 
 
 def pytest_xdist_auto_num_workers(config):

@@ -7,6 +7,7 @@ itself (imports, hash seeds, launchers, variables that torch reads when it is im
 import atexit
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -96,46 +97,59 @@ def run_ranks(count, *arguments, timeout=200, **environment) -> subprocess.Compl
 
 # -- the process that forks ------------------------------------------------------------------------------------------
 
+ADDRESS = "OPENMIX_TESTS_FORKED"
+
 
 @cache
-def server():
-    process = subprocess.Popen([sys.executable, "-m", "tests.forked"], cwd=ROOT, stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True, env={
-                                   **os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""})
-    atexit.register(process.communicate)  # the end of its input is its end
-    return process
+def server() -> str:
+    """The address of the process that forks; it is started by the first who asks, or before the workers of pytest."""
+    if ADDRESS not in os.environ:
+        folder = tempfile.TemporaryDirectory()
+        address = str(Path(folder.name, "socket"))
+        with socket.socket(socket.AF_UNIX) as door:  # requests wait in it until all is imported
+            door.bind(address)
+            door.listen(64)
+            process = subprocess.Popen([sys.executable, "-m", "tests.forked", str(door.fileno())], cwd=ROOT,
+                                       stdin=subprocess.PIPE, pass_fds=[door.fileno()], env={
+                                           **os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""})
+        os.environ[ADDRESS] = address
+        atexit.register(folder.cleanup)
+        atexit.register(process.communicate)  # the end of its input is its end
+    return os.environ[ADDRESS]
 
 
 def ask(**request):
-    process = server()
-    process.stdin.write(json.dumps(request) + "\n")
-    process.stdin.flush()
-    return json.loads(process.stdout.readline())
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(server())
+        with connection.makefile("rw") as stream:
+            stream.write(json.dumps(request) + "\n")
+            stream.flush()
+            return json.loads(stream.readline())
 
 
-def serve():
+def serve(door):
     import torch._dynamo  # noqa: F401  what a training imports in the end
     import torchvision  # noqa: F401
 
     import openmix.engine.runner  # noqa: F401
     from openmix import cli  # noqa: F401
 
-    answers = os.fdopen(os.dup(1), "w")
     running = set()
-    for line in sys.stdin:
-        request = json.loads(line)
-        if "poll" in request:
-            pid, status = os.waitpid(request["poll"], os.WNOHANG)
-            answer = os.waitstatus_to_exitcode(status) if pid else None
-            running -= {pid}
-        else:
-            answer = os.fork()
-            if not answer:
-                answers.close()
-                be_a_new_process(**request)
-            running.add(answer)
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+    while sys.stdin not in select.select([sys.stdin, door], [], [])[0]:
+        with door.accept()[0] as connection, connection.makefile("rw") as stream:
+            request = json.loads(stream.readline())
+            if "poll" in request:
+                pid, status = os.waitpid(request["poll"], os.WNOHANG)
+                answer = os.waitstatus_to_exitcode(status) if pid else None
+                running -= {pid}
+            else:
+                answer = os.fork()
+                if not answer:
+                    connection.close()
+                    door.close()
+                    be_a_new_process(**request)
+                running.add(answer)
+            stream.write(json.dumps(answer) + "\n")
     for pid in running:
         os.kill(pid, signal.SIGKILL)
 
@@ -186,4 +200,4 @@ def be_a_new_process(arguments, env, cwd, outputs):
 
 
 if __name__ == "__main__":
-    serve()
+    serve(socket.socket(fileno=int(sys.argv[1])))

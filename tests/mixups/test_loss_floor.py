@@ -19,7 +19,7 @@ from openmix.target import as_sources, as_target, mix_target
 
 from .contract import batch, both, cases, generator, make, trace
 
-CLASSES, N, STEPS = 10, 14, 50
+CLASSES, N, STEPS = 10, 14, 30
 every = pytest.mark.parametrize("name", [case.values[0] for case in cases(dict(default={}))
                                          if make(case.values[0]).sums_to_one])
 batch_only = pytest.mark.parametrize("name", [case.values[0] for case in cases(dict(default={}), batch)])
@@ -85,7 +85,7 @@ def overfitted(make_net):
         losses, floors, past = [], [], None
         for step in range(STEPS):
             draws = method.draw(N, (32, 32), generator(step))
-            late = step >= STEPS // 2
+            late = step >= STEPS * 2 // 3
             if late or not method.permutes:  # labels may be those of earlier batches
                 past = mixed_labels(method, images, labels, draws, net, past)
             actual, _, calls = trace(method, net, images, labels, SoftCrossEntropy(), draws)
