@@ -1,4 +1,5 @@
 """The package as it is installed: light to import, complete, typed, with its configs."""
+import fcntl
 import os
 import shutil
 import subprocess
@@ -61,8 +62,21 @@ def test_every_folder_with_code_is_a_package():
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """A folder into which a wheel of this checkout was installed, with a config that a sweep had left in it."""
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("target")
+    """A folder into which a wheel of this checkout was installed, with a config that a sweep had left in it.
+
+    The first worker of pytest that asks makes it, for all.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    target = shared / "installed"
+    with open(shared / "installed.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            install(tmp_path_factory.mktemp("source"), target)
+    return target
+
+
+def install(source, target):
     for name in ("openmix", "configs"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     (source / "configs/sweeps/mine").mkdir(parents=True)
@@ -78,7 +92,6 @@ def installed(tmp_path_factory):
             "--no-compile", "--target", str(target), str(wheel)]
     done = subprocess.run(line, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
-    return target
 
 
 def test_a_wheel_holds_all_code_all_configs_and_the_marker_of_types(installed):
