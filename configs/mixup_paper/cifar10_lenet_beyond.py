@@ -1,5 +1,6 @@
 # Measured after cifar10_lenet_between: Table 3, black box, with images made by the gradient of another ERM network,
-# seed 1 of the sweep mixup_paper_between_small; and what is beyond the paper. Added to a finished run of that sweep by
+# seed 1 of the sweep mixup_paper_between_small (for runs of seed 1, which start from its weights, change .../seed1 to
+# .../seed0 with --cfg-options); and what is beyond the paper. Added to a finished run of that sweep by
 # openmix test mixup_paper/cifar10_lenet_beyond CHECKPOINT --write
 # and for a run of mixup, whose method is part of its config, with
 # --cfg-options model.mixup.type=MixUp model.mixup.pairing=perm
