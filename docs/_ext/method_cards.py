@@ -2,9 +2,7 @@
 
 Pages and pictures are made at build time in reference/methods/, from what the classes state.
 """
-import contextlib
 import inspect
-import io
 import re
 from pathlib import Path
 
@@ -66,22 +64,34 @@ def gallery(pictures: dict[str, str | None]) -> str:
     tiles = "\n\n".join(f"[![{name}]({picture})]({name}.myst)" if picture else f"[{name}]({name}.myst)"
                         for name, picture in pictures.items())
     intro = ("Each row shows an image, its partner, the mask of the image, the mixture and the weights of its labels. "
-             "Networks are small and untrained here, so masks that depend on one mean little. `openmix show` draws the "
-             "same with your images and a trained network. A click opens the card of a method.")
+             "Networks are small and were trained for seconds, on each of these things in each scene. What a method "
+             "itself learns, as AutoMix does, is untrained here. `openmix show` draws the same with your images and a "
+             "trained network. A click opens the card of a method.")
     names = "\n".join(pictures)
     return (f"# Gallery of methods\n\n{intro}\n\n:::{{container}} gallery\n{tiles}\n:::\n\n"
             f"```{{toctree}}\n:hidden:\n\n{names}\n```\n")
 
 
 def draw(name: str, path: Path) -> bool:
-    """Draw the picture of a method with ``openmix show``, unless one is there that is newer than the method."""
-    from openmix.cli import main
+    """Draw the picture of a method as ``openmix show`` does, unless one is there that is newer than the method."""
+    import drawings
+    import torch
+    from trained import SIDE, prepare
+
+    from openmix.cli.show import method_samples
     from openmix.registry import MIXUPS
+    from openmix.visualization import gallery
 
     if path.exists() and path.stat().st_mtime > Path(inspect.getfile(MIXUPS.get(name))).stat().st_mtime:
         return True
-    with contextlib.redirect_stdout(io.StringIO()):
-        return main(["show", name, "--dataset", "Shapes", "--count", "1", "--out", str(path)]) == 0
+    torch.manual_seed(0)
+    names = list(drawings.DRAWINGS)
+    try:
+        samples = method_samples(name, prepare(name), drawings.images(SIDE), torch.arange(len(names)), names, 1)
+    except ImportError:
+        return False
+    gallery.save(gallery.draw(samples), path)
+    return True
 
 
 def write(path: Path, text: str) -> None:

@@ -10,9 +10,10 @@ import sys
 
 from ..arguments import Parser, seed, typed_path
 
-BATCH = 8
+BATCH, CLASSES = 8, 10  # images; outputs of a network that is not trained, as of the teacher in Distill's example
 SMALL = dict(type="CifarResNet", depth=20)
 ATTENTION = dict(type="TimmModel", name="vit_tiny_patch16_224", patch_size=4, embed_dim=96, depth=4, num_heads=3)
+UNCHANGED, SPREAD = ((0.0,), (1.0,)), ((0.5,), (0.25,))  # mean and standard deviation
 
 
 def make_parser(prog: str | None = None) -> Parser:
@@ -23,7 +24,8 @@ def make_parser(prog: str | None = None) -> Parser:
     parser.add_argument("--data-root", type=typed_path, help="its folder")
     parser.add_argument("--checkpoint", type=typed_path, metavar="FILE",
                         help="trained network for the methods that need one: work dir, checkpoint or published file; "
-                             "without it the network is small and untrained, and masks made of it mean little")
+                             "a run that trained the method shows what it has learned; without it the network is small "
+                             "and untrained, and masks made of it mean little")
     parser.add_argument("--lam", type=float, default=0.6, help="weight of the image that is drawn for (default: 0.6)")
     parser.add_argument("--count", type=int, help="samples of a method (default: 1, or 4 of one method alone)")
     parser.add_argument("--across", type=int, default=2, help="samples in a row (default: 2)")
@@ -51,12 +53,15 @@ def main(args) -> int:
         raise ValueError(f"no mixing method {wrong[0]!r}; {did_you_mean(wrong[0], known)}")
     images, labels, classes = batch(args.dataset, args.data_root, args.seed)
     names = [classes[label] for label in labels.tolist()]
+    if args.checkpoint is None:  # a network that is not trained may number classes as it likes
+        labels = labels.unique(return_inverse=True)[1]
     samples = []
     torch.manual_seed(args.seed)
     for name in args.methods or sorted(known, key=lambda name: (MIXUPS.get(name).year, name.lower())):
         try:
-            samples += method_samples(name, images, labels, names, args, count)
-        except ImportError as error:
+            prepared = prepare(name, images.shape[-1], args.checkpoint)
+            samples += method_samples(name, prepared, images, labels, names, count, lam=args.lam, seed=args.seed)
+        except (ImportError, ValueError) as error:
             if name in args.methods:
                 raise
             print(f"{name} is left out: {error}", file=sys.stderr)
@@ -90,41 +95,48 @@ def batch(dataset: str, data_root: str | None, seed: int):
     return images, data.labels[chosen], data.classes
 
 
-def network(needs: str, classes: int, checkpoint: str | None, size: int):
-    """A network that takes images in [0, 1], trained or small."""
+def prepare(name: str, size: int, checkpoint: str | None = None):
+    """A method, the network in training mode that it looks at or None, and (mean, std) of the images that both take.
+
+    Of a run that trained this very method, the method is the run's, with what it has learned.
+    """
+    from ..inference.weights import load_classifier, load_network
     from ..models import build_net
+    from ..registry import MIXUPS
 
-    if checkpoint:
-        from ..inference.weights import load_network
-
-        net, facts = load_network(checkpoint)
-        normalise = facts["data"].get("mean"), facts["data"].get("std")
+    method = MIXUPS.get(name).example()
+    if method.needs == "batch":
+        return method, None, UNCHANGED
+    if checkpoint is None:
+        net = build_net(ATTENTION | dict(img_size=size) if method.needs == "attention" else SMALL, num_classes=CLASSES)
+        normalise = SPREAD
     else:
-        net = build_net(ATTENTION | dict(img_size=size) if needs == "attention" else SMALL, num_classes=classes)
-        normalise = (0.5,) * 3, (0.25,) * 3
-    return net.train(), normalise
+        net, facts = load_network(checkpoint)
+        data = facts["data"]
+        normalise = UNCHANGED if data.get("std") is None else (data["mean"], data["std"])
+        classifier = load_classifier(checkpoint)
+        if classifier is not None and type(classifier.mixup) is type(method):
+            return classifier.mixup, classifier.net.train(), normalise
+    method.attach(net)
+    return method, net.train(), normalise
 
 
-def method_samples(name: str, images, labels, names: list[str], args, count: int) -> list:
-    """The samples of one method: its first images, each with draws of its own."""
+def method_samples(name: str, prepared: tuple, images, labels, names: list[str], count: int, *, lam: float = 0.6,
+                   seed: int = 0) -> list:
+    """The samples of a method, made by :func:`prepare`: its first images, each with draws of its own."""
     import torch
 
-    from ..registry import MIXUPS
     from ..visualization import gallery, mixes
 
-    method, net = MIXUPS.get(name).example(), None
-    if method.needs != "batch":
-        net, (mean, std) = network(method.needs, 1 + int(labels.max()), args.checkpoint, images.shape[-1])
-        method.attach(net)
-        if std is not None:
-            mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
-            net.register_forward_pre_hook(lambda module, inputs: ((inputs[0] - mean) / std,))
-        # some methods mix the images of the step before
-        mixes.look_inside(method, images, labels, method.draw(len(images), images.shape[2:]), net)
+    method, net, (mean, std) = prepared
+    seen = (images - torch.tensor(mean).view(-1, 1, 1)) / torch.tensor(std).view(-1, 1, 1)
+    if net is not None:  # some methods mix the images of the step before
+        mixes.look_inside(method, seen, labels, method.draw(len(images), images.shape[2:]), net)
     venue = f"{method.venue} {method.year}" if method.year else ""
     samples = []
     for index in range(count):
-        draws = mixes.draws_near(method, images, labels, args.lam, net, index, seed=args.seed)
-        mix = mixes.look_inside(method, images, labels, draws, net)
-        samples.append(gallery.make_sample(mix, images, names, index, name, venue))
+        draws = mixes.draws_near(method, seen, labels, lam, net, index, seed=seed)
+        mix = mixes.look_inside(method, seen, labels, draws, net)
+        mixed = None if mix.mixed is None else mixes.brightness(mix.mixed, mean, std)
+        samples.append(gallery.make_sample(mix._replace(mixed=mixed), images, names, index, name, venue))
     return samples

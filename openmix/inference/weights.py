@@ -70,6 +70,29 @@ def load_network(source, network: str | None = None) -> tuple[nn.Module, dict]:
     return net.eval(), dict(facts, network=name, model=model, top1=accuracy(content, name, path))
 
 
+def load_classifier(source) -> nn.Module | None:
+    """The :class:`openmix.models.Classifier` of a run, its mixing method as trained; None for files without a method.
+
+    Args:
+        source: a work dir or a checkpoint of a run.
+    """
+    from ..models import Classifier
+
+    path = Path(os.path.expanduser(source))
+    path = weights_file(path) if path.is_dir() else path
+    content = checkpoint.load(path)
+    config = meta_entry(content.get("meta") or {}, "config", path)
+    if config is None:
+        return None
+    with torch.random.fork_rng(devices=[]):
+        classifier = Classifier(**network_parts(config.get("model"), f"{path}: config.model"))
+    weights = checkpoint.weights(content)
+    if not any(key.startswith("net.") for key in weights):
+        return None
+    load_strict(classifier, weights, path)
+    return classifier
+
+
 def meta_entry(meta: Mapping, key: str, path) -> dict | None:
     """An entry of ``meta``, None without it. Raises ValueError unless it is a dict of plain data."""
     entry = meta.get(key)

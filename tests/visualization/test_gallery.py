@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from openmix.cli import main
+from openmix.datasets import ArrayData
 from openmix.mixups import CutMix, MixUp
-from openmix.registry import MIXUPS
+from openmix.registry import DATASETS, MIXUPS
 from openmix.visualization import gallery, mixes
 from openmix.visualization.mixes import Mix, look
 
@@ -67,9 +68,10 @@ def test_other_formats_and_missing_folders_are_refused(tmp_path):
         gallery.save(figure, tmp_path / "nowhere" / "a.png")
 
 
-def test_the_command_draws_every_registered_method(tmp_path, monkeypatch, capsys):
-    titles = []
-    real = gallery.draw
+def test_the_command_draws_every_registered_method_also_of_a_set_of_many_classes(tmp_path, monkeypatch, capsys):
+    """Labels up to 99 and an untrained network; the teacher in the example of Distill has ten classes."""
+    images, titles, real = torch.randint(256, (8, 3, 32, 32), dtype=torch.uint8), [], gallery.draw
+    data = ArrayData(images, torch.arange(92, 100), [f"c{k}" for k in range(100)])
 
     def draw(samples, across):
         titles.extend(sample.title for sample in samples)
@@ -78,8 +80,10 @@ def test_the_command_draws_every_registered_method(tmp_path, monkeypatch, capsys
 
     monkeypatch.setattr(gallery, "draw", draw)
     monkeypatch.setattr(mixes, "draws_near", partial(mixes.draws_near, tries=2))
-    assert main(["show", "--dataset", "Shapes", "--out", str(tmp_path / "all.png")]) == 0
+    monkeypatch.setattr(DATASETS, "build", lambda config: data)
+    assert main(["show", "--out", str(tmp_path / "all.png")]) == 0
     assert sorted(titles) == sorted(MIXUPS.known()) and (tmp_path / "all.png").stat().st_size > 5000
+    assert not capsys.readouterr().err
 
 
 def test_one_method_alone_has_several_samples_with_different_draws(tmp_path, monkeypatch):
@@ -102,3 +106,32 @@ def test_wrong_input_is_explained(words, message, capsys, tmp_path, monkeypatch)
 def test_mixup_is_shown_with_real_class_names():
     assert gallery.shorten("aquarium_fish") == "aquarium fish" and len(gallery.shorten("a" * 40)) == 14
     assert MIXUPS.get("MixUp") is MixUp
+
+
+def test_a_run_that_trained_the_method_shows_what_the_method_has_learned(tmp_path):
+    """Its block's parameters, and images normalised for all its networks as they were in training."""
+    from openmix.cli.show import method_samples, prepare
+    from tests.engine.tiny import config, train
+
+    train(config(tmp_path / "run", mixup="AutoMix", epochs=1, images=20))
+    trained = torch.load(tmp_path / "run" / "epoch_1.pth", weights_only=True)["state_dict"]
+    method, net, (mean, std) = prepared = prepare("AutoMix", 32, str(tmp_path / "run"))
+    for key, value in method.state_dict().items():
+        assert torch.equal(value, trained[f"mixup.{key}"]), key
+    assert torch.equal(net.state_dict()["head.fc.weight"], trained["net.head.fc.weight"]) and net.training
+    assert len(mean) == len(std) == 3 and mean != (0.0,)
+    images = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    sample, = method_samples("AutoMix", prepared, images, torch.arange(8), list("abcdefgh"), 1)
+    mask, mixed = sample.tiles[-2][1], sample.tiles[-1][1]
+    torch.testing.assert_close(mixed, mask * images[0] + (1 - mask) * sample.tiles[1][1], atol=1e-4, rtol=0)
+
+
+def test_a_run_of_another_method_gives_its_network_alone(tmp_path):
+    from openmix.cli.show import prepare
+    from tests.engine.tiny import config, train
+
+    train(config(tmp_path / "run", mixup="MixUp", epochs=1, images=20))
+    method, net, _ = prepare("PuzzleMix", 32, str(tmp_path / "run"))
+    trained = torch.load(tmp_path / "run" / "epoch_1.pth", weights_only=True)["state_dict"]
+    assert type(method).__name__ == "PuzzleMix"
+    assert torch.equal(net.state_dict()["head.fc.weight"], trained["net.head.fc.weight"])
