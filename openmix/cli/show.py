@@ -39,6 +39,7 @@ def main(args) -> int:
     from ..apis import list_mixups
     from ..checks import number
     from ..errors import did_you_mean
+    from ..inference.weights import load_network
     from ..registry import MIXUPS
     from ..visualization import gallery
 
@@ -55,6 +56,8 @@ def main(args) -> int:
     names = [classes[label] for label in labels.tolist()]
     if args.checkpoint is None:  # a network that is not trained may number classes as it likes
         labels = labels.unique(return_inverse=True)[1]
+    else:
+        load_network(args.checkpoint)  # a wrong file is one error, not one a method
     samples = []
     torch.manual_seed(args.seed)
     for name in args.methods or sorted(known, key=lambda name: (MIXUPS.get(name).year, name.lower())):

@@ -97,7 +97,9 @@ def test_one_method_alone_has_several_samples_with_different_draws(tmp_path, mon
 
 @pytest.mark.parametrize("words, message", [
     (["CutMixx"], "did you mean 'CutMix'"), (["--dataset", "Shapes", "--out", "a.bmp", "MixUp"], ".png, .pdf, .svg"),
-    (["--lam", "2"], "--lam"), (["--count", "0"], "--count"), (["--data-root", "nowhere"], "--dataset Shapes")])
+    (["--lam", "2"], "--lam"), (["--count", "0"], "--count"),
+    (["--dataset", "Shapes", "--checkpoint", __file__], "holds no weights"),
+    (["--data-root", "nowhere"], "--dataset Shapes")])
 def test_wrong_input_is_explained(words, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["show", *words]) == 2 and message in capsys.readouterr().err
