@@ -282,13 +282,14 @@ def rows(path: Path, title: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def test_the_readme_lists_every_method_with_its_needs_and_every_backbone():
+def test_the_readme_lists_every_method_with_its_needs_and_the_configs_every_backbone():
     listed = {name: cells[0].strip("`") for cells in rows(ROOT / "README.md", "Methods")
               for name in re.findall(r"`(\w+)`", cells[2])}
     assert listed == {name: MIXUPS.get(name).needs for name in MIXUPS.known()}
     papers = {cells[0].strip("`"): cells[2] for cells in rows(ROOT / "docs" / "reference" / "methods.md", "Papers")}
     assert papers == listed
-    backbones = [name.strip("`") for cells in rows(ROOT / "README.md", "Backbones") for name in cells[0].split(", ")]
+    configs = ROOT / "docs" / "reference" / "configs.md"
+    backbones = [name.strip("`") for cells in rows(configs, "Backbones") for name in cells[0].split(", ")]
     assert sorted(backbones) == sorted(BACKBONES.known())
 
 
