@@ -6,6 +6,7 @@
     openmix show AutoMix --checkpoint work_dirs/cifar100/r18_automix/seed0
 """
 import argparse
+import copy
 import sys
 
 from ..arguments import Parser, seed, typed_path
@@ -39,7 +40,7 @@ def main(args) -> int:
     from ..apis import list_mixups
     from ..checks import number
     from ..errors import did_you_mean
-    from ..inference.weights import load_network
+    from ..inference.weights import load_classifier, load_network
     from ..registry import MIXUPS
     from ..visualization import gallery
 
@@ -54,15 +55,16 @@ def main(args) -> int:
         raise ValueError(f"no mixing method {wrong[0]!r}; {did_you_mean(wrong[0], known)}")
     images, labels, classes = batch(args.dataset, args.data_root, args.seed)
     names = [classes[label] for label in labels.tolist()]
+    trained = None
     if args.checkpoint is None:  # a network that is not trained may number classes as it likes
         labels = labels.unique(return_inverse=True)[1]
-    else:
-        load_network(args.checkpoint)  # a wrong file is one error, not one a method
+    else:  # a wrong file is one error, not one a method
+        trained = *load_network(args.checkpoint), load_classifier(args.checkpoint)
     samples = []
     torch.manual_seed(args.seed)
     for name in args.methods or sorted(known, key=lambda name: (MIXUPS.get(name).year, name.lower())):
         try:
-            prepared = prepare(name, images.shape[-1], args.checkpoint)
+            prepared = prepare(name, images.shape[-1], trained)
             samples += method_samples(name, prepared, images, labels, names, count, lam=args.lam, seed=args.seed)
         except (ImportError, ValueError) as error:
             if name in args.methods:
@@ -98,26 +100,27 @@ def batch(dataset: str, data_root: str | None, seed: int):
     return images, data.labels[chosen], data.classes
 
 
-def prepare(name: str, size: int, checkpoint: str | None = None):
+def prepare(name: str, size: int, trained: tuple | None = None):
     """A method, the network in training mode that it looks at or None, and (mean, std) of the images that both take.
 
     Of a run that trained this very method, the method is the run's, with what it has learned.
+
+    Args:
+        trained: what ``load_network`` and ``load_classifier`` gave: network, facts, and classifier or None.
     """
-    from ..inference.weights import load_classifier, load_network
     from ..models import build_net
     from ..registry import MIXUPS
 
     method = MIXUPS.get(name).example()
     if method.needs == "batch":
         return method, None, UNCHANGED
-    if checkpoint is None:
+    if trained is None:
         net = build_net(ATTENTION | dict(img_size=size) if method.needs == "attention" else SMALL, num_classes=CLASSES)
         normalise = SPREAD
     else:
-        net, facts = load_network(checkpoint)
-        data = facts["data"]
+        net, classifier = copy.deepcopy((trained[0], trained[2]))  # the steps that are drawn change them
+        data = trained[1]["data"]
         normalise = UNCHANGED if data.get("std") is None else (data["mean"], data["std"])
-        classifier = load_classifier(checkpoint)
         if classifier is not None and type(classifier.mixup) is type(method):
             return classifier.mixup, classifier.net.train(), normalise
     method.attach(net)

@@ -76,19 +76,21 @@ def load_classifier(source) -> nn.Module | None:
     Args:
         source: a work dir or a checkpoint of a run.
     """
-    from ..models import Classifier
-
     path = Path(os.path.expanduser(source))
     path = weights_file(path) if path.is_dir() else path
     content = checkpoint.load(path)
-    config = meta_entry(content.get("meta") or {}, "config", path)
-    if config is None:
+    config, weights = meta_entry(content.get("meta") or {}, "config", path), checkpoint.weights(content)
+    if config is None or not any(key.startswith("net.") for key in weights):
         return None
     with torch.random.fork_rng(devices=[]):
-        classifier = Classifier(**network_parts(config.get("model"), f"{path}: config.model"))
-    weights = checkpoint.weights(content)
-    if not any(key.startswith("net.") for key in weights):
-        return None
+        return restored(network_parts(config.get("model"), f"{path}: config.model"), weights, path)
+
+
+def restored(parts: dict, weights: dict, path) -> nn.Module:
+    """The classifier of these parts with these weights."""
+    from ..models import Classifier
+
+    classifier = Classifier(**parts)
     load_strict(classifier, weights, path)
     return classifier
 
@@ -122,15 +124,12 @@ def plain_config(config) -> dict:
 
 def network_from_run(content: dict, config: dict, network: str | None, path) -> tuple[str, dict, dict]:
     """(name, model, weights) of one of the networks in a run's checkpoint; foreign files hold the trained one."""
-    from ..models import Classifier
-
     parts = network_parts(config.get("model"), f"{path}: config.model")
     model = {key: parts.get(key) for key in ("backbone", "head", "num_classes")}
     weights = checkpoint.weights(content)
     if not any(key.startswith("net.") for key in weights):
         return network or "net", model, weights
-    classifier = Classifier(**parts)
-    load_strict(classifier, weights, path)
+    classifier = restored(parts, weights, path)
     known = {name: net.state_dict() for name, net in classifier.networks().items()}
     if isinstance(content.get("ema"), Mapping):
         known["ema"] = content["ema"]

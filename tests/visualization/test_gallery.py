@@ -6,6 +6,7 @@ import torch
 
 from openmix.cli import main
 from openmix.datasets import ArrayData
+from openmix.inference.weights import load_classifier, load_network
 from openmix.mixups import CutMix, MixUp
 from openmix.registry import DATASETS, MIXUPS
 from openmix.visualization import gallery, mixes
@@ -110,6 +111,10 @@ def test_mixup_is_shown_with_real_class_names():
     assert MIXUPS.get("MixUp") is MixUp
 
 
+def read(run):
+    return *load_network(run), load_classifier(run)
+
+
 def test_a_run_that_trained_the_method_shows_what_the_method_has_learned(tmp_path):
     """Its block's parameters, and images normalised for all its networks as they were in training."""
     from openmix.cli.show import method_samples, prepare
@@ -117,7 +122,7 @@ def test_a_run_that_trained_the_method_shows_what_the_method_has_learned(tmp_pat
 
     train(config(tmp_path / "run", mixup="AutoMix", epochs=1, images=20))
     trained = torch.load(tmp_path / "run" / "epoch_1.pth", weights_only=True)["state_dict"]
-    method, net, (mean, std) = prepared = prepare("AutoMix", 32, str(tmp_path / "run"))
+    method, net, (mean, std) = prepared = prepare("AutoMix", 32, read(tmp_path / "run"))
     for key, value in method.state_dict().items():
         assert torch.equal(value, trained[f"mixup.{key}"]), key
     assert torch.equal(net.state_dict()["head.fc.weight"], trained["net.head.fc.weight"]) and net.training
@@ -133,7 +138,7 @@ def test_a_run_of_another_method_gives_its_network_alone(tmp_path):
     from tests.engine.tiny import config, train
 
     train(config(tmp_path / "run", mixup="MixUp", epochs=1, images=20))
-    method, net, _ = prepare("PuzzleMix", 32, str(tmp_path / "run"))
+    method, net, _ = prepare("PuzzleMix", 32, read(tmp_path / "run"))
     trained = torch.load(tmp_path / "run" / "epoch_1.pth", weights_only=True)["state_dict"]
     assert type(method).__name__ == "PuzzleMix"
     assert torch.equal(net.state_dict()["head.fc.weight"], trained["net.head.fc.weight"])
