@@ -1,10 +1,11 @@
-"""The rows of a table that have a finished run, best first, with their difference to the baseline."""
+"""The best rows of a table that have a finished run, with their difference to the baseline."""
 from . import published
 from .across import BASELINE
 from .cells import REDUCTIONS, Cell
 from .render import Best, Part, Table
 
 PREFIX = "ranked"
+SHOWN = 8  # best rows of each table, and the baseline: it stands where a page must stay short
 
 
 def ranked(parts: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
@@ -25,10 +26,12 @@ def ranked_part(cells: list[Cell], dataset: str, network: str, text_of) -> Part:
         column = sorted((c for c in own if c.epochs == epochs), key=lambda cell: (-cell.mean, cell.row))
         base = next((cell for cell in column if cell.row == BASELINE), None)
         rows = []
-        for cell in column:
+        for cell in [*column[:SHOWN], *(c for c in column[SHOWN:] if c is base)]:
             accuracy = text_of(cell, notes)
             rows.append([cell.row, Best(accuracy) if cell is column[0] else accuracy, _difference(cell, base)])
-        tables.append(Table(["method", f"{epochs} epochs", f"to {BASELINE}"], rows))
+        left_out = len(column) - len(rows)
+        title = f"{left_out} lower rows are left out." if left_out else ""
+        tables.append(Table(["method", f"{epochs} epochs", f"to {BASELINE}"], rows, title))
     rows = {cell.row for cell in own}
     missing = sum(not rows & {name, *published.labels(dataset, network, name)}
                   for name in published.methods(dataset, network))

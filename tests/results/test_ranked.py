@@ -43,3 +43,11 @@ def test_without_vanilla_there_is_no_difference_and_methods_without_a_run_are_co
 
 def test_every_table_has_one_also_without_runs(make):
     assert NAME in known_parts([]) and any_part(NAME, [], []).tables == []
+
+
+def test_the_best_eight_and_vanilla_are_shown_and_the_table_counts_the_others(make):
+    names = list(published.methods("CIFAR-100", "WideResNet-28-8"))
+    better = [name for name in names if name != "Vanilla"][:10]
+    table, = any_part(NAME, [], make({"Vanilla": [70.0]} | {name: [80.0 - i] for i, name in enumerate(better)})).tables
+    assert [row[2] for row in table.rows] == [f"{10 - i:+.2f}" for i in range(8)] + ["-"]
+    assert (table.rows[-1][0], table.title) == ("Vanilla", "2 lower rows are left out.")
