@@ -1,7 +1,7 @@
 """Config names to classes.
 
-A room (``openmix.mixups``, ``openmix.backbones`` ...) registers what its ``__all__`` exports: a new class is
-known to configs as soon as its room exports it. Users add their own by decorator and ``custom_imports``::
+A package (``openmix.mixups``, ``openmix.backbones`` ...) registers what its ``__all__`` exports: a new class is
+known to configs as soon as its package exports it. Users add their own by decorator and ``custom_imports``::
 
     @MIXUPS.register_module()
     class MyMix(MixMethod): ...
@@ -97,21 +97,20 @@ class Registry(mm.Registry):
     """mmengine's registry, strict about unknown names and keys.
 
     Args:
-        rooms: modules whose ``__all__`` is registered when a name is first looked up.
+        modules: names of modules whose ``__all__`` is registered when a name is first looked up.
         recursive: also build the ``dict(type=...)`` among the arguments (a method made of methods).
         also: registries in which a nested type is sought that is unknown here (the teacher of a method).
     """
 
-    def __init__(self, name, rooms=(), recursive=False, parent=None, also=()):
+    def __init__(self, name, modules=(), recursive=False, parent=None, also=()):
         super().__init__(name, scope=SCOPE, parent=parent)
-        self.rooms, self.recursive, self.also = tuple(rooms), recursive, tuple(also)
+        self.modules, self.recursive, self.also = tuple(modules), recursive, tuple(also)
 
     def import_from_location(self):
         if self._imported:
             return
         self._imported = True
-        for room in self.rooms:
-            module = import_module(room)
+        for module in map(import_module, self.modules):
             for name in module.__all__:
                 member = getattr(module, name)
                 if (inspect.isclass(member) or inspect.isfunction(member)) and name not in self._module_dict:

@@ -339,11 +339,11 @@ def test_every_flag_of_a_command_is_described(command):
     assert flags(parser) - known == set()
 
 
-def test_the_picture_of_the_architecture_shows_every_room():
+def test_the_picture_of_the_architecture_shows_every_package():
     (picture,) = blocks(ROOT / "docs" / "explanation" / "architecture.md", "mermaid")
     package = ROOT / "openmix"
-    rooms = {path.parent.name for path in package.glob("*/__init__.py")}
-    assert rooms - set(re.findall(r"\w+", picture)) == set()
+    packages = {path.parent.name for path in package.glob("*/__init__.py")}
+    assert packages - set(re.findall(r"\w+", picture)) == set()
 
 
 def test_files_of_documents_that_code_names_exist():
@@ -366,7 +366,7 @@ def test_tables_between_markers_are_looked_for_in_all_folders_of_documents():
 # -- language -------------------------------------------------------------------------------------------------------
 
 UNCLEAR = re.compile(r"\b(told|found|tells|lies|says?|said|stands?|stood|places?|doors?|whoever|reckoned)\b", re.I)
-ROOMS = sorted({path.parent.name for path in (ROOT / "openmix").glob("*/__init__.py")})
+PACKAGES = sorted({path.parent.name for path in (ROOT / "openmix").glob("*/__init__.py")})
 
 
 def sentences(text: str) -> list[str]:
@@ -412,18 +412,18 @@ def public_docstrings(path: Path):
     return walk(ast.parse(path.read_text()), [path.relative_to(ROOT).as_posix()])
 
 
-@pytest.mark.parametrize("room", ["*.py", *(f"{name}/**/*.py" for name in ROOMS)])
-def test_public_docstrings_are_written_in_plain_words(room):
-    files = sorted((ROOT / "openmix").glob(room))
+@pytest.mark.parametrize("package", ["*.py", *(f"{name}/**/*.py" for name in PACKAGES)])
+def test_public_docstrings_are_written_in_plain_words(package):
+    files = sorted((ROOT / "openmix").glob(package))
     lines = [(name, line) for path in files for name, text in public_docstrings(path) for line in text.splitlines()]
     assert len(lines) > 5, "nothing was looked at"
     unclear = [(name, line) for name, line in lines if UNCLEAR.search(re.sub(r"\bin place\b", "", line))]
     assert unclear == []
 
 
-@pytest.mark.parametrize("room", ["*.py", *(f"{name}/**/*.py" for name in ROOMS)])
-def test_names_are_those_of_things(room):
-    files = sorted((ROOT / "openmix").glob(room))
+@pytest.mark.parametrize("package", ["*.py", *(f"{name}/**/*.py" for name in PACKAGES)])
+def test_names_are_those_of_things(package):
+    files = sorted((ROOT / "openmix").glob(package))
     names = [(path.name, node.lineno, name) for path in files for node in ast.walk(ast.parse(path.read_text()))
              for name in (getattr(node, "id", None), getattr(node, "arg", None))
              if name in ("found", "told", "said", "mine", "reckoned", "what", "who")]

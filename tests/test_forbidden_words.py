@@ -10,7 +10,7 @@ import pytest
 import openmix
 
 ROOT = Path(openmix.__file__).parent
-ROOMS = [*sorted(ROOT.glob("mixups/*.py")), *sorted(ROOT.glob("probes/*.py")), *(ROOT / f"{name}.py" for name in (
+FILES = [*sorted(ROOT.glob("mixups/*.py")), *sorted(ROOT.glob("probes/*.py")), *(ROOT / f"{name}.py" for name in (
     "functional", "saliency", "fine_grained", "attention", "sampling", "plan", "target", "momentum",
     "solvers/gridcut", "solvers/transport"))]
 FORBIDDEN = (".item(", ".tolist(", ".cuda(", ".cpu(", ".numpy(", ".backward(", "np.random", "random.seed(",
@@ -34,7 +34,7 @@ def found_in(source: str) -> dict[str, int]:
     return {word: code.count(word) for word in FORBIDDEN if word in code}
 
 
-@pytest.mark.parametrize("path", [path for path in ROOMS if path.exists()], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [path for path in FILES if path.exists()], ids=lambda path: path.name)
 def test_device_code_is_free_of_them(path):
     assert found_in(path.read_text()) == ALLOWED.get(path.name, {})
 

@@ -1,4 +1,4 @@
-"""Registries: what rooms export is known; unknown names and keys are refused before anything is built."""
+"""Registries: what modules export is known; unknown names and keys are refused before anything is built."""
 import os
 import subprocess
 import sys
@@ -50,11 +50,11 @@ def test_every_exported_method_is_registered():
     assert all(MIXUPS.get(name) is getattr(openmix.mixups, name) for name in openmix.mixups.__all__)
 
 
-def test_a_room_is_imported_when_first_asked(monkeypatch):
-    room = types.ModuleType("toy_room")
-    room.__all__, room.Leaf, room.number = ["Leaf", "number"], Leaf, 3
-    monkeypatch.setitem(__import__("sys").modules, "toy_room", room)
-    registry = Registry("toy", ["toy_room"])
+def test_a_module_is_imported_when_a_name_is_first_looked_up(monkeypatch):
+    module = types.ModuleType("toy_module")
+    module.__all__, module.Leaf, module.number = ["Leaf", "number"], Leaf, 3
+    monkeypatch.setitem(__import__("sys").modules, "toy_module", module)
+    registry = Registry("toy", ["toy_module"])
     assert registry._module_dict == {}
     assert registry.known() == ["Leaf"] and registry.get("Leaf") is Leaf
 

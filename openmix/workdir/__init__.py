@@ -1,4 +1,4 @@
-"""A run on disk: its files, lock, status, result and identity. Only this room knows them; imports no torch."""
+"""A run on disk: its files, lock, status, result and identity. Only this package knows them; imports no torch."""
 from .environment import describe_machine, hardware, version
 from .files import DISK, check_writable, last_checkpoint, last_log, naming, sync_folder, write_atomic, write_json
 from .identity import RESUMABLE, canonical, config_difference, config_hash, kernels, refuse_secrets

@@ -8,14 +8,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def draw() -> str:
-    return subprocess.run([sys.executable, str(ROOT / "tools" / "draw_house.py")], capture_output=True, text=True,
+    return subprocess.run([sys.executable, str(ROOT / "tools" / "draw_layers.py")], capture_output=True, text=True,
                           check=True).stdout
 
 
-def test_the_picture_shows_every_room_of_the_contract_once():
+def test_the_picture_shows_every_module_of_the_contract_once():
     picture = draw()
-    rooms = re.findall(r"\w+", " ".join(re.findall(r'\["(.*)"\]', picture)))
-    assert {"cli", "engine", "mixups", "workdir", "errors"} <= set(rooms) and len(rooms) == len(set(rooms))
+    modules = re.findall(r"\w+", " ".join(re.findall(r'\["(.*)"\]', picture)))
+    assert {"cli", "engine", "mixups", "workdir", "errors"} <= set(modules) and len(modules) == len(set(modules))
 
 
 def test_the_picture_in_the_docs_is_that_of_the_contract():

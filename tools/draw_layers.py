@@ -10,16 +10,16 @@ except ImportError:  # Python 3.10; a dependency of import-linter there
 PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
 
 
-def floors() -> list[list[str]]:
-    """The rooms of each layer, the highest layer first."""
+def layers() -> list[list[str]]:
+    """The modules of each layer, the highest layer first."""
     contracts = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
-    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
-    return [layer.replace("(", "").replace(")", "").replace("|", " ").replace(":", " ").split() for layer in layers]
+    names = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    return [layer.replace("(", "").replace(")", "").replace("|", " ").replace(":", " ").split() for layer in names]
 
 
 def draw() -> str:
-    boxes = [f'  floor{i}["{" · ".join(rooms)}"]' for i, rooms in enumerate(floors())]
-    arrows = "  " + " --> ".join(f"floor{i}" for i in range(len(boxes)))
+    boxes = [f'  layer{i}["{" · ".join(modules)}"]' for i, modules in enumerate(layers())]
+    arrows = "  " + " --> ".join(f"layer{i}" for i in range(len(boxes)))
     return "\n".join(["```mermaid", "flowchart TB", *boxes, arrows, "```"])
 
 
