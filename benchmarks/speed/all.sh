@@ -16,7 +16,6 @@ part epoch_r20 300 epoch.py --backbone r20 --steps 3 --rounds 7 --forms auto com
 part epoch_r18 600 epoch.py --backbone r18 --steps 1 --rounds 3 --data-root "$DATA"
 part methods_r20 600 methods.py --backbone r20 --steps 2 --rounds 5 --data-root "$DATA"
 part memory 600 memory.py --data-root "$DATA"
-part teacher 300 teacher.py --threads 1
 part startup 300 startup.py
 part streaming 300 streaming.py
 part scaling 300 scaling.py
