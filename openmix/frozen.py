@@ -1,12 +1,8 @@
 """A network that is used and never trained: the teacher of a mixing method."""
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
 from . import probes
-
-SLICE = 32  # images a thread: the activations of more small images leave the caches of a CPU
 
 
 class Frozen(nn.Module):
@@ -58,14 +54,7 @@ class Frozen(nn.Module):
     @torch.no_grad()
     def outputs(self, images: Tensor) -> Tensor:
         """The same without a gradient; a subclass may read them from a file, so that hooks of layers do not run."""
-        return self.by_slice(lambda part: (self(part),), images)[0]
-
-    def by_slice(self, function: Callable, images: Tensor) -> tuple[Tensor, ...]:
-        """``function(images)``, tensors (N, ...) that depend on this network, on a CPU for a slice after the other."""
-        if images.device.type != "cpu" or torch.compiler.is_compiling() or mixes_examples(self.net):
-            return tuple(function(images))
-        parts = [function(part) for part in images.split(SLICE * torch.get_num_threads())]
-        return tuple(torch.cat(values) for values in zip(*parts, strict=True))
+        return self(images)
 
     def features(self, images: Tensor, batch_statistics: bool = False) -> Tensor:
         """The last feature map (N, C, h, w), tokens as a square map, without a gradient; ``layer`` names another.
@@ -98,12 +87,6 @@ class Frozen(nn.Module):
         self.load()
         device = next((tensor.device for tensor in self.net.parameters()), None)
         self.plant(self.view(torch.zeros(1, *shape, device=device)).shape[1:])
-
-
-def mixes_examples(net: nn.Module) -> bool:
-    """Whether the output for one image depends on the others: batch norm without running statistics."""
-    return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.running_mean is None
-               for layer in net.modules())
 
 
 def frozen(teacher: nn.Module) -> Frozen:

@@ -57,24 +57,6 @@ def test_features_are_the_last_map_or_that_of_the_layer_named(make_net):
         Frozen(net, "layer9").features(images)
 
 
-def test_outputs_come_of_passes_over_slices_and_equal_those_of_one_pass(make_net, monkeypatch):
-    monkeypatch.setattr("openmix.frozen.SLICE", 2)
-    teacher, images, sizes = Frozen(make_net(1)), torch.randn(4 * torch.get_num_threads() + 1, 3, 8, 8), []
-    expected = teacher(images)
-    teacher.net.register_forward_pre_hook(lambda net, args: sizes.append(len(args[0])))
-    assert torch.allclose(teacher.outputs(images), expected, atol=1e-6)
-    assert sizes == [2 * torch.get_num_threads()] * 2 + [1]
-
-
-def test_a_network_that_normalises_by_the_batch_gets_it_whole(monkeypatch):
-    monkeypatch.setattr("openmix.frozen.SLICE", 2)
-    net = nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False), nn.Flatten(), nn.Linear(3 * 16, 2))
-    images = torch.randn(4 * torch.get_num_threads() + 1, 3, 4, 4)
-    expected = net(images).detach()
-    assert torch.equal(Frozen(net).outputs(images), expected)
-    assert not torch.allclose(torch.cat([net(part) for part in images.split(2)]), expected, atol=1e-3)  # by slices
-
-
 def test_what_is_no_network_is_refused():
     with pytest.raises(TypeError, match="teacher must be a network.*checkpoint"):
         frozen("resnet18.pth")

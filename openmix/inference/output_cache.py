@@ -2,14 +2,12 @@
 import contextlib
 import hashlib
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..frozen import SLICE
 
 WAIT = 60  # seconds for another process that writes
 
@@ -31,12 +29,11 @@ class OutputCache:
         self.folder, self.path = Path(folder), None
 
     @torch.no_grad()
-    def read(self, images: Tensor, teacher: nn.Module, compute: Callable) -> Tensor:
-        """``compute(images)`` as float32 (N, classes), from the file if this batch is in it.
+    def read(self, images: Tensor, teacher: nn.Module) -> Tensor:
+        """``teacher(images)`` as float32 (N, classes), from the file if this batch is in it.
 
         Args:
             images: (N, C, H, W) on the CPU. teacher: the one of all calls, a :class:`~openmix.inference.Teacher`.
-            compute: images -> the teacher's logits.
 
         Raises:
             ValueError: images on another device. OSError: the file cannot be read or written.
@@ -53,7 +50,7 @@ class OutputCache:
             row = file.execute("SELECT logits FROM outputs WHERE batch = ?", (key,)).fetchone()
         if row is not None:
             return torch.frombuffer(bytearray(row[0]), dtype=torch.float32).view(len(images), -1)
-        logits = compute(images).float().contiguous()
+        logits = teacher(images).float().contiguous()
         with self.open() as file:
             file.execute("INSERT OR IGNORE INTO outputs VALUES (?, ?)", (key, logits.numpy().tobytes()))
         return logits
@@ -72,7 +69,7 @@ class OutputCache:
 
 def fingerprint(teacher: nn.Module) -> str:
     """A hash of the network, and of all else that its logits depend on to the last bit."""
-    kernels = (torch.__version__, torch.backends.cpu.get_cpu_capability(), torch.get_num_threads(), SLICE)
+    kernels = (torch.__version__, torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())
     digest = hashlib.sha256(repr((str(teacher.net), teacher.size, *kernels)).encode())
     for name, value in [*teacher.net.state_dict().items(), ("scale", teacher.scale), ("shift", teacher.shift)]:
         digest.update(name.encode())

@@ -189,26 +189,18 @@ class Distill(MixMethod):
         Args:
             images: what the network saw. layer: the one at which it was mixed, if any, by ``mix``.
         """
-        teacher = self.teacher.net
-
-        def look(images):
-            """Logits, and the outputs of the layers of hints."""
-            heard = {}
-            listen = {probes.find_layer(teacher, its): lambda inputs, output, its=its: heard.update(
-                {its: output.clone()}) for _, its in self.hints.pairs}
-            with probes.listening(listen):
-                logits = self.teacher(images)
-            return logits, *(heard[its] for _, its in self.hints.pairs)
-
-        if layer is not None and self.hidden == "layer":
-            with probes.acting(teacher, self.of_teacher(layer), mix):
-                logits, *features = look(images)
-        elif self.hints.pairs:
-            logits, *features = self.teacher.by_slice(look, images)
-        else:
-            logits, features = self.teacher.outputs(images), []
+        teacher, heard = self.teacher.net, {}
+        listen = {probes.find_layer(teacher, its): lambda inputs, output, its=its: heard.update({its: output.clone()})
+                  for _, its in self.hints.pairs}
+        with probes.listening(listen):
+            if layer is not None and self.hidden == "layer":
+                with probes.acting(teacher, self.of_teacher(layer), mix):
+                    logits = self.teacher(images)
+            else:
+                logits = self.teacher.outputs(images)
         soft = (logits.float() / self.temperature).softmax(1)
-        return mix(soft) if layer is not None and self.hidden == "outputs" else soft, features
+        return mix(soft) if layer is not None and self.hidden == "outputs" else soft, \
+            [heard[its] for _, its in self.hints.pairs]
 
     def extra_repr(self):
         return f"weight={self.weight}, temperature={self.temperature}, hidden={self.hidden!r}, hints={self.hints.pairs}"
