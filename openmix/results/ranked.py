@@ -30,7 +30,7 @@ def ranked_part(cells: list[Cell], dataset: str, network: str, text_of) -> Part:
             accuracy = text_of(cell, notes)
             rows.append([cell.row, Best(accuracy) if cell is column[0] else accuracy, _difference(cell, base)])
         left_out = len(column) - len(rows)
-        title = f"{left_out} lower rows are left out." if left_out else ""
+        title = f"Lower rows that are left out: {left_out}." if left_out else ""
         tables.append(Table(["method", f"{epochs} epochs", f"to {BASELINE}"], rows, title))
     rows = {cell.row for cell in own}
     missing = sum(not rows & {name, *published.labels(dataset, network, name)}

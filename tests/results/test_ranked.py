@@ -50,4 +50,4 @@ def test_the_best_eight_and_vanilla_are_shown_and_the_table_counts_the_others(ma
     better = [name for name in names if name != "Vanilla"][:10]
     table, = any_part(NAME, [], make({"Vanilla": [70.0]} | {name: [80.0 - i] for i, name in enumerate(better)})).tables
     assert [row[2] for row in table.rows] == [f"{10 - i:+.2f}" for i in range(8)] + ["-"]
-    assert (table.rows[-1][0], table.title) == ("Vanilla", "2 lower rows are left out.")
+    assert (table.rows[-1][0], table.title) == ("Vanilla", "Lower rows that are left out: 2.")
