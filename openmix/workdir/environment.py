@@ -41,11 +41,16 @@ def _installed(package: str) -> str | None:
 
 
 def hardware(device="cpu") -> str:
-    """Model of the device that trains: the GPU's name, or the CPU's."""
+    """Model of the device that trains: the GPU's name, or the CPU's with the vector instructions that torch uses.
+
+    Virtual machines give processors of several generations one name, so the name alone would compare their times.
+    """
     import torch
 
     device = torch.device(device)
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu()
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_cpu()} ({torch.backends.cpu.get_cpu_capability()})"
 
 
 def _cpu() -> str:

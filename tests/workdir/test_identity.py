@@ -104,6 +104,15 @@ def test_environment_records_the_machine_and_no_secret(monkeypatch):
     assert actual["versions"]["mmengine"] and actual["versions"]["python"].startswith("3.")
 
 
+def test_processors_of_one_name_and_other_vector_instructions_are_other_hardware(monkeypatch):
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX2")
+    old = provenance.hardware()
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX512")
+    new = provenance.hardware()
+    assert old.endswith(" (AVX2)") and new.endswith(" (AVX512)")
+    assert old.removesuffix(" (AVX2)") == new.removesuffix(" (AVX512)")
+
+
 def git(folder, *args):
     subprocess.run(("git", "-C", folder, "-c", "user.name=a", "-c", "user.email=a@b", *args), check=True,
                    capture_output=True)
