@@ -83,7 +83,11 @@ class Teacher(Frozen):
         with torch.random.fork_rng(devices=[]):  # the run's random numbers do not depend on the teacher
             net = build_net(**parts) if self.has_logits else Net(BACKBONES.build(parts["backbone"]), nn.Identity())
         if self.checkpoint is not None and not dry:
-            load_weights(net, self.checkpoint, new_head=False)
+            try:
+                load_weights(net, self.checkpoint, new_head=False)
+            except FileNotFoundError as error:
+                raise FileNotFoundError(f"weights of the teacher: {error}. Put them there, or name other weights: "
+                                        "teacher.checkpoint takes a work dir or a file") from error
             file = getattr(net, "trained_on", {})
             if None in self.own and None not in (file.get("mean"), file.get("std")):
                 self.renormalise(file["mean"], file["std"])

@@ -83,7 +83,7 @@ def test_a_method_gets_its_teacher_built_and_nothing_is_read_for_that(monkeypatc
     teacher = dict(type="Teacher", backbone=SMALL, num_classes=4, checkpoint="nowhere.pth")
     method = MIXUPS.build(dict(type="Taught", teacher=teacher, others=[dict(type="MixUp"), teacher]))
     assert isinstance(method.teacher, Teacher) and [type(m).__name__ for m in method.others] == ["MixUp", "Teacher"]
-    with pytest.raises(FileNotFoundError, match="nowhere.pth"):
+    with pytest.raises(FileNotFoundError, match="weights of the teacher: .*nowhere.pth.*teacher.checkpoint"):
         method.teacher.load()
     with pytest.raises(ValueError, match="Teacher has no key 'checkpont'.*checkpoint"):
         MIXUPS.check(dict(type="Taught", teacher=dict(type="Teacher", backbone=SMALL, checkpont="x")))
