@@ -39,7 +39,7 @@ setup(
     package_data={"openmix": ["py.typed", "results/*.json", "report/*.html"],
                   "openmix.configs": ["**/*.py", "*.py"]},
     exclude_package_data={"openmix.configs": ["sweeps/*"]},  # what `openmix sweep` wrote into a checkout
-    entry_points={"console_scripts": ["openmix = openmix.cli:main"]},
+    entry_points={"console_scripts": ["openmix = openmix.cli:script"]},
     install_requires=[
         "torch>=2.6",
         "torchvision>=0.21",

@@ -4,6 +4,6 @@ import sys
 if __name__ == "__main__":
     if not getattr(sys.flags, "safe_path", False):
         sys.path.append(sys.path.pop(0))  # the current folder last: a random.py in it hides no other module
-    from openmix.cli import main
+    from openmix.cli import script
 
-    sys.exit(main())
+    script()

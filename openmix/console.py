@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from typing import NoReturn
 
 from .errors import is_input_error, is_refusal
 from .escape import printable
@@ -35,6 +36,21 @@ def run(action: Callable[[], int]) -> int:
             traceback.print_exc()
         warn(f"error: {error}")
         return WRONG_INPUT
+
+
+def leave(code: int) -> NoReturn:
+    """End Python with the exit status ``code``; after Ctrl-C, which is 130, by its signal, as shells expect.
+
+    A loop of bash (``for seed in 0 1 2; do openmix train ...``) goes on if its command ends with 130 by itself.
+
+    Raises:
+        SystemExit: with ``code``.
+        KeyboardInterrupt: of which Python makes the signal, after all that it does at its end.
+    """
+    if code != 128 + signal.SIGINT:
+        sys.exit(code)
+    sys.excepthook = lambda *error: None  # what there is to say has been said
+    raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

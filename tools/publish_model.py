@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout works without installation
 
-from openmix.cli import main  # noqa: E402
+from openmix.cli import script  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(main(["publish", *sys.argv[1:]]))
+    script(["publish", *sys.argv[1:]])

@@ -6,12 +6,14 @@ The seeds of a setting are trained as one batch. Its folder gets gan.json and sa
 """
 import argparse
 import json
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
+from openmix.console import leave
 from openmix.extras.gan import FORMS, SNAPSHOTS, Settings, Training
 from openmix.extras.gan_table import table
 from openmix.workdir.environment import describe_machine
@@ -92,7 +94,8 @@ def main() -> None:
     except (ValueError, FloatingPointError) as error:
         parser.exit(2, f"error: {error}\n")
     except KeyboardInterrupt:
-        parser.exit(130, "stopped; the same command goes on\n")
+        print("stopped; the same command goes on", file=sys.stderr)
+        leave(130)
     print(f"\n{table(results)}", end="")
 
 

@@ -4,6 +4,7 @@ Such a module has ``make_parser(prog) -> Parser`` and ``main(args) -> int``, the
 """
 import os
 import sys
+from typing import NoReturn
 
 COMMANDS = dict(
     train="train a config",
@@ -53,6 +54,13 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
+
+
+def script(argv: list[str] | None = None) -> NoReturn:
+    """:func:`main`, and the end of Python with its status."""
+    from ..console import leave
+
+    leave(main(argv))
 
 
 def _main(argv: list[str]) -> int:

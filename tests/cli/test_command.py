@@ -1,6 +1,7 @@
 """The command ``openmix``: dispatch, names, what each new command prints, and Ctrl-C before anything has begun."""
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -206,7 +207,7 @@ sys.modules[__name__] = importlib.import_module(__name__)
 @pytest.mark.parametrize("words, module", [
     (["train", "shapes/r20_mixup"], "mmengine"), (["sweep", "make", "shapes"], "mmengine"),
     (["report", "runs"], "bokeh")])
-def test_ctrl_c_during_imports_is_one_line_and_130(words, module, tmp_path):
+def test_ctrl_c_during_imports_is_one_line_and_ends_by_the_signal(words, module, tmp_path):
     """The module stands for one that makes another error of the interrupt, as PyTorch's does."""
     make_run(tmp_path / "runs/a/seed0", "type='MixUp'", curve=last_ten(80.0))
     (tmp_path / "hiding").mkdir()
@@ -221,7 +222,22 @@ def test_ctrl_c_during_imports_is_one_line_and_130(words, module, tmp_path):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "stopped\n")
+    assert (process.returncode, out) == (-signal.SIGINT, "stopped\n")
+
+
+@pytest.mark.parametrize("code, rounds", [(130, ["1"]), (2, ["1", "2"])])
+def test_ctrl_c_ends_a_loop_of_bash_too(code, rounds, tmp_path):
+    """As a terminal does it: the signal reaches bash and the command. Another status lets the loop go on."""
+    (tmp_path / "command.py").write_text(
+        "import os, signal, sys, time, openmix.console\n"
+        "signal.signal(signal.SIGINT, lambda *_: openmix.console.leave(int(sys.argv[1])))\n"
+        "print(sys.argv[2], flush=True)\n"
+        "if sys.argv[2] == '1': os.killpg(0, signal.SIGINT); time.sleep(30)\n")
+    loop = f"for i in 1 2; do {shlex.quote(sys.executable)} command.py {code} $i; done"
+    done = subprocess.run(["bash", "-c", loop], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+                          start_new_session=True, env={**ENV, "PYTHONPATH": str(ROOT)},
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    assert done.stdout.split() == rounds and done.stderr == ""
 
 
 @pytest.mark.parametrize("command", COMMANDS)

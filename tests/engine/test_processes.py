@@ -152,7 +152,7 @@ def test_a_run_killed_again_and_again_resumes_to_the_weights_of_an_unkilled_one(
             assert code == -number
         else:
             status = json.loads((tmp_path / "cut" / "status.json").read_text())
-            assert code == 128 + number and status["state"] == "preempted"
+            assert code == (-number if number == signal.SIGINT else 128 + number) and status["state"] == "preempted"
         assert not (tmp_path / "cut" / "result.json").exists()
     command(path, "--resume")
     whole, cut = (checkpoint.load(tmp_path / name / f"epoch_{epochs}.pth") for name in ("whole", "cut"))

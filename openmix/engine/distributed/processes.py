@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 
+from ...console import leave
 from ...paths import child_environment
 
 SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2"  # handed on to the processes; older torchruns ignore it
@@ -73,4 +74,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
