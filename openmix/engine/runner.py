@@ -5,6 +5,7 @@ ours: how processes start on any device, what is saved (plain data, checksummed,
 resumes, ends and reports.
 """
 import os
+import signal
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -191,6 +192,7 @@ class Runner:
         Raises:
             Stopped: after a signal; everything is saved and ``--resume`` continues.
             Diverged: the loss was not finite; ``result.json`` has that status.
+            KeyboardInterrupt: after Ctrl-C behind the last step; the run is done, and what called it is to stop.
         """
         try:
             lock = workdir.Lock(self.work_dir, self.rank, wait=2)
@@ -222,6 +224,9 @@ class Runner:
                 raise
             finally:
                 closing.close(self)
+        if self.stop_signal.received == signal.SIGINT and self.world_size == 1:
+            self.logger.info(f"the run is done, see {self.work_dir}/result.json; Ctrl-C came behind its last step")
+            raise KeyboardInterrupt
         return self.model
 
     def _train(self):

@@ -1,9 +1,12 @@
 """What a training run does and leaves behind."""
+import contextlib
 import copy
 import io
 import json
 import logging
 import math
+import os
+import signal
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.hooks import Hook
 
-from openmix import apis
+from openmix import apis, workdir
 from openmix.engine import checkpoint
 from openmix.engine.hooks import EMAHook, ProgressHook
 from openmix.engine.resume import load_weights
@@ -400,6 +403,20 @@ def test_a_signal_during_evaluation_saves_the_epoch_that_was_trained(tmp_path):
     with pytest.raises(Stopped):
         runner.train()
     assert checkpoint.load(tmp_path / "epoch_1.pth")["meta"]["epoch"] == 1
+
+
+@pytest.mark.parametrize("number, stops", [(signal.SIGINT, True), (signal.SIGTERM, False)])
+def test_ctrl_c_behind_the_last_step_finishes_the_run_and_stops_what_called_it(tmp_path, number, stops):
+    runner = apis_runner(config(tmp_path, epochs=1))
+
+    class Signal(Hook):
+        def before_val_epoch(self, runner):
+            os.kill(os.getpid(), number)
+
+    runner.register_hook(Signal())
+    with pytest.raises(KeyboardInterrupt) if stops else contextlib.nullcontext():
+        runner.train()
+    assert workdir.read_status(tmp_path)["state"] == "done" and result(tmp_path)["status"] == "done"
 
 
 @pytest.mark.parametrize("method", ["Vanilla", "MixUp"])
