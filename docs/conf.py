@@ -9,7 +9,7 @@ from openmix.version import __version__  # noqa: E402
 
 project = html_title = "openmix"
 release = version = __version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "method_cards", "floors"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "method_cards", "stacked_boxes"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext", ".myst": "markdown"}  # .myst: made by method_cards
 exclude_patterns = ["_build"]
 

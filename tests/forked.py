@@ -106,11 +106,11 @@ def server() -> str:
     if ADDRESS not in os.environ:
         folder = tempfile.TemporaryDirectory()
         address = str(Path(folder.name, "socket"))
-        with socket.socket(socket.AF_UNIX) as door:  # requests wait in it until all is imported
-            door.bind(address)
-            door.listen(64)
-            process = subprocess.Popen([sys.executable, "-m", "tests.forked", str(door.fileno())], cwd=ROOT,
-                                       stdin=subprocess.PIPE, pass_fds=[door.fileno()], env={
+        with socket.socket(socket.AF_UNIX) as listener:  # requests wait in it until all is imported
+            listener.bind(address)
+            listener.listen(64)
+            process = subprocess.Popen([sys.executable, "-m", "tests.forked", str(listener.fileno())], cwd=ROOT,
+                                       stdin=subprocess.PIPE, pass_fds=[listener.fileno()], env={
                                            **os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""})
         os.environ[ADDRESS] = address
         atexit.register(folder.cleanup)
@@ -127,7 +127,7 @@ def ask(**request):
             return json.loads(stream.readline())
 
 
-def serve(door):
+def serve(listener):
     import torch._dynamo  # noqa: F401  what a training imports in the end
     import torchvision  # noqa: F401
 
@@ -135,8 +135,8 @@ def serve(door):
     from openmix import cli  # noqa: F401
 
     running = set()
-    while sys.stdin not in select.select([sys.stdin, door], [], [])[0]:
-        with door.accept()[0] as connection, connection.makefile("rw") as stream:
+    while sys.stdin not in select.select([sys.stdin, listener], [], [])[0]:
+        with listener.accept()[0] as connection, connection.makefile("rw") as stream:
             request = json.loads(stream.readline())
             if "poll" in request:
                 pid, status = os.waitpid(request["poll"], os.WNOHANG)
@@ -146,7 +146,7 @@ def serve(door):
                 answer = os.fork()
                 if not answer:
                     connection.close()
-                    door.close()
+                    listener.close()
                     be_a_new_process(**request)
                 running.add(answer)
             stream.write(json.dumps(answer) + "\n")

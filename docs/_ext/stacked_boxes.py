@@ -7,7 +7,7 @@ from docutils.parsers.rst import Directive
 BOX = re.compile(r'^\s*\w+\["([^"]*)"\]$', re.M)
 
 
-class Floors(Directive):
+class StackedBoxes(Directive):
     """``mermaid``: the labels of the boxes, from top to bottom."""
 
     has_content = True
@@ -16,9 +16,9 @@ class Floors(Directive):
         labels = BOX.findall("\n".join(self.content))
         if not labels:
             raise self.error('a mermaid block needs boxes: name["text"]')
-        return [nodes.container("", *(nodes.paragraph(text=label) for label in labels), classes=["floors"])]
+        return [nodes.container("", *(nodes.paragraph(text=label) for label in labels), classes=["stacked-boxes"])]
 
 
 def setup(app):
-    app.add_directive("mermaid", Floors)
+    app.add_directive("mermaid", StackedBoxes)
     return dict(parallel_read_safe=True)
