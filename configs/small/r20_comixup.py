@@ -1,2 +1,2 @@
 _base_ = ["../_base_/small_r20.py"]
-model = dict(mixup=dict(type="CoMixup", alpha=2.0), loss=dict(type="SoftmaxBCE"))
+model = dict(mixup=dict(type="CoMixup", alpha=2.0))
