@@ -1,5 +1,6 @@
 """A figure for a paper: accuracies of the methods with error bars, and accuracy over cost. Made with Matplotlib."""
 import io
+import statistics
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +19,8 @@ def save_figure(cells: list[Cell], path, missing: Iterable[str] = ()) -> Path:
     """Draw the cells of one data set, network and number of epochs; the same cells give the same file.
 
     At the left each method, the best on top, with the standard deviation over seeds; at the right accuracy over the
-    time of an image relative to Vanilla's, with the numbers of the rows at the left.
+    time of an image relative to Vanilla's, with the numbers of the rows at the left. A row far below the others is an
+    arrow at the edge, with its accuracy in its label.
 
     Args:
         path: ends with .png, .pdf or .svg.
@@ -64,19 +66,21 @@ def draw(cells: list[Cell], missing: list[str]):
     figure = library().figure.Figure(figsize=(WIDTH, height), layout="constrained")
     figure.get_layout_engine().set(rect=(0, 0.16 * len(below) / height, 1, 1 - 0.16 * len(below) / height))
     left, right = figure.subplots(1, 2)
-    relative = costs_of(cells)
+    relative, (least, edge), labels = costs_of(cells), low_end([cell.mean for cell in cells]), []
     for number, cell in enumerate(cells, 1):
         colour = "black" if cell.row == BASELINE else f"C{(number - 1) % 10}"
-        left.errorbar(cell.mean, -number, xerr=cell.std, fmt="o", markersize=4, color=colour)
-        if relative.get(cell.row):
-            right.errorbar(relative[cell.row], cell.mean, yerr=cell.std, fmt="o", markersize=4, color=colour)
-            right.annotate(str(number), (relative[cell.row], cell.mean), xytext=(3, 3), textcoords="offset points",
-                           fontsize=7, color=colour)
+        far_below = cell.mean < least
+        mean, std = (edge, None) if far_below else (cell.mean, cell.std)
+        labels.append(f"{number}  {cell.row}, n = {len(cell.values)}{f': {cell.mean:.1f} %' if far_below else ''}")
+        left.errorbar(mean, -number, xerr=std, fmt="<" if far_below else "o", markersize=4, color=colour)
+        if time := relative.get(cell.row):
+            right.errorbar(time, mean, yerr=std, fmt="v" if far_below else "o", markersize=4, color=colour)
+            right.annotate(str(number), (time, mean), xytext=(3, 3), textcoords="offset points", fontsize=7,
+                           color=colour)
         if cell.row == BASELINE:
             left.axvline(cell.mean, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
             right.axhline(cell.mean, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
-    left.set_yticks([-n for n in range(1, len(cells) + 1)],
-                    [f"{number}  {cell.row}, n = {len(cell.values)}" for number, cell in enumerate(cells, 1)])
+    left.set_yticks([-n for n in range(1, len(cells) + 1)], labels)
     left.set(xlabel="top-1 accuracy (%)", ylim=(-len(cells) - 0.7, -0.3))
     right.set(xlabel=f"time relative to {BASELINE}", ylabel="top-1 accuracy (%)")
     if relative:
@@ -93,6 +97,16 @@ def draw(cells: list[Cell], missing: list[str]):
     for line, text in enumerate(reversed(below)):
         figure.text(0.01, (0.05 + 0.16 * line) / height, text, fontsize=7, color="0.35")
     return figure
+
+
+def low_end(means: list[float]) -> tuple[float, float]:
+    """(accuracy below which a row is an arrow, position of the arrow), in %: a method that did not learn would squeeze
+    the others.
+    """
+    middle, best = statistics.median(means), max(means)
+    least = middle - 3 * max(best - middle, 2.0)
+    lowest = min(mean for mean in means if mean >= least)
+    return least, lowest - 0.1 * max(best - lowest, 1.0)
 
 
 def costs_of(cells: list[Cell]) -> dict[str, float]:

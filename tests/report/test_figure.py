@@ -4,7 +4,7 @@ import re
 import pytest
 
 from openmix.cli import main
-from openmix.report.figure import costs_of, draw, save_figure
+from openmix.report.figure import costs_of, draw, low_end, save_figure
 from openmix.results.cells import make_cells
 from openmix.results.records import read_records
 from tests.results.made import last_ten, make_run
@@ -50,6 +50,23 @@ def test_the_cost_axis_has_two_numbers_or_more(slowest, tmp_path):
     low, high = right.get_xlim()
     shown = [tick.get_text() for tick in right.get_xticklabels() if low <= tick.get_position()[0] <= high]
     assert len([text for text in shown if text]) >= 2 and low <= 1 <= slowest <= high
+
+
+def test_a_method_that_did_not_learn_is_an_arrow_that_leaves_the_axis_to_the_others(runs, tmp_path):
+    make_run(tmp_path / "f" / "seed0", "type='FMix'", curve=last_ten(3.4), img_s=5000.0)
+    cells = [*make_cells(read_records(runs)), *make_cells(read_records(tmp_path))]
+    figure = draw(sorted((c for c in cells if c.mean is not None), key=lambda c: -c.mean), [])
+    left, right = figure.axes
+    labels = [tick.get_text() for tick in left.get_yticklabels()]
+    assert labels == ["1  MixUp, n = 2", "2  Vanilla, n = 1", "3  FMix, n = 1: 3.4 %"]
+    assert 79 < left.get_xlim()[0] < 80 and 79 < right.get_ylim()[0] < 80
+
+
+@pytest.mark.parametrize("means, arrows", [([80.0], 0), ([80.0, 80.0, 75.0], 0), ([82.0, 80.0, 75.0], 0),
+                                           ([82.0, 80.0, 73.0], 1), ([25.0, 21.0, 3.0, 2.0], 0)])
+def test_arrows_are_for_rows_far_below_the_median(means, arrows):
+    least, edge = low_end(means)
+    assert sum(mean < least for mean in means) == arrows and edge < min(mean for mean in means if mean >= least)
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".pdf", ".png"])
