@@ -1,18 +1,15 @@
 """Columns by name: values of evaluations beside the accuracy."""
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
+from openmix.cli import main
 from openmix.results.cells import make_cells
 from openmix.results.columns import column_text, parse_columns
 from openmix.results.records import read_records
 from openmix.results.tables import make_part
 
 from .fake_runs import write_run
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def measured(folder, epoch=10, **values):
@@ -35,11 +32,7 @@ def root(tmp_path):
 
 
 def zoo(*arguments):
-    path = ROOT / "tools" / "model_zoo.py"
-    spec = importlib.util.spec_from_file_location("model_zoo", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main(["zoo", *map(str, arguments)])
+    return main(["zoo", *map(str, arguments)])
 
 
 def test_a_column_is_the_mean_over_the_runs_that_have_it(root):

@@ -162,12 +162,16 @@ def test_a_method_may_refuse_to_be_captured_and_its_reason_is_logged(tmp_path):
 
 
 def test_inductor_compiles_a_training_by_config(tmp_path):
+    """In other kernels a ReLU at zero may open: one did on a CPU with AVX512, at a hundredth of the way of a weight."""
+    def weights(loop):
+        return torch.cat([p.detach().flatten() for p in loop.runner.model.parameters()])
+
     torch._dynamo.reset()
-    eager = run(build(tmp_path / "eager"))
+    begin = weights(build(tmp_path / "begin"))
+    eager = weights(run(build(tmp_path / "eager")))
     loop = run(build(tmp_path / "compiled", **{"env_cfg.step": "compile"}))
     assert loop.step.mode == "compile" and loop.step.compiled and not loop.step.warned
-    for a, b in zip(eager.runner.model.parameters(), loop.runner.model.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+    assert (weights(loop) - eager).norm() < 0.03 * (eager - begin).norm()
 
 
 def test_log_lines_come_an_interval_late_on_a_gpu_and_say_the_same(tmp_path):
