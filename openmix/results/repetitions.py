@@ -50,7 +50,10 @@ def _data(record: Record) -> str | None:
 
 
 def variants(method: str, records: list[Record]) -> dict[str, list[Record]]:
-    """The runs of one label by row: one row if they agree in everything, else one for each difference."""
+    """The runs of one label by row: one row if they agree in everything, else one for each difference.
+
+    A key that a config lacks, as its default holds, adds nothing to the name of its row.
+    """
     recipes = {record.config_hash: recipe(record) for record in records}  # runs of equal hash have equal recipes
     texts = {config: json.dumps(leaves, sort_keys=True) for config, leaves in recipes.items()}
     groups = _repetitions(records, texts)
@@ -61,7 +64,8 @@ def variants(method: str, records: list[Record]) -> dict[str, list[Record]]:
     several = [len({used[i] for _, used in groups} - {None}) > 1 for i in range(len(SETTING))]
     rows = defaultdict(list)
     for (text, used), runs in sorted(groups.items(), key=_first):
-        names = [_named(key, differing, by_text[text]) for key in differing]
+        leaves = by_text[text]
+        names = [_named(key, differing, leaves[key]) for key in differing if key in leaves]
         if len(differing) > MANY:
             names = [f"config {hashlib.sha256(text.encode()).hexdigest()[:8]}"]
         names += [f"{name} {value}" for name, value, differs in zip(SETTING, used, several, strict=True)
@@ -102,8 +106,11 @@ def _differing(recipes) -> list[str]:
                                                             for r in recipes)]
 
 
-def _named(key: str, keys: list[str], leaves: dict) -> str:
-    """``weight_decay=0.0005``: the last part of the key where that is enough."""
-    short = key.rsplit(".", 1)[-1]
-    name = key if [k.rsplit(".", 1)[-1] for k in keys].count(short) > 1 else short
-    return f"{name}={plain(leaves[key])}" if key in leaves else f"no {name}"
+def _named(key: str, keys: list[str], value) -> str:
+    """``weight_decay=0.0005``, ``loss=SoftmaxBCE``: the last part of the key where that is enough."""
+    short = _short(key)
+    return f"{key if [_short(k) for k in keys].count(short) > 1 else short}={plain(value)}"
+
+
+def _short(key: str) -> str:
+    return key.removesuffix(".type").rsplit(".", 1)[-1]

@@ -139,6 +139,14 @@ def test_runs_that_differ_in_more_than_the_seed_are_never_averaged(change, row, 
     assert row in [c.row for c in cells] and all(c.row.startswith("Vanilla, ") for c in cells)
 
 
+def test_a_key_that_one_run_lacks_names_the_row_of_the_other_alone(tmp_path):
+    make_run(tmp_path / "a" / "seed0", curve=last_ten(80.0))
+    loss = WRN + "), loss=dict(type='SoftmaxBCE'"  # behind the backbone
+    make_run(tmp_path / "b" / "seed0", curve=last_ten(3.4), backbone=loss)
+    rows = {cell.row: cell.mean for cell in make_cells(read_records(tmp_path))}
+    assert rows == {"Vanilla": 80.0, "Vanilla, loss=SoftmaxBCE": 3.4}
+
+
 def test_other_lengths_of_training_are_other_columns_of_the_same_row(tmp_path):
     make_run(tmp_path / "a" / "seed0", curve=last_ten(80.0))
     make_run(tmp_path / "b" / "seed0", curve=last_ten(70.0, epochs=30), epochs=30)
