@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..results.cells import Cell
-from ..results.costs import make_costs
+from ..results.costs import make_costs, most_compared_first
 from ..workdir.files import write_atomic
 
 FORMATS = (".png", ".pdf", ".svg")
@@ -110,8 +110,9 @@ def low_end(means: list[float]) -> tuple[float, float]:
 
 
 def costs_of(cells: list[Cell]) -> dict[str, float]:
-    """{row: time relative to Vanilla}, of rows that were measured on one kind of hardware."""
-    measured: dict = {}
-    for cost in make_costs(cells):
-        measured.setdefault(cost.row, []).append(cost.relative)
-    return {row: values[0] for row, values in measured.items() if len(values) == 1 and values[0]}
+    """{row: time relative to Vanilla}, of a row on several kinds of hardware that on which the most rows have one."""
+    chosen: dict = {}
+    for cost in most_compared_first(make_costs(cells)):
+        if cost.relative:
+            chosen.setdefault(cost.row, cost.relative)
+    return chosen

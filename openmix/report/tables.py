@@ -7,7 +7,7 @@ from ..results.baseline import LEVEL
 from ..results.cells import REDUCTIONS, Cell, has_table
 from ..results.columns import column_text, mean_and_std
 from ..results.compare import compare_cells
-from ..results.costs import Cost, hardware_of, make_costs, show_hardware
+from ..results.costs import cost_of, hardware_of, make_costs, most_compared_first, show_hardware
 from ..results.records import Record
 from ..results.significance import Outcome, adjusted
 from .curves import Run
@@ -29,16 +29,13 @@ BASELINE = "Vanilla"
 
 def cell_rows(cells: list[Cell], columns=()) -> list[list[tuple]]:
     """The rows of the table of cells, in order of :data:`CELL_HEAD` and ``columns``: (text, value to sort by)."""
-    costs = {}
-    for same in by_network(cells):
-        for cost in make_costs(same):
-            costs.setdefault((same[0].dataset, same[0].network, cost.row), []).append(cost)
+    costs = {(same[0].dataset, same[0].network): most_compared_first(make_costs(same)) for same in by_network(cells)}
     rows, differences = [], to_baseline(cells)
     for cell in cells:
-        measured = [c for c in costs.get((cell.dataset, cell.network, cell.row), []) if on_same_hardware(cell, c)]
-        cost = measured[0] if len(measured) == 1 else None
-        where = show_hardware(cost.hardware) if cost else f"{len(measured)} kinds" if measured else "-"
-        seconds = [r.result["wall_s"] for r in cell.counted if r.result.get("wall_s")]
+        cost = cost_of(cell, costs[cell.dataset, cell.network])
+        same = [record.result for record in cell.counted if cost and hardware_of(record) == cost.hardware]
+        seconds = [result["wall_s"] for result in same if result.get("wall_s")]
+        where = "-" if not cost else show_hardware(cost.hardware) + " and others" * (len(same) < len(cell.counted))
         mean = number(cell.mean, 2)
         reduction = f" ({REDUCTIONS['last']})" if cell.kind == "last" else ""
         rows.append([
@@ -49,7 +46,7 @@ def cell_rows(cells: list[Cell], columns=()) -> list[list[tuple]]:
             text(", ".join(cell.not_counted)),
             number(cost and cost.img_s, 0), ("-", "") if not cost or cost.relative is None else (
                 f"{cost.relative:.2f}x", cost.relative), number(cost and cost.memory_mib, 0),
-            number(statistics.median(seconds) / 3600 if seconds and cost else None, 2), text(where),
+            number(statistics.median(seconds) / 3600 if seconds else None, 2), text(where),
             *((column_text(cell, column), mean_and_std(cell, column)[0] or "") for column in columns)])
     return rows
 
@@ -96,10 +93,6 @@ def by_network(cells: list[Cell]) -> list[list[Cell]]:
     for cell in cells:
         groups[cell.dataset, cell.network].append(cell)
     return list(groups.values())
-
-
-def on_same_hardware(cell: Cell, cost: Cost) -> bool:
-    return cost.hardware in {hardware_of(r) for r in cell.counted}
 
 
 RUN_HEAD = ("folder", "method", "network", "data", "epochs", "seed", "state", "epoch", "last top-1 (%)", "remarks")

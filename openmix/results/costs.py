@@ -1,7 +1,7 @@
 """What training costs: speed and memory of the finished runs of a row, compared on the same hardware only."""
 import json
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from ..moved import renamed
@@ -68,6 +68,20 @@ def make_costs(cells: list[Cell], baseline: str = "Vanilla") -> list[Cost]:
             cost.relative, cost.why = speeds[base[0]] / cost.img_s, ""
         costs.append(cost)
     return costs
+
+
+def most_compared_first(costs: list[Cost]) -> list[Cost]:
+    """The costs on the hardware where the most rows have a relative one come first. Where a row has place for one
+    number, it shows its first.
+    """
+    rows = Counter(cost.hardware for cost in costs if cost.relative)
+    return sorted(costs, key=lambda cost: (cost.relative is None, -rows[cost.hardware], str(cost.hardware)))
+
+
+def cost_of(cell: Cell, costs: list[Cost]) -> Cost | None:
+    """The first of the costs that is of the cell's row and of hardware on which its runs ran."""
+    kinds = {hardware_of(record) for record in cell.counted}
+    return next((cost for cost in costs if cost.row == cell.row and cost.hardware in kinds), None)
 
 
 def reads_outputs(config) -> bool:

@@ -2,7 +2,7 @@
 from . import published
 from .cells import REDUCTIONS, Cell
 from .columns import mean_and_std
-from .costs import Cost, make_costs
+from .costs import Cost, cost_of, make_costs, most_compared_first
 from .render import Table
 from .tables import difference, ordered_rows, parts
 
@@ -23,7 +23,7 @@ def flat_table(cells: list[Cell], names=None, columns=(), only=()) -> Table:
         if names is not None and name not in names:
             continue
         own = [c for c in cells if (c.dataset, c.network) == (dataset, network)]
-        by_row, costs = {(c.row, c.epochs): c for c in own}, make_costs(own)
+        by_row, costs = {(c.row, c.epochs): c for c in own}, most_compared_first(make_costs(own))
         theirs = published.epochs(dataset, network)
         source = (published.source(dataset, network) or {}).get("url", "")
         for row, of in ordered_rows(own, dataset, network):
@@ -49,11 +49,11 @@ def _flat(cell: Cell | None) -> list:
 
 
 def _flat_cost(cell: Cell | None, costs: list[Cost]) -> list:
-    """Empty for cells whose runs ran on several kinds of hardware."""
-    own = [c for c in costs if cell and c.row == cell.row]
-    if len(own) != 1:
+    """Empty for cells without a finished run."""
+    cost = cell and cost_of(cell, costs)
+    if not cost:
         return ["", "", "", ""]
-    return [_digits(own[0].img_s), _digits(own[0].memory_mib), _digits(own[0].relative), own[0].hardware[0]]
+    return [_digits(cost.img_s), _digits(cost.memory_mib), _digits(cost.relative), cost.hardware[0]]
 
 
 def _digits(value: float | None) -> str:

@@ -7,7 +7,7 @@ from openmix.cli import main
 from openmix.report.figure import costs_of, draw, low_end, save_figure
 from openmix.results.cells import make_cells
 from openmix.results.records import read_records
-from tests.results.made import last_ten, make_run
+from tests.results.made import last_ten, make_run, make_two_kinds
 
 pytest.importorskip("matplotlib")
 PART = "cifar100-wideresnet-28-8"
@@ -40,6 +40,12 @@ def test_methods_are_in_order_of_accuracy_with_their_seeds_and_others_are_named(
 def test_costs_are_those_of_the_tables(runs):
     cells = [cell for cell in make_cells(read_records(runs)) if cell.mean is not None]
     assert costs_of(cells) == {"MixUp": 1.5, "Vanilla": 1.0}
+
+
+def test_a_row_on_two_kinds_of_hardware_has_the_cost_of_the_one_where_most_rows_were_measured(tmp_path):
+    make_two_kinds(tmp_path)
+    make_run(tmp_path / "f" / "seed0", "type='FMix'", curve=last_ten(82.0), hardware="GPU C", img_s=800.0)
+    assert costs_of(make_cells(read_records(tmp_path))) == {"MixUp": 2.0, "CutMix": 1.25, "Vanilla": 1.0}
 
 
 @pytest.mark.parametrize("slowest", [1.02, 1.5, 3.0, 20.0])

@@ -98,3 +98,14 @@ def damage(folder: Path, how: str) -> Path:
         del actual["networks"]
         path.write_text(json.dumps(actual))
     return folder
+
+
+def make_two_kinds(folder) -> None:
+    """Runs of Vanilla and MixUp, one on each of two GPUs, where MixUp takes 1.5 and 2 times as long, and one of CutMix
+    on the second GPU, 1.25 times.
+    """
+    for seed, hardware, vanilla, mixup in ((0, "GPU A", 6000.0, 4000.0), (1, "GPU B", 1000.0, 500.0)):
+        kinds = dict(seed=seed, hardware=hardware)
+        make_run(folder / "v" / f"seed{seed}", curve=last_ten(80.0), img_s=vanilla, **kinds)
+        make_run(folder / "m" / f"seed{seed}", "type='MixUp'", curve=last_ten(82.0), img_s=mixup, **kinds)
+    make_run(folder / "c" / "seed0", "type='CutMix'", curve=last_ten(82.0), hardware="GPU B", img_s=800.0)

@@ -27,7 +27,7 @@ from openmix.results.records import read_records
 from openmix.results.render import Link, Part, Table, layout, render
 from openmix.workdir.identity import canonical, config_hash
 from tests.engine.tiny import ROOT
-from tests.results.made import WRN, damage, last_ten, make_run
+from tests.results.made import WRN, damage, last_ten, make_run, make_two_kinds
 
 GOLDEN = Path(__file__).with_name("golden_wrn28_8.md")
 TABLE = ("CIFAR-100", "WideResNet-28-8")
@@ -373,6 +373,14 @@ def test_places_whose_names_read_alike_have_parts_of_their_own(tmp_path):
     assert len(shown) == len(records) == 5 and len({zoo.part_name(*place) for place in names.values() if any(
         (c.dataset, c.network) == place for c in cells)}) == 3
     assert names == zoo.parts(make_cells(read_records(tmp_path)[::-1]))
+
+
+def test_a_cell_on_two_kinds_of_hardware_shows_the_cost_on_that_of_most_rows(tmp_path):
+    make_two_kinds(tmp_path)
+    rows = {row["method"]: row for row in csv.DictReader(io.StringIO(command(tmp_path, "--format", "csv").stdout))}
+    assert {name: (rows[name]["relative_time"], rows[name]["img_s"], rows[name]["hardware"])
+            for name in ("Vanilla", "MixUp", "CutMix")} == {
+        "Vanilla": ("1", "1000", "GPU B"), "MixUp": ("2", "500", "GPU B"), "CutMix": ("1.25", "800", "GPU B")}
 
 
 def test_csv_has_a_row_for_each_cell_and_reads_back(runs):
