@@ -1,9 +1,12 @@
 """A figure for a paper: accuracies of the methods with error bars, and accuracy over cost. Made with Matplotlib."""
 import io
+import math
 import statistics
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
+
+import numpy as np
 
 from ..results.cells import Cell
 from ..results.costs import make_costs, most_compared_first
@@ -67,6 +70,7 @@ def draw(cells: list[Cell], missing: list[str]):
     figure.get_layout_engine().set(rect=(0, 0.16 * len(below) / height, 1, 1 - 0.16 * len(below) / height))
     left, right = figure.subplots(1, 2)
     relative, (least, edge), labels = costs_of(cells), low_end([cell.mean for cell in cells]), []
+    points = []
     for number, cell in enumerate(cells, 1):
         colour = "black" if cell.row == BASELINE else f"C{(number - 1) % 10}"
         far_below = cell.mean < least
@@ -75,8 +79,7 @@ def draw(cells: list[Cell], missing: list[str]):
         left.errorbar(mean, -number, xerr=std, fmt="<" if far_below else "o", markersize=4, color=colour)
         if time := relative.get(cell.row):
             right.errorbar(time, mean, yerr=std, fmt="v" if far_below else "o", markersize=4, color=colour)
-            right.annotate(str(number), (time, mean), xytext=(3, 3), textcoords="offset points", fontsize=7,
-                           color=colour)
+            points.append((number, time, mean, colour))
         if cell.row == BASELINE:
             left.axvline(cell.mean, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
             right.axhline(cell.mean, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
@@ -96,7 +99,25 @@ def draw(cells: list[Cell], missing: list[str]):
     figure.suptitle(f"{cell.network} on {cell.dataset}, {cell.epochs} epochs", fontsize=9)
     for line, text in enumerate(reversed(below)):
         figure.text(0.01, (0.05 + 0.16 * line) / height, text, fontsize=7, color="0.35")
+    number_points(right, points)
     return figure
+
+
+def number_points(axes, points: list[tuple]) -> None:
+    """Write the number of each (number, x, y, colour) at the first corner of its point that is free, or the freest."""
+    axes.figure.draw_without_rendering()  # sets the positions of which distances are taken
+    point = axes.figure.dpi / 72  # in pixels
+    centres = axes.transData.transform([(x, y) for _, x, y, _ in points]) if points else []
+    texts = []
+    for i, (number, x, y, colour) in enumerate(points):
+        taken = [*centres[:i], *centres[i + 1:], *texts]
+        middles = {(dx, dy): centres[i] + point * np.array([2.5 * dx, 2 * dy]) for dx in (3, -3) for dy in (3, -3)}
+        free = {corner: min((math.dist(middle, other) for other in taken), default=math.inf)
+                for corner, middle in middles.items()}
+        dx, dy = next((corner for corner in free if free[corner] > 9 * point), max(free, key=free.get))
+        texts.append(middles[dx, dy])
+        axes.annotate(str(number), (x, y), xytext=(dx, dy), textcoords="offset points", fontsize=7, color=colour,
+                      ha="left" if dx > 0 else "right", va="bottom" if dy > 0 else "top")
 
 
 def low_end(means: list[float]) -> tuple[float, float]:

@@ -68,6 +68,17 @@ def test_a_method_that_did_not_learn_is_an_arrow_that_leaves_the_axis_to_the_oth
     assert 79 < left.get_xlim()[0] < 80 and 79 < right.get_ylim()[0] < 80
 
 
+def test_numbers_of_points_that_are_close_do_not_cover_each_other(tmp_path):
+    for method, top1, img_s in (("Vanilla", 80.0, 5000.0), ("MixUp", 81.0, 4000.0), ("CutMix", 81.01, 4010.0),
+                                ("FMix", 76.0, 1000.0)):
+        make_run(tmp_path / method / "seed0", f"type='{method}'", curve=last_ten(top1), img_s=img_s)
+    figure = draw(sorted((c for c in make_cells(read_records(tmp_path))), key=lambda c: -c.mean), [])
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[1].texts]
+    assert [text.get_text() for text in figure.axes[1].texts] == ["1", "2", "3", "4"]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
 @pytest.mark.parametrize("means, arrows", [([80.0], 0), ([80.0, 80.0, 75.0], 0), ([82.0, 80.0, 75.0], 0),
                                            ([82.0, 80.0, 73.0], 1), ([25.0, 21.0, 3.0, 2.0], 0)])
 def test_arrows_are_for_rows_far_below_the_median(means, arrows):
