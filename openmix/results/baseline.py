@@ -36,9 +36,7 @@ def baseline_part(records: list[Record], baseline: str, where: str) -> Part:
     head = ["method", "network", "data", "epochs", "n", "top-1", f"to {baseline}", "95% interval", "adjusted p", "rank"]
     lines = [row_of(cell, tested.get(id(cell)), ranked[key][cell.row], cell.mean == max(c.mean for c in group))
              for key, group in groups.items() for cell in sorted(group, key=lambda c: -c.mean)]
-    tables = [Table(head, lines)]
-    if len(groups) > 1:
-        tables.append(mean_rank_table(ranked))
+    tables = [Table(head, lines), *mean_ranks(ranked)]
     caption = (f"Runs of {where}. Top-1 in percent, mean ± sample standard deviation over seeds; differences to "
                f"{baseline} in points. p is two-sided and adjusted for the number of tests after Benjamini and "
                f"Hochberg; * marks p < {LEVEL}. Rank 1 is the best")
@@ -77,9 +75,12 @@ def row_of(cell: Cell, outcome: Outcome | None, rank: float, best: bool) -> list
             *words, f"{rank:g}"]
 
 
-def mean_rank_table(ranked: dict[tuple, dict[str, float]]) -> Table:
-    """Mean rank of the methods that are in every group, the best first."""
+def mean_ranks(ranked: dict[tuple, dict[str, float]]) -> list[Table]:
+    """The table of mean ranks of the methods that are in every group, the best first; none of one group or method."""
     shared = set.intersection(*(set(ranks_of) for ranks_of in ranked.values()))
+    if len(ranked) < 2 or len(shared) < 2:
+        return []
     means = sorted((statistics.mean(ranks_of[row] for ranks_of in ranked.values()), row) for row in shared)
     lines = [[row, Best(f"{mean:.2f}") if mean == means[0][0] else f"{mean:.2f}"] for mean, row in means]
-    return Table(["method", "mean rank"], lines, f"Mean rank over {len(ranked)} groups, of the methods in all of them:")
+    return [Table(["method", "mean rank"], lines,
+                  f"Mean rank over {len(ranked)} groups, of the methods in all of them:")]

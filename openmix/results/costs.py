@@ -71,8 +71,8 @@ def make_costs(cells: list[Cell], baseline: str = "Vanilla") -> list[Cost]:
 
 
 def most_compared_first(costs: list[Cost]) -> list[Cost]:
-    """The costs on the hardware where the most rows have a relative one come first. Where a row has place for one
-    number, it shows its first.
+    """The costs on the hardware where the most rows have a relative one come first. A table that shows one
+    number of a row takes its first.
     """
     rows = Counter(cost.hardware for cost in costs if cost.relative)
     return sorted(costs, key=lambda cost: (cost.relative is None, -rows[cost.hardware], str(cost.hardware)))

@@ -45,6 +45,14 @@ def test_differences_and_p_values_are_those_of_paired_tests_adjusted_together(ru
     assert dict(mean_ranks.rows) == {"MixUp": "1.00", "Vanilla": "2.50", "CutMix": "2.50"}
 
 
+def test_there_is_no_mean_rank_where_the_groups_share_the_baseline_alone(tmp_path):
+    for depth, method in ((20, "MixUp"), (32, "CutMix")):
+        for name in ("Vanilla", method):
+            write_run(tmp_path / f"{depth}{name}" / "seed0", f"type={name!r}", 0, [1.0, *[60.0] * 10], depth=depth)
+    table, = baseline_part(gather([tmp_path]), "Vanilla", "here").tables
+    assert sorted(row[0] for row in table.rows) == ["CutMix", "MixUp", "Vanilla", "Vanilla"]
+
+
 def test_equal_means_share_their_rank(runs):
     group = [c for c in make_cells(gather([runs])) if c.network == "CifarResNet-20"]
     assert ranks(group) == dict(MixUp=1, Vanilla=2, CutMix=3, FMix=4)
