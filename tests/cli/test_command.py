@@ -13,13 +13,39 @@ from pathlib import Path
 import pytest
 
 import openmix
-from openmix.cli import COMMANDS, main
+from openmix.cli import COMMANDS, main, spin_briefly
 from openmix.registry import BACKBONES, DATASETS, LOSSES, MIXUPS
 from tests.cli.test_train import finished  # noqa: F401  (a fixture)
 from tests.engine.tiny import ROOT, config
 from tests.results.made import last_ten, make_run
 
 ENV = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+# -- threads -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variables, expected", [
+    ({}, dict(GOMP_SPINCOUNT="10000")), (dict(GOMP_SPINCOUNT="7"), dict(GOMP_SPINCOUNT="7")),
+    (dict(OMP_WAIT_POLICY="active"), dict(OMP_WAIT_POLICY="active"))])
+def test_waiting_threads_give_their_core_away_unless_the_user_says_how_they_wait(variables, expected, monkeypatch):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    spin_briefly()
+    assert {name: os.environ[name] for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY") if name in os.environ} == expected
+
+
+@pytest.mark.parametrize("words", ["-m openmix infer nothing.pth nothing.png",
+                                   "tools/train.py shapes/r20_mixup --cfg-options nothing=1"])
+def test_the_openmp_of_torch_reads_how_threads_of_a_command_wait(words):
+    env = {k: v for k, v in ENV.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    said = subprocess.run([sys.executable, *words.split()], env=env | dict(OMP_DISPLAY_ENV="verbose"),
+                          capture_output=True, text=True, cwd=ROOT).stderr
+    if "GOMP_" not in said:
+        pytest.skip("the OpenMP of this torch is not GCC's")
+    assert "GOMP_SPINCOUNT = '10000'" in said
 
 
 # -- dispatch ----------------------------------------------------------------------------------------------------------
