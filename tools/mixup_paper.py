@@ -8,11 +8,13 @@ import argparse
 import json
 import statistics
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from openmix.extras import gan_table  # noqa: E402
+from openmix.results.columns import on_same_images  # noqa: E402
 from openmix.results.documents import new_texts, write_changed  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,18 +29,28 @@ ATTACKS = dict(clean="none", fgsm1="FGSM 1", fgsm2="FGSM 2", fgsm4="FGSM 4", fgs
 
 
 def evaluations(root: Path) -> dict[str, list[dict]]:
-    """{row: the ``{evaluation: {name: value}}`` of each of its runs, by seed}."""
-    rows = {}
-    for label, method in ROWS.items():
-        files = sorted(root.glob(f"results/{SMALL}/cifar10_lenet_between_{method}*/seed*/result.json"))
-        rows[label] = [networks(json.loads(file.read_text())["evals"]) for file in files]
-    files = sorted(root.glob("results/cifar10-resnet20/evaluations.json"))
-    rows[OTHER] = [networks(json.loads(file.read_text())["evals"]) for file in files]
-    return rows
+    """{row: the ``{evaluation: {name: value}}`` of each of its runs, by seed}.
+
+    All runs of the LeNets are compared on the same images: an evaluation on others than of the most runs is left out.
+    """
+    folders = {label: f"{SMALL}/cifar10_lenet_between_{method}*/seed*/result.json" for label, method in ROWS.items()}
+    rows = {label: [json.loads(file.read_text())["evals"] for file in sorted(root.glob(f"results/{pattern}"))]
+            for label, pattern in {**folders, OTHER: "cifar10-resnet20/evaluations.json"}.items()}
+    lenets = [evals for label in ROWS for evals in rows[label]]
+    for name in {name for evals in lenets for name in evals}:
+        have = [evals for evals in lenets if name in evals]
+        alike = on_same_images(have, lambda evals, name=name: evals[name])
+        for evals in have:
+            if not any(evals is other for other in alike):
+                del evals[name]
+    return {label: [{name: dict(evaluation["networks"]["net"], images=evaluation["data"]["images"])
+                     for name, evaluation in evals.items()} for evals in runs] for label, runs in rows.items()}
 
 
-def networks(evals: dict) -> dict[str, dict]:
-    return {name: evaluation["networks"]["net"] for name, evaluation in evals.items()}
+def images(runs: list[dict], names: Iterable[str]) -> str:
+    """How many images the evaluations ``names`` of a row are on."""
+    return " or ".join(f"{count:,}" for count in sorted({run[name]["images"] for run in runs for name in names
+                                                         if name in run})) or NONE
 
 
 def cell(values: list[float]) -> str:
@@ -58,8 +70,12 @@ def attacks(root: Path) -> str:
     rows = evaluations(root)
     values = [[cell([100 - run[name]["top1"] for run in runs if name in run]) for runs in rows.values()]
               for name in ATTACKS]
+    other = [name for name in ATTACKS if name.endswith("_other")]
+    direct = [name for name in ATTACKS if name not in other]
+    counts = [[title, *(images(runs, names) for runs in rows.values())]
+              for title, names in (("test images", direct), ("test images, other", other))]
     return markdown(["error in %, attack and grey levels", *rows],
-                    [[title, *cells] for title, cells in zip(ATTACKS.values(), values, strict=True)])
+                    [*counts, *([title, *cells] for title, cells in zip(ATTACKS.values(), values, strict=True))])
 
 
 def corruptions(root: Path) -> str:
@@ -67,7 +83,8 @@ def corruptions(root: Path) -> str:
     rows = evaluations(root)
     runs = [[run["corruptions"] for run in of_row if "corruptions" in run] for of_row in rows.values()]
     families = [name for name, values in next((row[0] for row in runs if row), {}).items() if isinstance(values, list)]
-    lines = [[name.replace("_", " "), *(cell([statistics.mean(run[name]) for run in of_row]) for of_row in runs)]
+    lines = [["test images", *(images(of_row, ("corruptions", "occlusion")) for of_row in rows.values())]]
+    lines += [[name.replace("_", " "), *(cell([statistics.mean(run[name]) for run in of_row]) for of_row in runs)]
              for name in families]
     lines.append(["mean of all", *(cell([run["mean_error"] for run in of_row]) for of_row in runs)])
     base = {name: statistics.mean(sum(run[name]) for run in runs[0]) for name in families} if runs[0] else {}

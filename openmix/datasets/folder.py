@@ -13,6 +13,7 @@ from ..checks import check_count
 from ..errors import InputError
 from .arrays import ArrayData, as_labels
 from .decode import INTERPOLATIONS, centre
+from .imagenet import is_imagenet
 from .listing import list_images
 from .options import local_path, printable, statistics
 from .splits import held_out, source_split
@@ -36,6 +37,8 @@ class ImageFolderData(ArrayData):
         draft: decode large JPEG files at 1/2, 1/4 or 1/8 of their size where that is enough: faster, a little softer.
         resident: True: in memory; False: streamed; ``"auto"``: streamed if the images would take more than half of
             the free memory of this computer, shared by the processes on it, or of the GPU.
+        name: of the data set in tables; by default that of the folder ``data_root``, or ``imagenet`` if the images
+            are recognised by their names (``official``), see :func:`openmix.datasets.imagenet.is_imagenet`.
         on_error: what an unreadable image does: ``"raise"``, or, in memory, ``"skip"`` (``skipped`` lists the paths).
 
     Raises:
@@ -63,6 +66,7 @@ class ImageFolderData(ArrayData):
         folder = self.root / source_split(split, val_size, has_val=(self.root / "val").is_dir())
         paths, labels, classes = list_images(folder, self.root / "train")
         labels = as_labels(labels, len(paths), len(classes), printable(folder))
+        official = is_imagenet(paths, classes, folder.name)
         if val_size and folder.name == "train":
             inside = held_out(labels, val_size)
             keep = (inside if split == "val" else ~inside).nonzero()[:, 0]
@@ -70,7 +74,7 @@ class ImageFolderData(ArrayData):
         need = len(paths) * 3 * size * size
         self.resident = need <= SHARE * room() if resident == "auto" else resident
         self.size, self.resize, self.interpolation, self.draft = size, resize, interpolation, draft
-        name = name or printable(self.root.name) or self.name
+        name = name or "imagenet" * official or printable(self.root.name) or self.name
         if self.resident:
             check_memory(need, f"{len(paths)} images of {printable(folder)} at {size} x {size}")
             view = dict(size=size, resize=self.resize, interpolation=interpolation, draft=draft)
@@ -80,14 +84,14 @@ class ImageFolderData(ArrayData):
             if not read.all():
                 images, labels = images[read], labels[read]
                 paths = [path for path, good in zip(paths, read.tolist(), strict=True) if good]
-            super().__init__(images, labels, classes, name=name, split=split)
+            super().__init__(images, labels, classes, name=name, split=split, official=official and not failed)
             self.skipped = failed
         elif on_error == "skip":
             raise ValueError(f"on_error='skip' needs the images of {printable(folder)} in memory (resident=True); "
                              "streamed, an unreadable one is met in the middle of a training")
         else:
             self.paths, self.labels, self.classes, self.skipped = paths, labels, classes, []
-            self.name, self.split, self.official = name, split, False
+            self.name, self.split, self.official = name, split, official
         self.files = paths
 
     @property

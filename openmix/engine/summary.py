@@ -9,6 +9,7 @@ from .. import workdir
 from ..workdir import result
 from . import agreement
 from .config.beyond import beyond_the_run
+from .config.data import dataset_of
 from .description import description
 from .distributed.launch import unwrap
 
@@ -88,5 +89,10 @@ def peak_of_process() -> float:
 
 
 def val_split(runner) -> str:
-    """Which images accuracies were measured on, ``test`` or ``val``: whether "best" was chosen on the test set."""
-    return (runner.cfg.get("val_dataloader") or {}).get("dataset", {}).get("split", "test")
+    """Which images accuracies were measured on, ``test`` or ``val``: whether "best" was chosen on the test set.
+
+    A folder ``val/`` that the run is tested on, too, is the test set, as of ImageNet.
+    """
+    val, test = (dataset_of(runner.cfg, f"{name}_dataloader") or {} for name in ("val", "test"))
+    tested = not val.get("val_size") and all(val.get(key) == test.get(key) for key in ("type", "data_root", "split"))
+    return "val" if val.get("split") == "val" and not tested else "test"

@@ -1,6 +1,7 @@
 """Columns of tables by name: ``val.top5`` of the validation, ``cal.ece`` of the named evaluation ``cal``."""
 import statistics
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 
 from ..errors import did_you_mean
 from .cells import Cell
@@ -55,9 +56,26 @@ def parse_columns(texts: Iterable[str], records: list[Record]) -> list[tuple[str
 
 
 def cell_values(cell: Cell, column: tuple[str, str]) -> list[float]:
-    """The values of a column, one for each counted run that has it."""
+    """The values of a column, one for each counted run that has it; of an evaluation on several sets of images, those
+    on the set of the most runs.
+    """
     name, value = column
-    return [number for r in cell.counted if (number := values_of(r).get(name, {}).get(value)) is not None]
+    runs = [r for r in cell.counted if values_of(r).get(name, {}).get(value) is not None]
+    if name != VALIDATION:
+        runs = on_same_images(runs, lambda record: record.result["evals"][name])
+    return [values_of(r)[name][value] for r in runs]
+
+
+def on_same_images(items: list, evaluation: Callable) -> list:
+    """The items whose ``evaluation(item)``, as result.json has it, is on the images of the most of them; of as many, on
+    those of the first. Means over different images are none.
+    """
+    def images(item):
+        data = evaluation(item).get("data") or {}
+        return tuple(data.get(key) for key in ("name", "split", "images", "sha256"))
+
+    counts = Counter(map(images, items))
+    return [item for item in items if images(item) == counts.most_common(1)[0][0]]
 
 
 def mean_and_std(cell: Cell | None, column: tuple[str, str]) -> tuple[float | None, float | None]:

@@ -73,6 +73,16 @@ def test_validation_is_held_out_or_a_folder_of_its_own(root):
     assert len(ImageFolderData(root, split="val", size=16)) == 3
 
 
+@pytest.mark.parametrize("resident", [True, False])
+def test_imagenet_is_named_so_whatever_its_folder_is_called(root, resident, monkeypatch):
+    plain = ImageFolderData(root, size=16, resident=resident)
+    assert (plain.official, plain.name) == (False, root.name)
+    monkeypatch.setattr(folder, "is_imagenet", lambda paths, classes, split: split == "train" and len(paths) == 12)
+    data = ImageFolderData(root, size=16, resident=resident)
+    assert (data.official, data.name) == (True, "imagenet") and data.describe()["official"] is True
+    assert ImageFolderData(root, size=16, resident=resident, name="mine").name == "mine"
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 def test_a_truncated_image_is_an_error_that_names_it_or_is_counted(root, suffix):
     path = root / "train" / "bee" / f"9{suffix}"

@@ -12,11 +12,12 @@ from openmix.results.tables import make_part
 from .fake_runs import write_run
 
 
-def measured(folder, epoch=10, **values):
+def measured(folder, epoch=10, images=100, **values):
     """Write an evaluation ``cal`` into a run."""
     path = folder / "result.json"
     actual = json.loads(path.read_text())
-    actual["evals"]["cal"] = dict(type="Calibration", main="ece", epoch=epoch, data=dict(name="CIFAR-100"),
+    actual["evals"]["cal"] = dict(type="Calibration", main="ece", epoch=epoch,
+                                 data=dict(name="CIFAR-100", images=images),
                                  networks=dict(net=dict(accuracy=[1.0, None], count=5, **values)))
     path.write_text(json.dumps(actual))
 
@@ -43,6 +44,16 @@ def test_a_column_is_the_mean_over_the_runs_that_have_it(root):
     assert column_text(cells["MixUp"], column) == "0.03 ± 0.014 (2/3)"
     assert column_text(cells["CutMix"], column) == "-"
     assert column_text(cells["MixUp"], *parse_columns(["val.top5"], records)) == "51 ± 1 (3)"
+
+
+def test_means_are_over_runs_that_were_measured_on_the_same_images(tmp_path):
+    for seed, (images, ece) in enumerate(((50, 0.5), (100, 0.02), (100, 0.04))):
+        measured(write_run(tmp_path / f"seed{seed}", seed=seed, top1=[50.0] * 10), images=images, ece=ece)
+    cell, = make_cells(read_records(tmp_path))
+    assert column_text(cell, ("cal", "ece")) == "0.03 ± 0.014 (2/3)"
+    measured(tmp_path / "seed2", images=70, ece=0.04)
+    cell, = make_cells(read_records(tmp_path))
+    assert column_text(cell, ("cal", "ece")) == "0.5 (1/3)", "of as many the first"
 
 
 def test_tables_show_the_columns_that_are_asked_for_and_no_others(root, capsys):
