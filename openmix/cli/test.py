@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint: openmix test cifar100/r18_mixup work_dirs/cifar100/r18_mixup/seed0/best.pth"""
+"""Evaluate a checkpoint: openmix test cifar100/r18_mixup work_dirs/cifar100/r18_mixup/seed0/epoch_200.pth"""
 from ..arguments import Parser
 from .train import run, test_parser
 
