@@ -51,7 +51,9 @@ class SpeechCommands(ArrayData):
 
 
 def chosen_words(known, words, where) -> list[str]:
-    """``words``, or all that are known. Raises ValueError for unknown ones."""
+    """``words``, or all that are known. Raises ValueError for unknown ones, or one text."""
+    if isinstance(words, str):
+        raise ValueError(f"words must be a list of words, such as [{words.replace(',', ', ')}], got {words!r}")
     known = sorted(known)
     words = known if words is None else list(words)
     if strange := [word for word in words if word not in known]:

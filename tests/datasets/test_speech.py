@@ -96,5 +96,7 @@ def test_missing_or_damaged_data_is_refused(tmp_path, make, error, message):
 def test_unknown_words_and_splits_are_refused(folder):
     with pytest.raises(ValueError, match="no words maybe"):
         SpeechCommands(folder, words=["maybe"])
+    with pytest.raises(ValueError, match=r"words must be a list of words, such as \[yes, no\], got 'yes,no'"):
+        SpeechCommands(folder, words="yes,no")
     with pytest.raises(ValueError, match="split must be one of"):
         SpeechCommands(folder, "valid")
