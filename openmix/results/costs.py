@@ -1,5 +1,6 @@
 """What training costs: speed and memory of the finished runs of a row, compared on the same hardware only."""
 import json
+import re
 import statistics
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from ..moved import renamed
 from .cells import Cell
 from .records import Record
 from .repetitions import recipe, setting
+
+CPU = re.compile(r"\b(EPYC|Xeon|Ryzen|Threadripper|Core|CPU|Processor|Neoverse|x86_64|aarch64|arm64)\b", re.I)  # names
 
 
 @dataclass
@@ -36,8 +39,8 @@ class Cost:
 def make_costs(cells: list[Cell], baseline: str = "Vanilla") -> list[Cost]:
     """Costs of the rows of one network on one data set, sorted by hardware and row.
 
-    Runs that may have read the outputs of their teacher from files (``teacher.cache``) are left out. So are those that
-    know the time of a clock alone, where others on the same hardware know that of the processor.
+    Runs that may have read the outputs of their teacher from files (``teacher.cache``) are left out. So are the speeds
+    of runs on CPUs that know the time of a clock alone, which other programs change.
     """
     results, kin = defaultdict(list), {}
     for cell in cells:
@@ -47,7 +50,8 @@ def make_costs(cells: list[Cell], baseline: str = "Vanilla") -> list[Cost]:
             key = hardware_of(record), cell.row, cell.method
             results[key].append(record.result)
             kin.setdefault(key, _all_but_method(record))
-    by_processor = {key[0] for key, runs in results.items() if any(run.get("cpu_img_s") for run in runs)}
+    by_processor = {key[0] for key, runs in results.items()
+                    if CPU.search(str(key[0][0])) or any(run.get("cpu_img_s") for run in runs)}
     costs = []
     for key, runs in sorted(results.items(), key=lambda item: str(item[0])):
         where, row, method = key
@@ -63,7 +67,7 @@ def make_costs(cells: list[Cell], baseline: str = "Vanilla") -> list[Cost]:
             cost.why = (f"no finished {baseline} run with a measured speed on this hardware with as many processes, "
                         "this precision and this batch")
         if not cost.img_s:
-            cost.why = f"no run with a measured speed{' of processor time' if where in by_processor else ''}"
+            cost.why = f"no run with a measured {'processor time' if where in by_processor else 'speed'}"
         elif len(base) == 1:
             cost.relative, cost.why = speeds[base[0]] / cost.img_s, ""
         costs.append(cost)

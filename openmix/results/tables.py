@@ -219,8 +219,7 @@ def cost_table(costs: list[Cost], notes: list[str], baseline: str = "Vanilla") -
     return Table(["method", "hardware", "processes", "precision", "batch", "images/s", "memory, MiB",
                   f"time relative to {baseline}", "runs"], rows,
                  "Cost of training, medians over finished runs; relative only between runs on the same hardware with "
-                 "equal processes, precision and batch. On a CPU they are of processor time; of a clock, whatever "
-                 "else ran there, if no run measured that:")
+                 "equal processes, precision and batch. On a CPU they are of processor time:")
 
 
 # -- runs ----------------------------------------------------------------------------------------------------------

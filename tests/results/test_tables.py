@@ -287,6 +287,17 @@ def test_on_a_cpu_costs_are_of_processor_time_if_any_run_measured_it(tmp_path):
     assert "processor time" in actual["CutMix"].why
 
 
+@pytest.mark.parametrize("hardware, relative", [
+    ("AMD EPYC (AVX512)", None), ("Intel(R) Xeon(R) CPU @ 2.20GHz", None), ("12th Gen Intel(R) Core(TM) i7", None),
+    ("x86_64", None), ("NVIDIA H100 80GB HBM3", 1.5), ("Tesla T4", 1.5), ("AMD Instinct MI250X", 1.5)])
+def test_the_time_of_a_clock_is_a_cost_on_gpus_alone(hardware, relative, tmp_path):
+    make_run(tmp_path / "vanilla", curve=last_ten(80.0), img_s=6000.0, hardware=hardware)
+    make_run(tmp_path / "mixup", "type='MixUp'", curve=last_ten(80.0), img_s=4000.0, hardware=hardware)
+    cost = {c.method: c for c in make_costs(make_cells(read_records(tmp_path)))}["MixUp"]
+    assert (cost.relative, cost.memory_mib) == (relative, 2000.0)
+    assert cost.why == ("" if relative else "no run with a measured processor time")
+
+
 def test_a_run_that_may_have_read_the_outputs_of_its_teacher_has_no_cost(tmp_path):
     for name, cache in (("plain", ""), ("stored", ", cache='outputs'")):
         mixup = f"type='Distill', teacher=dict(type='Teacher', backbone=dict(type='LeNet'){cache})"
