@@ -10,7 +10,8 @@ from .cells import Cell
 from .records import Record
 from .repetitions import recipe, setting
 
-CPU = re.compile(r"\b(EPYC|Xeon|Ryzen|Threadripper|Core|CPU|Processor|Neoverse|x86_64|aarch64|arm64)\b", re.I)  # in names of devices
+CPU = re.compile(  # in names of devices
+    r"\b(EPYC|Xeon|Ryzen|Threadripper|Core|CPU|Processor|Neoverse|x86_64|aarch64|arm64)\b", re.I)
 
 
 @dataclass
