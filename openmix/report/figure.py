@@ -6,8 +6,6 @@ import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
 from ..results.cells import Cell
 from ..results.costs import make_costs, most_compared_first
 from ..workdir.files import write_atomic
@@ -107,11 +105,12 @@ def number_points(axes, points: list[tuple]) -> None:
     """Write the number of each (number, x, y, colour) at the first corner of its point that is free, or the freest."""
     axes.figure.draw_without_rendering()  # sets the positions of which distances are taken
     point = axes.figure.dpi / 72  # in pixels
-    centres = axes.transData.transform([(x, y) for _, x, y, _ in points]) if points else []
+    centres = [tuple(axes.transData.transform((x, y))) for _, x, y, _ in points]
     texts = []
     for i, (number, x, y, colour) in enumerate(points):
         taken = [*centres[:i], *centres[i + 1:], *texts]
-        middles = {(dx, dy): centres[i] + point * np.array([2.5 * dx, 2 * dy]) for dx in (3, -3) for dy in (3, -3)}
+        middles = {(dx, dy): (centres[i][0] + point * 2.5 * dx, centres[i][1] + point * 2 * dy)
+                   for dx in (3, -3) for dy in (3, -3)}
         free = {corner: min((math.dist(middle, other) for other in taken), default=math.inf)
                 for corner, middle in middles.items()}
         dx, dy = next((corner for corner in free if free[corner] > 9 * point), max(free, key=free.get))
