@@ -65,7 +65,7 @@ def script(argv: list[str] | None = None) -> NoReturn:
 
 
 def spin_briefly() -> None:
-    """Let a thread that waits for the others of its operation give its core away after about 0.2 ms, instead of 6.
+    """Let a thread that waits for the others of its operation look 10,000 times, not 300,000, before it sleeps.
 
     Where another program has one of the cores, two threads share the other, and each wait costs what it spins: training
     on two cores is many times slower. GCC's OpenMP, with which PyTorch comes on Linux, reads the variable as torch is
